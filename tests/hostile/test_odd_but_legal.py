@@ -1,0 +1,146 @@
+"""Files that are odd and legal open, and nothing in them reaches a terminal as anything but text."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from checkpoint_files import BITS, entry, header_text, write_header, write_index, write_tensors
+from command_runs import COMMANDS, run
+
+_NAMES = ["", "a\0b", "\x1b[31mred", "[bold]markup[/x]", "a\nb", "\u202egnp.exe", "\U0001f600", "=1+1", "a" * 1_000_000]
+_SQUARE = ("F32", [8, 8])
+
+
+def _of_floats(values: list[float]) -> Callable[[Path], Path]:
+    def write(path: Path) -> Path:
+        return write_header(path, header_text({"w": _SQUARE}), struct.pack("<64f", *(values * 64)[:64]))
+
+    return write
+
+
+_LEGAL: dict[str, Callable[[Path], Path]] = {
+    "no tensors": lambda path: write_header(path, b"{}"),
+    "spaces behind the header": lambda path: write_header(path, b"{}" + b" " * 100),
+    "metadata null": lambda path: write_header(path, b'{"__metadata__":null}'),
+    "15 MB of metadata": lambda path: write_tensors(path, {"w": _SQUARE}, {"a": "x" * 15_000_000}),
+    "odd names": lambda path: write_tensors(path, dict.fromkeys(_NAMES, _SQUARE)),
+    "odd metadata": lambda path: write_tensors(path, {"w": _SQUARE}, {name[:99]: name[:99] for name in _NAMES}),
+    "zero-size tensors at one offset": lambda path: write_header(
+        path,
+        {"a": entry(data_offsets=(0, 4)), "b": entry("F32", [0, 4], (4, 4)), "c": entry("I8", [4, 0], (4, 4))},
+        b"1234",
+    ),
+    "scalars": lambda path: write_tensors(path, {"a": ("F32", []), "b": ("F64", [])}),
+    "rank 64": lambda path: write_tensors(path, {"a": ("F32", [1] * 62 + [4, 4])}),
+    "every dtype": lambda path: write_tensors(path, {dtype: (dtype, [8, 8]) for dtype in BITS}),
+    "all NaN": _of_floats([math.nan]),
+    "NaN and infinities": _of_floats([math.nan, math.inf, -math.inf, 1.0]),
+    "-0.0": _of_floats([-0.0]),
+    "denormals": _of_floats([1e-45, -1e-45]),
+    "constant": _of_floats([1.0]),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", _LEGAL)
+def test_a_legal_file_opens(name: str, command: str, tmp_path: Path) -> None:
+    path = _LEGAL[name](tmp_path / "model.safetensors")
+    table, report = run([command, path]), run([command, path, "--json"])
+    assert (table.code, report.code) == (0, 0), table.stderr + report.stderr
+    assert all(line.isprintable() for line in table.stdout.split("\n"))
+    assert max(table.peak_mib, report.peak_mib) < 300
+    assert json.loads(report.stdout)["checkpoint"]["path"] == str(path)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_hundred_thousand_tensors_are_read_fast(options: list[str], command: str, tmp_path: Path) -> None:
+    names = [f"model.layers.{number}.mlp.experts.gate_proj.weight" for number in range(100_000)]
+    path = write_tensors(tmp_path / "model.safetensors", {name: ("I8", [4, 4]) for name in names})
+    done = run([command, path, *options])
+    assert done.code == 0
+    assert done.peak_mib < 300
+    assert done.seconds < 5 or command != "inspect"
+    assert names[-1] in done.stdout or command != "inspect"
+
+
+def test_names_read_back_from_json_as_they_are(tmp_path: Path) -> None:
+    path = write_tensors(tmp_path / "model.safetensors", dict.fromkeys(_NAMES, _SQUARE))
+    report = json.loads(run(["inspect", path, "--json"]).stdout)
+    assert [tensor["name"] for tensor in report["tensors"]] == _NAMES
+
+
+def test_a_file_is_opened_by_its_content_whatever_it_is_called(tmp_path: Path) -> None:
+    for name in ("model.pt", "model.onnx", "model.gguf", "model"):
+        path = write_tensors(tmp_path / name, {"w": _SQUARE})
+        assert run(["inspect", path]).code == 0
+
+
+def test_the_good_are_done_beside_the_bad(tmp_path: Path) -> None:
+    good = write_tensors(tmp_path / "good.safetensors", {"w": _SQUARE})
+    bad = write_header(tmp_path / "bad.safetensors", {"w": entry()})
+    done = run(["inspect", good, bad, good, "--json"])
+    first, error, last = map(json.loads, done.stdout.splitlines())
+    assert done.code == 3
+    assert first == last
+    assert first["schema"] == "wcx/inspection/1"
+    assert error == {
+        "schema": "wcx/error/1",
+        "path": str(bad),
+        "error": "truncated: 4 bytes are missing, download it again",
+        "offset": bad.stat().st_size,
+    }
+
+
+def test_links_of_the_hugging_face_cache_are_followed(tmp_path: Path) -> None:
+    repository = tmp_path / "models--org--name"
+    snapshot = repository / "snapshots" / "0123"
+    (repository / "blobs").mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    shard = "model-00001-of-00001.safetensors"
+    write_tensors(repository / "blobs" / "aaaa", {"w": _SQUARE})
+    write_index(repository / "blobs" / "bbbb", {"w": shard})
+    (snapshot / shard).symlink_to("../../blobs/aaaa")
+    (snapshot / "model.safetensors.index.json").symlink_to("../../blobs/bbbb")
+    assert run(["inspect", snapshot]).code == 0
+
+
+_SURROUNDINGS = {
+    "no HOME": {"PATH": os.environ["PATH"]},
+    "dumb terminal": {**os.environ, "TERM": "dumb", "COLUMNS": "0", "LINES": "0"},
+    "ASCII locale": {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "Latin-1": {**os.environ, "PYTHONIOENCODING": "latin-1"},
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("surroundings", _SURROUNDINGS)
+def test_odd_surroundings(surroundings: str, command: str, tmp_path: Path) -> None:
+    path = write_tensors(tmp_path / "model.safetensors", {"schicht\xe4.\u91cd\u307f": _SQUARE}, {"k": "\u91cd"})
+    done = run([command, path], _SURROUNDINGS[surroundings])
+    assert (done.code, done.stderr) == (0, "")
+    report = run([command, path, "--json"], _SURROUNDINGS[surroundings])
+    assert "schicht\xe4.\u91cd\u307f" in json.dumps(json.loads(report.stdout), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_reader_that_goes_away_is_no_error(command: str, tmp_path: Path) -> None:
+    path = write_tensors(tmp_path / "model.safetensors", {f"w{number}": _SQUARE for number in range(20_000)})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wcx", command, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout
+    assert process.stderr
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(timeout=30) == 141

@@ -1,0 +1,6 @@
+"""`python -m wcx`: the same as the command `wcx`."""
+
+from wcx.cli import main
+
+if __name__ == "__main__":
+    main()

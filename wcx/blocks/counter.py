@@ -1,0 +1,137 @@
+"""One worker's counter: raw codes in memory to block counts, by compiled code or by NumPy, with the same counts.
+
+Shapes and types are settled here; below, kernels.py trusts them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wcx.blocks import plain
+from wcx.dtypes import Codes, DType
+
+__all__ = ["Counter", "compiled_kernels"]
+
+_LANES = 64  # codes that the compiled code looks at together: it takes no fewer
+_NEVER = np.uint64(2**64 - 1)
+
+
+def compiled_kernels() -> Any:  # noqa: ANN401
+    """Import the compiled code and run it once; None where it can't be had, and NumPy has to do.
+
+    numba keeps what it compiled on disk. Where it finds no folder that it may write to, or what it finds there is
+    damaged, it raises; then a temporary folder serves.
+    """
+    for attempt in (import_module, _import_with_own_cache):
+        try:
+            kernels = attempt("wcx.blocks.kernels")
+            Counter(1, kernels).count(np.zeros(_LANES, np.uint8), 4, _LANES // 4)
+        except Exception:
+            continue
+        return kernels
+    return None
+
+
+def _import_with_own_cache(name: str) -> Any:  # noqa: ANN401
+    from numba.core import config
+
+    folder = tempfile.mkdtemp(prefix="wcx-numba-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["NUMBA_CACHE_DIR"] = folder
+    config.reload_config()
+    sys.modules.pop(name, None)
+    return import_module(name)
+
+
+class Counter:
+    """Counts blocks of several planes at once, in histograms that belong to one worker.
+
+    rules of a dtype: set by `begin`. histograms: uint32 [planes, 65536]; totals: int64 [2 + planes], zeros, non-finite
+    numbers and ones of each plane. Both are added to by every `count` and emptied by `take` and `add_to`.
+    """
+
+    def __init__(self, planes: int, kernels: Any = None) -> None:  # noqa: ANN401
+        self.histograms = np.zeros((planes, 65536), np.uint32)
+        self.totals = np.zeros(2 + planes, np.int64)
+        self._kernels = kernels
+        self._dtype: DType | None = None
+        self._rules = np.zeros((2 + planes, 4), np.uint64)
+        self._magnitude = self._top = np.uint64(0)
+        if kernels is not None:
+            self._bits = np.zeros(kernels.TILE // 64 + 4, np.uint64)
+            self._words = np.zeros(kernels.TILE // 64 + 4, np.uint64)
+            self._narrow = self._words.view(np.uint16)
+            self._codes = np.zeros(65536, np.uint16)
+            self._counts = np.zeros(65536, np.int64)
+
+    def begin(self, dtype: DType, rules: Sequence[Codes]) -> None:
+        """Say of which dtype the next codes are, and which codes are ones in each plane."""
+        if dtype is self._dtype:
+            return
+        self._dtype = dtype
+        sets = (dtype.zero, dtype.nonfinite, *rules)
+        self._rules[:] = [(some.first, some.length, some.second_first, some.second_length) for some in sets]
+        signed = dtype.kind in ("float", "signed")
+        self._magnitude = np.uint64((1 << (dtype.bits - signed)) - 1)
+        # a two's complement minimum and the NaN of the FNUZ forms have magnitude 0 and are found as zeros are
+        above = dtype.nonfinite.length and dtype.nonfinite.first & int(self._magnitude)
+        self._top = np.uint64(above) if above else _NEVER
+
+    def count(self, codes: NDArray[Any], rows: int, columns: int) -> None:
+        """Count `rows` contiguous rows of codes: a 1-D array of 1, 2, 4 or 8 byte unsigned integers."""
+        if self._kernels is None or codes.size < _LANES:
+            plain.count_rows(
+                codes.reshape(rows, columns),
+                self._rules,
+                int(self._magnitude),
+                int(self._top),
+                self.histograms,
+                self.totals,
+            )
+            return
+        self._kernels.count_rows(
+            codes.itemsize,
+            codes.ctypes.data,
+            rows,
+            columns,
+            self._rules,
+            self._magnitude,
+            self._top,
+            self._bits,
+            self._words,
+            self._narrow,
+            self.histograms,
+            self.totals,
+        )
+
+    def take(self) -> list[tuple[NDArray[np.uint16], NDArray[np.int64]]]:
+        """Return the blocks that occurred and how often, a pair of arrays a plane, and empty the histograms."""
+        found = []
+        for histogram in self.histograms:
+            if self._kernels is None:
+                found.append(plain.scan(histogram))
+            else:
+                number = self._kernels.scan(histogram, self._codes, self._counts)
+                found.append((self._codes[:number].copy(), self._counts[:number].copy()))
+        return found
+
+    def take_totals(self) -> list[int]:
+        """Return the totals as plain integers, and empty them."""
+        totals: list[int] = self.totals.tolist()
+        self.totals[:] = 0
+        return totals
+
+    def add_to(self, histograms: NDArray[np.int64]) -> None:
+        """Add the histograms to wider ones, and empty them."""
+        histograms += self.histograms
+        self.histograms[:] = 0

@@ -1,0 +1,68 @@
+"""The work grid: which rows of which layer belong to one work item, and in what pieces they are read.
+
+It depends on the tensors' shapes and the scheme, never on the number of workers: counts add, so any grid gives the same
+report, and this one always the same work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+__all__ = ["PIECE_BYTES", "Piece", "Stripe", "pieces", "work_items"]
+
+_ITEM_BYTES = 64 << 20  # one item's counts are added to the layer's in 50 us; reading 64 MiB takes some ms
+PIECE_BYTES = 1 << 20  # stays in the second-level cache between reading and counting
+_PIECE_COLUMNS = 1 << 15  # a quarter of a kernel's tile
+
+
+@dataclass(frozen=True, slots=True)
+class Stripe:
+    """Rows start .. stop of the layer of that number; `last` when none of the layer's rows come after."""
+
+    layer: int
+    start: int
+    stop: int
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What is read and counted at once: rows start .. start + height, columns first .. first + width."""
+
+    start: int
+    height: int
+    first: int
+    width: int
+
+
+def work_items(matrices: Sequence[tuple[int, int]], bits: Sequence[int]) -> list[list[Stripe]]:
+    """Cut layers of those [rows, columns] and bits per weight into work items, in order.
+
+    A large layer is cut on block rows into stripes of about 64 MiB, an item each; neighbouring small layers share one.
+    """
+    items: list[list[Stripe]] = []
+    room = 0
+    for layer, ((rows, columns), width) in enumerate(zip(matrices, bits, strict=True)):
+        nbytes = rows * columns * width // 8
+        if nbytes <= room and items:
+            items[-1].append(Stripe(layer, 0, rows, last=True))
+            room -= nbytes
+            continue
+        height = max(4, _ITEM_BYTES * 8 // (columns * width) & ~3)
+        starts = range(0, rows, height)
+        items += [[Stripe(layer, start, min(start + height, rows), start == starts[-1])] for start in starts]
+        room = PIECE_BYTES - nbytes
+    return items
+
+
+def pieces(stripe: Stripe, columns: int, bits: int) -> Iterator[Piece]:
+    """Cut a stripe into pieces of about 1 MiB: whole rows, or four rows by 32,768 columns where rows are wide."""
+    if 4 * columns > 4 * _PIECE_COLUMNS:
+        for start in range(stripe.start, stripe.stop, 4):
+            for first in range(0, columns, _PIECE_COLUMNS):
+                yield Piece(start, min(4, stripe.stop - start), first, min(_PIECE_COLUMNS, columns - first))
+        return
+    height = max(4, PIECE_BYTES * 8 // (columns * bits) & ~3)
+    for start in range(stripe.start, stripe.stop, height):
+        yield Piece(start, min(height, stripe.stop - start), 0, columns)

@@ -1,0 +1,71 @@
+"""The counting in plain NumPy: the same counts as kernels.py, for inputs so small that loading numba would take longer.
+
+About 0.6 ns a weight. tests hold both paths equal to the last count.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["codes_of_bits", "count_rows", "scan"]
+
+Unsigned = NDArray[np.unsignedinteger]
+
+_STRIPE = 1 << 18
+
+
+def count_rows(
+    codes: Unsigned,
+    rules: NDArray[np.uint64],
+    magnitude: int,
+    top: int,
+    histograms: NDArray[np.uint32],
+    totals: NDArray[np.int64],
+) -> None:
+    """Count the 4x4 blocks of a 2-D array of raw codes; the arguments mean what they do in kernels.count_rows."""
+    height = max(4, (_STRIPE // codes.shape[1]) & ~3)
+    for start in range(0, codes.shape[0], height):
+        stripe = codes[start : start + height]
+        sizes = stripe & stripe.dtype.type(magnitude)
+        if sizes.min() == 0 or sizes.max() >= top:
+            totals[0] += np.count_nonzero(_inside(stripe, rules[0]))
+            totals[1] += np.count_nonzero(_inside(stripe, rules[1]))
+        for plane, rule in enumerate(rules[2:]):
+            bits = _inside(stripe, rule)
+            totals[2 + plane] += np.count_nonzero(bits)
+            found = codes_of_bits(bits)
+            histograms[plane] += np.bincount(found, minlength=65536).astype(np.uint32)
+
+
+def _inside(codes: Unsigned, rule: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which codes lie in the two intervals of a rule."""
+    kind = codes.dtype.type
+    first, length, second, second_length = (kind(value) for value in rule)
+    inside: NDArray[np.bool_] = codes - first < length
+    if second_length:
+        inside |= codes - second < second_length
+    return inside
+
+
+def codes_of_bits(bits: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """Return the 16-bit codes of a plane's 4x4 blocks (cell (r, c) is bit 4 r + c), in no particular order.
+
+    bits: [rows, columns]; what fills no block is left out.
+    """
+    stripes, columns = bits.shape[0] // 4, bits.shape[1] // 4 * 4
+    if stripes == 0 or columns == 0:
+        return np.empty(0, np.uint16)
+    packed = np.packbits(bits[: 4 * stripes, :columns], axis=1, bitorder="little").reshape(stripes, 4, -1)
+    rows = [packed[:, row].astype(np.uint16) for row in range(4)]  # [stripes, bytes], two blocks a byte
+    even = rows[0] & 15 | (rows[1] & 15) << 4 | (rows[2] & 15) << 8 | (rows[3] & 15) << 12
+    odd = rows[0] >> 4 | (rows[1] >> 4) << 4 | (rows[2] >> 4) << 8 | (rows[3] >> 4) << 12
+    return np.concatenate([even.ravel(), odd[:, : columns // 8].ravel()])
+
+
+def scan(histogram: NDArray[np.unsignedinteger]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    """Return a histogram's non-zero entries as codes (ascending) and counts, and clear it."""
+    codes = np.flatnonzero(histogram)
+    counts = histogram[codes].astype(np.int64)
+    histogram[codes] = 0
+    return codes.astype(np.uint16), counts

@@ -1,0 +1,245 @@
+"""`wcx inspect`: tensors, dtypes, shapes, bytes and metadata of checkpoints, from their headers alone."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from wcx.errors import CheckpointError, UsageError
+from wcx.escape import escape
+
+if TYPE_CHECKING:
+    from wcx.inspection import Inspection, Total
+    from wcx.types import Settings
+
+__all__ = ["command"]
+
+_UNREADABLE = 3
+_JSON_SUFFIXES = (".json", ".ndjson")
+_METADATA_SHOWN = 20
+_KEY_WIDTH = 60
+_VALUE_WIDTH = 100
+_WIDEST = 100
+_NARROWEST = 40
+_ROWS_SHOWN = 1000
+
+
+@click.command(name="inspect")
+@click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT...")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only tensors whose name matches (repeatable).")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="No tensors whose name matches (repeatable).")
+@click.option("--include-optimizer", is_flag=True, help="Optimizer state too.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of the table.")
+@click.option("-o", "--output", metavar="FILE", help="Write to FILE, as JSON if it is named .json or .ndjson.")
+def command(
+    checkpoints: tuple[str, ...],
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    include_optimizer: bool,
+    as_json: bool,
+    output: str | None,
+) -> int:
+    """Show what is in a checkpoint and what `wcx analyze` would count, from its headers alone.
+
+    A CHECKPOINT is a file, a directory, or a quoted pattern. --include and --exclude decide what counts as analysed;
+    all tensors are listed.
+
+    \b
+    Example:
+      wcx inspect model.safetensors
+    """
+    from wcx.formats import can_give_several, find_checkpoints
+    from wcx.types import Settings
+
+    settings = Settings(include=include, exclude=exclude, include_optimizer=include_optimizer)
+    suffix = os.path.splitext(output or "")[1]
+    several = can_give_several(checkpoints) or suffix == ".ndjson"
+    with _opened(output) as stream:
+        show = _json_writer(stream, several) if as_json or suffix in _JSON_SUFFIXES else _text_writer(stream)
+        readable = [_inspect_one(path, settings, show) for path in find_checkpoints(checkpoints)]
+    return 0 if all(readable) else _UNREADABLE
+
+
+_Show = Callable[["Inspection | CheckpointError"], None]
+
+
+def _inspect_one(path: str, settings: Settings, show: _Show) -> bool:
+    """Show one checkpoint, or report on stderr why it can't be read; whether it could."""
+    from wcx.inspection import inspect
+
+    try:
+        inspection = inspect(path, settings)
+    except CheckpointError as error:
+        click.echo(f"wcx: {escape(str(error))}", err=True)
+        show(error)
+        return False
+    show(inspection)
+    return True
+
+
+# ------------------------------------------------------------------------------------------------ where it is written
+
+
+@contextmanager
+def _opened(output: str | None) -> Iterator[TextIO]:
+    """Yield stdout, or a file that appears under its name only when all of it is written."""
+    if output is None or output == "-":
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # names can hold what the locale has no bytes for
+        yield sys.stdout
+        return
+    target = os.path.realpath(output)
+    try:
+        if os.path.exists(target) and not os.path.isfile(target):  # such as /dev/null
+            with open(target, "w", encoding="utf-8", errors="backslashreplace") as stream:
+                yield stream
+        else:
+            with _replaced(target) as stream:
+                yield stream
+    except OSError as error:
+        raise UsageError(f"-o {output}: can't be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _replaced(target: str) -> Iterator[TextIO]:
+    """Yield a temporary file beside `target` that takes its place at the end, and is removed if there is none."""
+    descriptor, temporary = tempfile.mkstemp(prefix=".wcx-", dir=os.path.dirname(target))
+    try:
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            yield stream
+        os.chmod(temporary, _mode_of(target))
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _mode_of(target: str) -> int:
+    """The mode that the file has, or that a new one gets (mkstemp gives none to others)."""
+    with suppress(FileNotFoundError):
+        return os.stat(target).st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+# ---------------------------------------------------------------------------------------------------- how it looks
+
+
+def _json_writer(stream: TextIO, several: bool) -> _Show:
+    from wcx.outputs.encoding import Encoder
+    from wcx.outputs.json import error_fields
+
+    encoder = Encoder.for_stream(stream, indented=not several)
+
+    def show(result: Inspection | CheckpointError) -> None:
+        stream.writelines(encoder.pieces(error_fields(result) if isinstance(result, CheckpointError) else result))
+        stream.write("\n")
+        stream.flush()
+
+    return show
+
+
+def _text_writer(stream: TextIO) -> _Show:
+    """Text for people; what can't be read has been reported on stderr."""
+    write_table = _write_rich_table if stream.isatty() else _write_plain_table
+    shown = 0
+
+    def show(result: Inspection | CheckpointError) -> None:
+        nonlocal shown
+        if isinstance(result, CheckpointError):
+            return
+        stream.write("\n" * bool(shown))
+        stream.writelines(f"{line}\n" for line in _heading(result))
+        write_table(stream, _TENSOR_COLUMNS, list(_tensor_rows(result)))
+        stream.write("\n")
+        write_table(stream, _TOTAL_COLUMNS, list(_total_rows(result)))
+        stream.flush()
+        shown += 1
+
+    return show
+
+
+_TENSOR_COLUMNS = ("tensor", "dtype", "shape", ">bytes", "role", "analysed")
+_TOTAL_COLUMNS = ("total", ">tensors", ">elements", ">bytes")  # > aligns to the right
+
+
+def _heading(inspection: Inspection) -> Iterator[str]:
+    checkpoint = inspection.checkpoint
+    size = f"{checkpoint.nbytes:,} bytes"
+    yield escape(f"{checkpoint.path}: {checkpoint.format}, {_counted(len(inspection.tensors), 'tensor')}, {size}")
+    if len(checkpoint.files) > 1:
+        yield escape(f"{len(checkpoint.files)} files, {checkpoint.files[0]} to {checkpoint.files[-1]}")
+    if checkpoint.metadata:
+        yield _counted(len(checkpoint.metadata), "metadata value")
+    for key, value in list(checkpoint.metadata.items())[:_METADATA_SHOWN]:
+        yield f"  {_cut(key, _KEY_WIDTH)}: {_cut(value, _VALUE_WIDTH)}"
+    if len(checkpoint.metadata) > _METADATA_SHOWN:
+        yield f"  and {len(checkpoint.metadata) - _METADATA_SHOWN} more, see --json"
+    for note in inspection.notes:
+        yield f"note: {escape(note)}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _cut(text: str, width: int) -> str:
+    """The beginning of a text, escaped, with its full length if it is longer."""
+    return escape(text) if len(text) <= width else f"{escape(text[:width])}... ({len(text):,} characters)"
+
+
+def _tensor_rows(inspection: Inspection) -> Iterator[tuple[str, ...]]:
+    for tensor in inspection.tensors:
+        shape = "x".join(map(str, tensor.shape)) or "scalar"
+        names = escape(" = ".join((tensor.name, *tensor.aliases)))
+        analysed = "yes" if tensor.reason is None else f"no: {tensor.reason}"
+        yield names, tensor.dtype, shape, f"{tensor.nbytes:,}", tensor.role, analysed
+
+
+def _total_rows(inspection: Inspection) -> Iterator[tuple[str, ...]]:
+    totals = inspection.totals
+    yield _total_row("all", totals.all)
+    yield _total_row("analysed", totals.analysed)
+    yield from (_total_row(f"dtype {dtype}", total) for dtype, total in totals.dtype.items())
+    yield from (_total_row(f"role {role}", total) for role, total in totals.role.items())
+
+
+def _total_row(label: str, total: Total) -> tuple[str, ...]:
+    return label, f"{total.tensors:,}", f"{total.elements:,}", f"{total.nbytes:,}"
+
+
+def _write_plain_table(stream: TextIO, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Columns of text, whole names; one very long name does not widen the column for all."""
+    rows = [tuple(column.removeprefix(">") for column in columns), *rows]
+    widths = [min(max(map(len, cells)), _WIDEST) for cells in zip(*rows, strict=True)]
+    aligned = [">" if column.startswith(">") else "<" for column in columns]
+    form = "  ".join(f"{{:{side}{width}}}" for side, width in zip(aligned, widths, strict=True))
+    stream.writelines(form.format(*row).rstrip() + "\n" for row in rows)
+
+
+def _write_rich_table(stream: TextIO, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """The same on a terminal, as wide as that is; of very many rows the first."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(
+            Text(column.removeprefix(">")), justify="right" if column.startswith(">") else "left", overflow="fold"
+        )
+    for row in rows[:_ROWS_SHOWN]:
+        table.add_row(*map(Text, row))
+    Console(file=stream, width=max(shutil.get_terminal_size().columns, _NARROWEST)).print(table)
+    if len(rows) > _ROWS_SHOWN:
+        stream.write(f"{len(rows) - _ROWS_SHOWN:,} more: write them to a file with -o, or use --json\n")

@@ -1,0 +1,97 @@
+"""Options that several commands share, and what they become."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from wcx.outputs import View
+
+__all__ = ["analysis_options", "choose_output", "make_view", "output_options", "wants_color"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_KINDS = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".md": "markdown"}
+
+
+def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Put several options on a command, the first on top of its help."""
+
+    def decorate(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+analysis_options = _all(
+    click.option("-q", "--quantize", default="sign", metavar="SPEC", help="sign[:zero=one] | polarity  [sign]"),
+    click.option("-b", "--block", default="4x4", metavar="SPEC", help="4x4  [4x4]"),
+    click.option("--boundary", default="ignore", metavar="SPEC", help="ignore: what fills no block is left out.  [ignore]"),
+    click.option("--layout", default="rows", metavar="SPEC", help="rows: [d0, d1*d2*...].  [rows]"),
+    click.option("-m", "--measure", "measures", multiple=True, metavar="NAME", help="Repeatable; see wcx kinds.  [all]"),
+    click.option("--rarefy", type=int, default=1024, metavar="M", help="Blocks of bdm_rarefied.  [1024]"),
+    click.option("--null", default="permutation", metavar="SPEC", help="permutation | shuffle:K | none  [permutation]"),
+    click.option("--include", multiple=True, metavar="GLOB", help="Only tensors of that name, whatever their type."),
+    click.option("--exclude", multiple=True, metavar="GLOB", help="No tensors of that name; repeatable as --include."),
+    click.option("--include-optimizer", is_flag=True, help="Analyse the optimizer's state too."),
+    click.option("--seed", type=int, default=0, metavar="N", help="For everything random.  [0]"),
+    click.option("-j", "--threads", type=click.IntRange(min=1), metavar="N", help="Workers.  [all cores, at most 8]"),
+)
+
+output_options = _all(
+    click.option("--json", "kind", flag_value="json", help="JSON: an object, or one a line of several checkpoints."),
+    click.option("--ndjson", "kind", flag_value="ndjson", help="A JSON object per layer and plane, as it is done."),
+    click.option("--csv", "kind", flag_value="csv", help="A row per layer and plane, as it is done."),
+    click.option("--markdown", "kind", flag_value="markdown", help="A Markdown table."),
+    click.option("-o", "--output", metavar="FILE", help="Write to FILE; its suffix decides the kind."),
+    click.option("--sort", metavar="COLUMN", help="The table's order: deviation, name, file, or a field such as bdm."),
+    click.option("--top", type=click.IntRange(min=0), metavar="N", help="The table's length; 0 for all."),
+    click.option("--quiet", is_flag=True, help="The table alone, no progress."),
+    click.option("--no-progress", is_flag=True, help="No progress bar."),
+    click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        help="auto: on a terminal, unless NO_COLOR is set.  [auto]",
+    ),
+)
+
+
+def choose_output(kind: str | None, output: str | None) -> str:
+    """Return the kind of output: the one asked for, else the one that the file's suffix names, else the table."""
+    return kind or _KINDS.get(os.path.splitext(output or "")[1].lower(), "table")
+
+
+def wants_color(color: str, stream: TextIO) -> bool:
+    """Whether to colour: as asked, or on a terminal that has colours, unless NO_COLOR is set and not empty."""
+    if color != "auto":
+        return color == "always"
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def make_view(
+    stream: TextIO, *, several: bool, sort: str | None, top: int | None, color: str, quiet: bool
+) -> View:
+    """Return how the reports are to be shown on `stream`."""
+    from wcx.outputs import View
+
+    terminal = stream is sys.stdout and stream.isatty()
+    width = shutil.get_terminal_size().columns if terminal or "COLUMNS" in os.environ else None
+    return View(
+        several=several,
+        sort=sort,
+        top=top,
+        width=width if width and width > 0 else None,
+        color=wants_color(color, stream),
+        terminal=terminal,
+        quiet=quiet,
+    )
+

@@ -1,0 +1,86 @@
+"""The progress bar on stderr: bytes read, throughput, time left; only on a terminal, and only when it takes a while."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wcx.pipeline import Progress
+    from wcx.types import LayerReport
+
+__all__ = ["progress_bar"]
+
+_PATIENCE_SECONDS = 0.5
+
+
+@contextmanager
+def progress_bar(wanted: bool, nbytes: int, on_layer: Callable[[LayerReport], None]) -> Iterator[Progress]:
+    """Yield what an analysis is to call; a bar appears on a terminal after half a second, and leaves no trace."""
+    from wcx.pipeline import Progress
+
+    if not wanted or not sys.stderr.isatty():
+        yield Progress(on_layer=on_layer)
+        return
+    bar = _Bar()
+    try:
+        yield Progress(
+            on_start=lambda total: bar.begin("reading", total),
+            on_bytes=bar.advance,
+            on_layer=on_layer,
+            on_draws=lambda total: bar.begin("shuffling", total),
+            on_draw=lambda: bar.advance(1),
+        )
+    finally:
+        bar.close()
+
+
+class _Bar:
+    """A rich progress bar that is made only once the patience is over; advanced from any thread."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._what = ""
+        self._total = 0
+        self._done = 0
+        self._progress: Any = None
+        self._task: Any = None
+
+    def begin(self, what: str, total: int) -> None:
+        """Start over with something else to be done."""
+        self._close_bar()
+        self._what, self._total, self._done = what, total, 0
+
+    def advance(self, amount: int) -> None:
+        """So much more is done."""
+        self._done += amount
+        if self._progress is not None:
+            self._progress.update(self._task, completed=self._done)
+        elif time.monotonic() - self._started > _PATIENCE_SECONDS:
+            self._open_bar()
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        self._close_bar()
+
+    def _open_bar(self) -> None:
+        from rich import progress
+        from rich.console import Console
+
+        columns: list[Any] = [progress.TextColumn("{task.description}"), progress.BarColumn()]
+        if self._what == "reading":
+            columns += [progress.DownloadColumn(), progress.TransferSpeedColumn()]
+        else:
+            columns += [progress.MofNCompleteColumn()]
+        columns += [progress.TimeRemainingColumn()]
+        self._progress = progress.Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._progress.add_task(self._what, total=self._total, completed=self._done)
+        self._progress.start()
+
+    def _close_bar(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None

@@ -1,0 +1,271 @@
+"""Layers to block counts: the work grid is read and counted by workers, and their integers are merged.
+
+No float is made here. What a worker holds is bounded: one piece of a tensor, a histogram a plane; of a large layer one
+wider histogram more, until its last stripe is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wcx.blocks.counter import Counter, compiled_kernels
+from wcx.blocks.counts import BlockCounts
+from wcx.blocks.grid import PIECE_BYTES, Piece, Stripe, pieces, work_items
+from wcx.blocks.unpack import unpack
+from wcx.dtypes import DType
+from wcx.quantizers import Quantizer
+from wcx.types import Scheme, TensorInfo, TensorReader
+from wcx.workers import map_ordered
+
+__all__ = ["ArraySource", "CountedLayer", "FileSource", "Layer", "count_layers"]
+
+Codes = NDArray[Any]
+
+_FLUSH_WEIGHTS = 1 << 34  # a 32-bit histogram takes 2^32 blocks of 16
+_AHEAD = 8
+_NUMPY_SECONDS = 0.4  # loading numba and the compiled kernels takes about as long
+_NUMPY_SECONDS_PER_WEIGHT = 0.6e-9
+_NUMPY_SECONDS_PER_PLANE = 60e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A tensor that is to be counted, as a matrix."""
+
+    tensor: TensorInfo
+    dtype: DType
+    rows: int
+    columns: int
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return self.rows * self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class CountedLayer:
+    """What counting tells of a layer: the counts of each plane, zeros, not-finite numbers, and at most two values."""
+
+    planes: tuple[BlockCounts, ...]
+    zeros: int
+    nonfinite: int
+    few_values: bool
+
+
+class Source(Protocol):
+    """Where the raw codes of layers come from; one per worker."""
+
+    def codes(self, layer: Layer, piece: Piece) -> Codes:
+        """Return the codes of a piece, row after row, as a 1-D array of unsigned integers that lives until the next."""
+
+
+def count_layers(
+    layers: Sequence[Layer],
+    quantizer: Quantizer,
+    scheme: Scheme,
+    make_source: Callable[[], Source],
+    threads: int,
+    on_bytes: Callable[[int], None] | None = None,
+    compiled: bool | None = None,
+) -> Iterator[CountedLayer]:
+    """Yield the counts of each layer, in order.
+
+    make_source: gives a worker its source. on_bytes: called by workers with the bytes read since its last call.
+    compiled: whether to count by compiled code; None leaves it to the size of the work. The result depends neither on
+    that nor on threads. Raises what the source raises.
+    """
+    items = work_items([(layer.rows, layer.columns) for layer in layers], [layer.dtype.bits for layer in layers])
+    if compiled is None:
+        compiled = _is_large(layers, len(quantizer.planes))
+    kernels = compiled_kernels() if compiled else None
+    job = _Job(layers, quantizer, scheme, {}, Lock(), on_bytes or (lambda _nbytes: None))
+    workers = map_ordered(lambda: _Worker(job, make_source(), kernels), _Worker.run, items, threads, _AHEAD)
+    for done in workers:
+        yield from done
+
+
+def _is_large(layers: Sequence[Layer], planes: int) -> bool:
+    """Whether NumPy would take longer than loading numba does."""
+    weights = sum(layer.weights for layer in layers)
+    seconds = _NUMPY_SECONDS_PER_WEIGHT * weights + _NUMPY_SECONDS_PER_PLANE * len(layers)
+    return seconds * planes > _NUMPY_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What all workers of one count share."""
+
+    layers: Sequence[Layer]
+    quantizer: Quantizer
+    scheme: Scheme
+    tallies: dict[int, _Tally]
+    lock: Lock
+    on_bytes: Callable[[int], None]
+
+
+class _Tally:
+    """The counts of a layer of several stripes, added up as they are done."""
+
+    def __init__(self, planes: int) -> None:
+        self.histograms = np.zeros((planes, 65536), np.int64)
+        self.totals = np.zeros(2 + planes, np.int64)
+        self.values = _Values()
+        self.weights = 0
+
+
+class _Worker:
+    """One worker: a source, a counter, and what it does with a work item."""
+
+    def __init__(self, job: _Job, source: Source, kernels: Any) -> None:  # noqa: ANN401
+        self._job = job
+        self._source = source
+        self._counter = Counter(len(job.quantizer.planes), kernels)
+
+    def run(self, stripes: list[Stripe]) -> list[CountedLayer]:
+        """Count the stripes of an item; returns the layers that are complete by it."""
+        done = [self._count(stripe) for stripe in stripes]
+        return [layer for layer in done if layer is not None]
+
+    def _count(self, stripe: Stripe) -> CountedLayer | None:
+        layer = self._job.layers[stripe.layer]
+        counter = self._counter
+        counter.begin(layer.dtype, self._job.quantizer.rules(layer.dtype))
+        values = _Values()
+        whole = stripe.start == 0 and stripe.last
+        pending = nbytes = 0
+        for piece in pieces(stripe, layer.columns, layer.dtype.bits):
+            if pending >= _FLUSH_WEIGHTS:
+                whole = False
+                self._merge(stripe, values, pending)
+                pending = 0
+            codes = self._source.codes(layer, piece)
+            counter.count(codes, piece.height, piece.width)
+            values.see(codes)
+            pending += codes.size
+            nbytes += codes.size * layer.dtype.bits // 8
+            if nbytes >= PIECE_BYTES:
+                self._job.on_bytes(nbytes)
+                nbytes = 0
+        self._job.on_bytes(nbytes)
+        if whole:
+            return self._finish(layer, counter.take(), counter.take_totals(), values)
+        return self._merge(stripe, values, pending)
+
+    def _merge(self, stripe: Stripe, values: _Values, weights: int) -> CountedLayer | None:
+        """Add what was counted to the layer's tally; returns the layer when that was the last of it."""
+        job = self._job
+        layer = job.layers[stripe.layer]
+        with job.lock:
+            tally = job.tallies.setdefault(stripe.layer, _Tally(len(job.quantizer.planes)))
+            self._counter.add_to(tally.histograms)
+            tally.totals += self._counter.take_totals()
+            tally.values.merge(values)
+            tally.weights += weights
+            if tally.weights < layer.weights:
+                return None
+            del job.tallies[stripe.layer]
+        planes = [(np.flatnonzero(some).astype(np.uint16), some[some > 0]) for some in tally.histograms]
+        return self._finish(layer, planes, tally.totals.tolist(), tally.values)
+
+    def _finish(
+        self, layer: Layer, planes: list[tuple[Any, Any]], totals: list[int], values: _Values
+    ) -> CountedLayer:
+        scheme = self._job.scheme.id
+        counts = tuple(
+            BlockCounts(scheme, codes, numbers, layer.weights, ones)
+            for (codes, numbers), ones in zip(planes, totals[2:], strict=True)
+        )
+        return CountedLayer(counts, totals[0], totals[1], values.few(layer.dtype))
+
+
+class _Values:
+    """Whether a tensor has at most two distinct values: a mask, or a constant. Exact, and free where it has more."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._many = False
+
+    def see(self, codes: Codes) -> None:
+        """Look at some more codes."""
+        if self._many:
+            return
+        self._add(codes[:8].tolist())
+        while not self._many and self._seen:
+            others = np.ones(codes.size, bool)
+            for value in self._seen:
+                others &= codes != value
+            first = int(others.argmax())
+            if not others[first]:
+                return
+            self._add([int(codes[first])])
+
+    def merge(self, other: _Values) -> None:
+        """Take over what another has seen."""
+        self._many |= other._many
+        self._add(other._seen)
+
+    def _add(self, codes: Any) -> None:  # noqa: ANN401
+        self._seen |= set(codes)
+        self._many |= len(self._seen) > _DISTINCT_CODES
+
+    def few(self, dtype: DType) -> bool:
+        """At most two values; 0 and -0.0 are one."""
+        zeros = sum(code in dtype.zero for code in self._seen)
+        return not self._many and len(self._seen) - max(zeros - 1, 0) <= 2
+
+
+_DISTINCT_CODES = 3  # two values and the other zero
+
+
+class ArraySource:
+    """The codes of one matrix in memory."""
+
+    def __init__(self, matrix: Codes) -> None:
+        self._matrix = matrix
+
+    def codes(self, layer: Layer, piece: Piece) -> Codes:
+        """Return the codes of a piece; a copy only where the piece does not lie in one run."""
+        part = self._matrix[piece.start : piece.start + piece.height, piece.first : piece.first + piece.width]
+        return np.ascontiguousarray(part).reshape(-1)
+
+
+class FileSource:
+    """The codes of tensors in files, read into a buffer that is reused."""
+
+    def __init__(self, reader: TensorReader) -> None:
+        self._reader = reader
+        memory = np.empty(PIECE_BYTES + 4096, np.uint8)
+        aligned = -memory.ctypes.data % 64  # vector loads that cross no cache line are a tenth faster
+        self._buffer = memory[aligned : aligned + PIECE_BYTES + 64]
+
+    def codes(self, layer: Layer, piece: Piece) -> Codes:
+        """Read a piece; codes of fewer than 8 bits are spread to a byte each."""
+        if piece.width == layer.columns:
+            runs = [(piece.start * layer.columns, piece.height * piece.width)]
+        else:
+            rows = range(piece.start, piece.start + piece.height)
+            runs = [(row * layer.columns + piece.first, piece.width) for row in rows]
+        if layer.dtype.bits < 8:
+            parts = [self._read_packed(layer, start, number) for start, number in runs]
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        itemsize = layer.dtype.bits // 8
+        filled = 0
+        view = memoryview(self._buffer)
+        for start, number in runs:
+            self._reader.read_into(layer.tensor, start * itemsize, view[filled : filled + number * itemsize])
+            filled += number * itemsize
+        return self._buffer[:filled].view(f"<u{itemsize}")
+
+    def _read_packed(self, layer: Layer, start: int, number: int) -> Codes:
+        bits = layer.dtype.bits
+        first = start * bits // 8
+        stop = -(-(start + number) * bits // 8)
+        self._reader.read_into(layer.tensor, first, memoryview(self._buffer)[: stop - first])
+        return unpack(self._buffer[: stop - first], bits, start * bits - 8 * first, number)

@@ -1,0 +1,214 @@
+"""Counts to numbers: the planes and layers of a report, and the model's rows.
+
+Everything here runs in one thread, in file order, on integers that are complete: this is where floats appear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import fsum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wcx.blocks.counts import BlockCounts
+from wcx.count import CountedLayer, Layer
+from wcx.measures import MEASURES
+from wcx.measures.coverage import load, regime
+from wcx.measures.draws import generator, sampled_null
+from wcx.measures.evidence import Evidence
+from wcx.measures.null import NULL_MEASURES, Expectation, Margins, has_closed_form, permutation_null
+from wcx.measures.tables import CtmTable, load_table
+from wcx.settings import SAMPLED_DRAWS
+from wcx.types import (
+    Fit,
+    LayerReport,
+    ModelPlane,
+    ModelReport,
+    NullReport,
+    NullStatistic,
+    PlaneReport,
+    Settings,
+    Sum,
+    Total,
+)
+
+__all__ = ["Model", "evaluate_layer", "margins_of", "null_report", "with_null"]
+
+_FEW_BLOCKS = 16
+
+
+def margins_of(counts: BlockCounts) -> Margins:
+    """What a permutation of the plane keeps."""
+    return Margins(counts.symbols, counts.ones, counts.blocks)
+
+
+def evaluate_layer(layer: Layer, counted: CountedLayer, planes: Sequence[str], settings: Settings) -> LayerReport:
+    """Return the report of one layer, with its null unless that is drawn by real shuffles."""
+    tensor = layer.tensor
+    reports = []
+    for number, (name, counts) in enumerate(zip(planes, counted.planes, strict=True)):
+        seeds = [(tensor.name, number)]
+        reports.append(_evaluate_plane(name, counts, [margins_of(counts)], seeds, settings))
+    bdm = None if any(plane.bdm is None for plane in reports) else fsum(plane.bdm or 0.0 for plane in reports)
+    return LayerReport(
+        name=tensor.name,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        matrix=(layer.rows, layer.columns),
+        weights=layer.weights,
+        role=tensor.role,
+        source=tensor.source,
+        aliases=tensor.aliases,
+        zeros=counted.zeros,
+        nonfinite=counted.nonfinite,
+        fit=Fit(),
+        planes=tuple(reports),
+        total=Total(bdm),
+        measures={},
+        warnings=tuple(_warnings(layer, counted)),
+    )
+
+
+def _warnings(layer: Layer, counted: CountedLayer) -> list[str]:
+    """What a reader should know before trusting a layer's numbers."""
+    counts = counted.planes[0]
+    warnings = []
+    if 10 * counts.left_over > layer.weights:
+        share = 100 * counts.left_over / layer.weights
+        warnings.append(f"left over: {share:.0f} % of the weights fill no block")
+    if counts.blocks < _FEW_BLOCKS:
+        warnings.append(f"few blocks: {counts.blocks}")
+    if counted.nonfinite:
+        warnings.append(f"non-finite values: {counted.nonfinite}")
+    if counted.few_values:
+        warnings.append("at most two distinct values: a mask or a constant")
+    return warnings
+
+
+def _evaluate_plane(
+    name: str, counts: BlockCounts, margins: Sequence[Margins], seeds: Sequence[tuple[str, int]], settings: Settings
+) -> PlaneReport:
+    """Return the numbers of one plane, or of several added up (then with the margins and seeds of each)."""
+    table = load_table(settings.block)
+    evidence = Evidence(counts, table, settings.rarefy)
+    values: dict[str, Any] = {measure: MEASURES[measure].evaluate(evidence) for measure in settings.measures}
+    null = None
+    if settings.null == "permutation":
+        wanted = [measure for measure in NULL_MEASURES if measure in settings.measures]
+        kind, expected = _expect(margins, seeds, table, settings, wanted)
+        draws = SAMPLED_DRAWS if kind == "sampled" else None
+        null = null_report(kind, draws, expected, values, all(plane.constant for plane in margins))
+    return PlaneReport(
+        plane=name,
+        ones=counts.ones,
+        density=counts.ones / counts.symbols,
+        blocks=evidence.blocks,
+        possible=table.possible,
+        left_over=counts.left_over,
+        distinct=evidence.distinct,
+        load=load(evidence),
+        regime=regime(evidence),
+        bdm=values.get("bdm"),
+        block_entropy=values.get("block_entropy"),
+        bit_entropy=values.get("bit_entropy"),
+        mean_ctm=values.get("mean_ctm"),
+        bdm_rarefied=values.get("bdm_rarefied"),
+        rarefied_m=evidence.rarefied_m if "bdm_rarefied" in values else None,
+        bdm_normalized=values.get("bdm_normalized"),
+        block_entropy_normalized=values.get("block_entropy_normalized"),
+        null=null,
+    )
+
+
+def _expect(
+    margins: Sequence[Margins],
+    seeds: Sequence[tuple[str, int]],
+    table: CtmTable,
+    settings: Settings,
+    measures: Sequence[str],
+) -> tuple[str, dict[str, Expectation]]:
+    """Return how the null was found, and each measure's mean and standard deviation under it."""
+    if has_closed_form(margins) or all(plane.constant for plane in margins):
+        return "permutation", permutation_null(margins, table, settings.rarefy, measures)
+    randoms = [generator(settings.seed, name, plane) for name, plane in seeds]
+    return "sampled", sampled_null(margins, randoms, table, settings.rarefy, SAMPLED_DRAWS, measures)
+
+
+def null_report(
+    kind: str, draws: int | None, expected: dict[str, Expectation], values: dict[str, Any], constant: bool
+) -> NullReport:
+    """Set each value against its expectation; a constant plane is its own shuffle, exactly."""
+    found: dict[str, NullStatistic | None] = dict.fromkeys(NULL_MEASURES)
+    for measure, expectation in expected.items():
+        if measure not in values:
+            continue
+        value = values[measure]
+        mean, sd = (value, 0.0) if constant else (expectation.mean, expectation.sd)
+        z = (value - mean) / sd if sd > 0 else None
+        ratio = 1.0 if value == mean else value / mean if mean else None
+        found[measure] = NullStatistic(mean, sd, z, ratio)
+    return NullReport(kind, draws, **found)
+
+
+def with_null(plane: PlaneReport, draws: int, expected: dict[str, Expectation]) -> PlaneReport:
+    """Return the plane with a null that was drawn by real shuffles."""
+    values = {name: getattr(plane, name) for name in NULL_MEASURES if getattr(plane, name) is not None}
+    constant = plane.bit_entropy == 0.0 or plane.density in (0.0, 1.0)
+    return replace(plane, null=null_report("shuffle", draws, expected, values, constant))
+
+
+class Model:
+    """The model's rows, built up layer by layer: counts are added (`pooled`), and values (`sum`)."""
+
+    def __init__(self, planes: Sequence[str], settings: Settings) -> None:
+        self._planes = planes
+        self._settings = settings
+        self._table = load_table(settings.block)
+        self._histograms: NDArray[np.int64] = np.zeros((len(planes), self._table.possible), np.int64)
+        self._symbols = [0] * len(planes)
+        self._ones = [0] * len(planes)
+        self._margins: list[list[Margins]] = [[] for _ in planes]
+        self._names: list[str] = []
+        self._bdm: list[list[float | None]] = [[] for _ in planes]
+        self._weights = 0
+
+    @property
+    def margins(self) -> list[list[Margins]]:
+        """Of each plane, what a permutation keeps in each layer."""
+        return self._margins
+
+    @property
+    def names(self) -> list[str]:
+        """The layers' names, in order."""
+        return self._names
+
+    def add(self, report: LayerReport, counted: CountedLayer) -> None:
+        """Take in one layer."""
+        self._names.append(report.name)
+        self._weights += report.weights
+        for number, counts in enumerate(counted.planes):
+            self._histograms[number][counts.codes] += counts.counts
+            self._symbols[number] += counts.symbols
+            self._ones[number] += counts.ones
+            self._margins[number].append(margins_of(counts))
+            self._bdm[number].append(report.planes[number].bdm)
+
+    def report(self, scheme: str) -> ModelReport:
+        """Return the rows for all layers that were added."""
+        planes = [self._plane(number, name, scheme) for number, name in enumerate(self._planes)]
+        values = [plane.sum.bdm for plane in planes]
+        total = None if None in values or not self._names else fsum(value or 0.0 for value in values)
+        return ModelReport(self._weights, len(self._names), tuple(planes), Sum(total))
+
+    def _plane(self, number: int, name: str, scheme: str) -> ModelPlane:
+        if not self._names:
+            return ModelPlane(name, None, Sum(None))
+        histogram = self._histograms[number]
+        counts = BlockCounts.from_histogram(scheme, histogram, self._symbols[number], self._ones[number])
+        seeds = [(layer, number) for layer in self._names]
+        pooled = _evaluate_plane(name, counts, self._margins[number], seeds, self._settings)
+        values = self._bdm[number]
+        return ModelPlane(name, pooled, Sum(None if None in values else fsum(value or 0.0 for value in values)))

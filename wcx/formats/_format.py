@@ -1,0 +1,45 @@
+"""What a format is: the roles that each file of this folder fills, and the evidence that a file is recognised by.
+
+A file is recognised by its content, not its name: every format looks at the same Evidence and answers with a Match,
+and the strongest answer opens the file. Nothing here reads a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from wcx.types import Checkpoint, TensorReader
+
+__all__ = ["Evidence", "Format", "Match"]
+
+
+class Match(IntEnum):
+    """How sure a format is that a file is its own; the strongest wins."""
+
+    NO = 0
+    SUFFIX = 1
+    STRUCTURE = 2
+    MAGIC = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a file is recognised by: its name, its size, and its first and last bytes (at most 64 KB of each)."""
+
+    name: str
+    nbytes: int
+    head: bytes
+    tail: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format: `sniff` never raises, `open` describes a file or raises CheckpointError."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    sniff: Callable[[Evidence], Match]
+    open: Callable[[str], Checkpoint]
+    reader: Callable[[Checkpoint], TensorReader]

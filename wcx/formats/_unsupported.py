@@ -1,0 +1,114 @@
+"""Files that are recognised but not read: what each is, and what to do about it, in one line.
+
+A table of signatures, most specific first. The texts go behind the file's name: "model.bin: a Git LFS pointer, ...".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wcx.errors import UnknownFormatError
+from wcx.formats._evidence import gather
+from wcx.formats._format import Evidence
+
+__all__ = ["describe", "describe_unknown", "refuse_unsupported"]
+
+_CONVERT = "save it as safetensors"
+_READS = "wcx reads safetensors files and their index.json"
+
+
+def _starts(*magics: bytes) -> Callable[[Evidence], bool]:
+    return lambda evidence: evidence.head.startswith(magics)
+
+
+def _zip_of(*members: bytes) -> Callable[[Evidence], bool]:
+    """A zip archive whose directory (at the end of the file) or first member names one of `members`."""
+
+    def test(evidence: Evidence) -> bool:
+        names = evidence.head[:512] + evidence.tail
+        return evidence.head.startswith(b"PK\x03\x04") and any(member in names for member in members)
+
+    return test
+
+
+def _pickle(evidence: Evidence) -> bool:
+    """Protocol 2 to 5, or the old torch.save, which begins with a pickled number."""
+    return evidence.head[:1] == b"\x80" and evidence.head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+
+
+def _html(evidence: Evidence) -> bool:
+    text = evidence.head[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")) or b"<html" in text
+
+
+def _json(evidence: Evidence) -> bool:
+    return evidence.head.lstrip(b" \t\r\n")[:1] in (b"{", b"[") and b"\0" not in evidence.head
+
+
+def _onnx(evidence: Evidence) -> bool:
+    """A protobuf that begins with a small IR version and a producer, a graph or an opset (or is named so)."""
+    head = evidence.head
+    return head[:1] == b"\x08" and head[1:2] < b"\x20" and head[2:3] in (b"\x12", b"\x3a", b"\x42")
+
+
+def _suffix(*suffixes: str) -> Callable[[Evidence], bool]:
+    return lambda evidence: evidence.name.lower().endswith(suffixes)
+
+
+def _zeros(evidence: Evidence) -> bool:
+    return not any(evidence.head) and not any(evidence.tail)
+
+
+_TABLE: tuple[tuple[Callable[[Evidence], bool], str], ...] = (
+    (lambda evidence: evidence.nbytes == 0, "an empty file: download it again"),
+    (_starts(b"version https://git-lfs.github.com/spec/"), "a Git LFS pointer, not the file itself: run git lfs pull"),
+    (_starts(b"version https://hawser.github.com/spec/"), "a Git LFS pointer, not the file itself: run git lfs pull"),
+    (_zeros, "nothing but zero bytes, as after a download that broke off: download it again"),
+    (_html, "an HTML page, such as a site shows instead of a file: download the file itself"),
+    (_starts(b"GGUF"), f"a GGUF file, whose quantized blocks wcx does not read: {_CONVERT}"),
+    (_starts(b"ggml", b"lmgg", b"tjgg", b"fmgg"), f"a GGML file, which wcx does not read: {_CONVERT}"),
+    (_starts(b"\x89HDF\r\n\x1a\n"), f"an HDF5 file (Keras, .h5), which wcx does not read: {_CONVERT}"),
+    (_starts(b"\x93NUMPY"), f"a NumPy .npy file, which wcx does not read: {_CONVERT}"),
+    (_zip_of(b".npy"), f"a NumPy .npz file, which wcx does not read: {_CONVERT}"),
+    (
+        _zip_of(b"/data.pkl", b"/version", b"/byteorder", b"constants.pkl"),
+        f"a PyTorch file, which this version of wcx does not read: {_CONVERT}",
+    ),
+    (_zip_of(b"model.weights.h5"), f"a Keras file, which wcx does not read: {_CONVERT}"),
+    (_starts(b"PK\x03\x04", b"PK\x05\x06"), f"a zip archive: unpack it; {_READS}"),
+    (_pickle, f"a pickle (PyTorch or other), which this version of wcx does not read: {_CONVERT}"),
+    (lambda evidence: evidence.head[4:8] == b"TFL3", f"a TensorFlow Lite file, which wcx does not read: {_CONVERT}"),
+    (_starts(b"\x1f\x8b"), f"compressed with gzip: unpack it; {_READS}"),
+    (_starts(b"BZh"), f"compressed with bzip2: unpack it; {_READS}"),
+    (_starts(b"\xfd7zXZ\0"), f"compressed with xz: unpack it; {_READS}"),
+    (_starts(b"\x28\xb5\x2f\xfd"), f"compressed with zstd: unpack it; {_READS}"),
+    (_starts(b"7z\xbc\xaf\x27\x1c"), f"a 7z archive: unpack it; {_READS}"),
+    (lambda evidence: evidence.head[257:262] == b"ustar", f"a tar archive: unpack it; {_READS}"),
+    (_onnx, f"an ONNX file, which this version of wcx does not read: {_CONVERT}"),
+    (_suffix(".onnx"), f"named as an ONNX file, which this version of wcx does not read: {_CONVERT}"),
+    (_suffix(".pb"), f"a TensorFlow model, which wcx does not read: {_CONVERT}"),
+    (
+        _suffix(".ckpt.index", ".ckpt.meta", ".data-00000-of-00001"),
+        f"a TensorFlow checkpoint, which wcx does not read: {_CONVERT}",
+    ),
+    (_suffix(".msgpack"), f"a Flax file, which wcx does not read: {_CONVERT}"),
+    (_json, "a JSON file that is no index of shards (it has no weight_map): name the checkpoint itself"),
+)
+
+
+def describe(evidence: Evidence) -> str | None:
+    """Say what a file is that wcx does not read, and what to do; None where it is nothing known."""
+    return next((text for test, text in _TABLE if test(evidence)), None)
+
+
+def describe_unknown(evidence: Evidence) -> str:
+    """The line for a file that is nothing known."""
+    return f"nothing that wcx recognises ({evidence.nbytes} bytes): {_READS}"
+
+
+def refuse_unsupported(path: str) -> None:
+    """Raise UnknownFormatError for a shard that is certainly something else, such as a Git LFS pointer."""
+    evidence = gather(path)
+    text = describe(evidence)
+    if text and evidence.head[8:9] != b"{":
+        raise UnknownFormatError(path, text)

@@ -1,0 +1,191 @@
+"""Sharded models: an index.json that names the shard of every tensor, and the shards, checked against each other.
+
+Source: the layout that Hugging Face libraries write, {"metadata": {...}, "weight_map": {tensor: shard}}. Only shards
+in safetensors are read. The index must name every tensor and every shard that is there, since what it does not name
+would be left out in silence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wcx.errors import CheckpointError
+from wcx.formats import safetensors
+from wcx.formats._bytes import FileReader, open_regular, read_extent
+from wcx.formats._format import Evidence, Format, Match
+from wcx.formats._inside import check_inside, check_relative
+from wcx.formats._json import JsonError, JsonWalker, shortened
+from wcx.formats._natural import natural_key
+from wcx.formats._series import series_of
+from wcx.formats._unsupported import refuse_unsupported
+from wcx.types import Checkpoint, TensorInfo
+
+__all__ = ["FORMAT"]
+
+_MAX_INDEX = 100_000_000
+_MAX_TENSORS = 200_000  # what 300 MiB of memory hold
+_MAX_METADATA = 1 << 20
+_MAX_MEMBERS = 1000  # an index has two
+
+
+@dataclass(slots=True)
+class _Index:
+    """What an index.json says: the shard of every tensor, and its own metadata as text."""
+
+    shard_of: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def sniff(evidence: Evidence) -> Match:
+    """Recognise a JSON object with a weight_map; never raises."""
+    named = evidence.name.endswith(".index.json")
+    if evidence.head.lstrip()[:1] == b"{" and (named or b'"weight_map"' in evidence.head):
+        return Match.STRUCTURE
+    return Match.SUFFIX if named else Match.NO
+
+
+def open_index(path: str) -> Checkpoint:
+    """Describe the sharded model of the index at `path`; CheckpointError where index and shards disagree.
+
+    Tensors come in the natural order of their shards, in each in the order of its data. Of metadata under one name
+    that of the index wins, then that of the first shard.
+    """
+    directory = os.path.dirname(path) or "."
+    index = _read_index(path)
+    shards = tuple(sorted(set(index.shard_of.values()), key=natural_key))
+    _check_shards(path, directory, shards)
+    headers = tuple(_read_shard(path, directory, name, file) for file, name in enumerate(shards))
+    tensors = tuple(tensor for header in headers for tensor in header.tensors)
+    _check_weight_map(path, index.shard_of, shards, tensors)
+    metadata = dict(index.metadata)
+    for header in headers:
+        for key, value in header.metadata.items():
+            metadata.setdefault(key, value)
+    signatures = tuple(header.signature for header in headers)
+    return Checkpoint(path, "safetensors", directory, shards, signatures, metadata, tensors)
+
+
+# ------------------------------------------------------------------------------------------------------- the index
+
+
+def _read_index(path: str) -> _Index:
+    with open_regular(path) as (descriptor, status):
+        if status.st_size > _MAX_INDEX:
+            raise CheckpointError(path, f"an index of {status.st_size} bytes is above the limit of 100 MB")
+        text = read_extent(descriptor, path, 0, status.st_size)
+    walker = JsonWalker(text)
+    index = _Index()
+    found = False
+    try:
+        for count, name in enumerate(walker.members()):
+            if count > _MAX_MEMBERS:
+                raise JsonError(f"more than {_MAX_MEMBERS} members", walker.position)
+            if name == "weight_map":
+                found = True
+                _read_weight_map(walker, index)
+            elif name == "metadata" and walker.at_object():
+                _read_metadata(walker, index)
+            else:
+                walker.skip_value()
+        walker.end()
+    except JsonError as error:
+        raise CheckpointError(path, f"damaged index: {error.reason}", error.position) from error
+    if not found:
+        raise CheckpointError(path, "not an index of shards: it has no weight_map")
+    if not index.shard_of:
+        raise CheckpointError(path, "the index names no tensor")
+    return index
+
+
+def _read_weight_map(walker: JsonWalker, index: _Index) -> None:
+    if not walker.at_object():
+        raise JsonError("weight_map is no object", walker.position)
+    shards: dict[str, str] = {}  # one text per shard, however many tensors name it
+    for tensor in walker.members():
+        start = walker.position
+        if not walker.at_string():
+            raise JsonError(f"the shard of {shortened(tensor)} is no string", start)
+        shard = walker.string()
+        if shard not in shards:
+            _check_shard_name(shard, start)
+        index.shard_of[tensor] = shards.setdefault(shard, shard)
+        if len(index.shard_of) > _MAX_TENSORS:
+            raise JsonError(f"more than {_MAX_TENSORS} tensors", start)
+
+
+def _check_shard_name(shard: str, position: int) -> None:
+    try:
+        check_relative(shard)
+    except ValueError as error:
+        raise JsonError(f"the shard {shortened(shard)} is {error}", position) from error
+    if not shard.endswith(".safetensors"):
+        raise JsonError(f"the shard {shortened(shard)} is no safetensors file: wcx reads only those", position)
+
+
+def _read_metadata(walker: JsonWalker, index: _Index) -> None:
+    start = walker.position
+    for key in walker.members():
+        index.metadata[key] = walker.skip_value()
+        if walker.position - start > _MAX_METADATA:
+            raise JsonError(f"more than {_MAX_METADATA >> 20} MiB of metadata", start)
+
+
+# ------------------------------------------------------------------------------------------------------ the shards
+
+
+def _check_shards(path: str, directory: str, shards: tuple[str, ...]) -> None:
+    """Check that all shards are there, inside the directory, and that none of their series is beside them unnamed."""
+    for name in shards:
+        try:
+            check_inside(directory, name)
+        except ValueError as error:
+            raise CheckpointError(path, f"the shard {shortened(name)} is {error}") from error
+        if not os.path.lexists(os.path.join(directory, name)):
+            raise CheckpointError(path, f"the shard {shortened(name)} is missing: download it")
+    stray = _stray_shard(directory, shards)
+    if stray:
+        reason = f"the directory has the shard {shortened(stray)}, which the index does not name: remove one of the two"
+        raise CheckpointError(path, reason)
+
+
+def _stray_shard(directory: str, shards: tuple[str, ...]) -> str | None:
+    """A shard of a named series (same prefix, same total) that the index does not name, or None."""
+    series = {series_of(name) for name in shards} - {None}
+    if not series:
+        return None
+    strays = (name for name in os.listdir(directory) if series_of(name) in series and name not in shards)
+    return min(strays, key=natural_key, default=None)
+
+
+def _read_shard(path: str, directory: str, name: str, file: int) -> safetensors.Header:
+    shard_path = os.path.join(directory, name)
+    refuse_unsupported(shard_path)
+    return safetensors.read_header(shard_path, file)
+
+
+def _check_weight_map(
+    path: str, shard_of_tensor: Mapping[str, str], shards: tuple[str, ...], tensors: tuple[TensorInfo, ...]
+) -> None:
+    """Check that every tensor is in the one shard that the index names for it, both ways."""
+    found: dict[str, str] = {}
+    for tensor in tensors:
+        shard = shards[tensor.file]
+        named = shard_of_tensor.get(tensor.name)
+        if tensor.name in found:
+            both = f"{shortened(found[tensor.name])} and {shortened(shard)}"
+            raise CheckpointError(path, f"the tensor {shortened(tensor.name)} is in two shards, {both}")
+        if named is None:
+            where = f"the tensor {shortened(tensor.name)} is in {shortened(shard)}"
+            raise CheckpointError(path, f"{where}, and the index does not name it")
+        found[tensor.name] = shard
+    for name, shard in shard_of_tensor.items():
+        if name not in found:
+            raise CheckpointError(path, f"the tensor {shortened(name)} is not in its shard {shortened(shard)}")
+        if found[name] != shard:
+            where = f"the tensor {shortened(name)} is in {shortened(found[name])}"
+            raise CheckpointError(path, f"{where}, not in {shortened(shard)} as the index says")
+
+
+FORMAT = Format("sharded", (".safetensors.index.json",), sniff, open_index, FileReader)

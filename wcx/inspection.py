@@ -1,0 +1,154 @@
+"""What is in a checkpoint, from its headers alone: no weight is read.
+
+The fields are those of `wcx inspect --json` (docs/schema/inspection-1.json).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from wcx import __version__
+from wcx.formats import open_checkpoint
+from wcx.selection import select
+from wcx.types import Checkpoint, CheckpointSummary, Scheme, Settings, TensorInfo, to_plain
+
+__all__ = ["SCHEMA", "InspectedTensor", "Inspection", "Total", "Totals", "inspect"]
+
+SCHEMA = "wcx/inspection/1"
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedTensor:
+    """One tensor, where its bytes lie, and whether `wcx analyze` would count it: `reason` says why not."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    nbytes: int
+    role: str
+    file: str
+    offset: int
+    aliases: tuple[str, ...]
+    analysed: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Number of tensors, of their elements, and of their stored bytes."""
+
+    tensors: int
+    elements: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Totals of all tensors, of those that are analysed, and by dtype and role in the order of first appearance."""
+
+    all: Total
+    analysed: Total
+    dtype: Mapping[str, Total]
+    role: Mapping[str, Total]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """All that `wcx inspect` says of one checkpoint; `to_dict()` is the JSON."""
+
+    schema: str
+    wcx: str
+    checkpoint: CheckpointSummary
+    tensors: tuple[InspectedTensor, ...]
+    totals: Totals
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The inspection as plain dicts and lists, exactly the fields of `wcx inspect --json`."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+
+def inspect(path: str | os.PathLike[str], settings: Settings | None = None) -> Inspection:
+    """Describe the checkpoint at `path` without reading its weights.
+
+    Of the settings only those count that decide what is analysed: include, exclude, include_optimizer and the scheme.
+    Raises CheckpointError for what can't be read.
+    """
+    checkpoint = open_checkpoint(path)
+    tensors = _inspected(checkpoint, settings or Settings())
+    return Inspection(
+        schema=SCHEMA,
+        wcx=__version__,
+        checkpoint=CheckpointSummary(
+            path=checkpoint.path,
+            format=checkpoint.format,
+            files=checkpoint.files,
+            nbytes=checkpoint.nbytes,
+            metadata=checkpoint.metadata,
+        ),
+        tensors=tensors,
+        totals=_totals(tensors),
+        notes=checkpoint.notes,
+    )
+
+
+def _inspected(checkpoint: Checkpoint, settings: Settings) -> tuple[InspectedTensor, ...]:
+    scheme = Scheme(settings.block, settings.boundary, settings.layout).id
+    by_name = {tensor.name: tensor for tensor in checkpoint.tensors}
+
+    def reason_of(tensor: TensorInfo) -> str | None:
+        return select(
+            tensor,
+            scheme,
+            include=settings.include,
+            exclude=settings.exclude,
+            include_optimizer=settings.include_optimizer,
+            tensors=by_name,
+        )
+
+    return tuple(_with_reason(tensor, checkpoint.files, reason_of(tensor)) for tensor in checkpoint.tensors)
+
+
+def _with_reason(tensor: TensorInfo, files: tuple[str, ...], reason: str | None) -> InspectedTensor:
+    return InspectedTensor(
+        name=tensor.name,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        nbytes=tensor.nbytes,
+        role=tensor.role,
+        file=files[tensor.file],
+        offset=tensor.offset,
+        aliases=tensor.aliases,
+        analysed=reason is None,
+        reason=reason,
+    )
+
+
+def _totals(tensors: tuple[InspectedTensor, ...]) -> Totals:
+    return Totals(
+        all=_total(tensors),
+        analysed=_total(tensor for tensor in tensors if tensor.analysed),
+        dtype=_totals_by("dtype", tensors),
+        role=_totals_by("role", tensors),
+    )
+
+
+def _totals_by(field: str, tensors: tuple[InspectedTensor, ...]) -> dict[str, Total]:
+    groups: dict[str, list[InspectedTensor]] = {}
+    for tensor in tensors:
+        groups.setdefault(getattr(tensor, field), []).append(tensor)
+    return {key: _total(group) for key, group in groups.items()}
+
+
+def _total(tensors: Iterable[InspectedTensor]) -> Total:
+    count = elements = nbytes = 0
+    for tensor in tensors:
+        count += 1
+        elements += prod(tensor.shape)
+        nbytes += tensor.nbytes
+    return Total(count, elements, nbytes)

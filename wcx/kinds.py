@@ -1,0 +1,60 @@
+"""What this installation can read, count and print, each with one line that says what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wcx import __version__
+from wcx.dtypes import DTYPES
+from wcx.formats import FORMATS
+from wcx.measures import MEASURES
+from wcx.outputs import OUTPUTS
+from wcx.quantizers import QUANTIZERS
+from wcx.settings import BLOCKS, BOUNDARIES, LAYOUTS
+
+__all__ = ["kinds"]
+
+SCHEMA = "wcx/kinds/1"
+_SUMMARIES = {
+    "4x4": "binary matrices of 4 by 4 cells, 65,536 of them",
+    "ignore": "what fills no block is left out",
+    "rows": "[d0, d1*d2*...]",
+    "permutation": "the plane's bits permuted at random, in closed form",
+    "shuffle:K": "the same by K real permutations",
+    "none": "no null",
+    "table": "for people",
+    "json": "all fields, one object per checkpoint",
+    "ndjson": "a flat object per layer and plane",
+    "csv": "a flat row per layer and plane",
+    "markdown": "the table in Markdown",
+}
+
+
+def kinds() -> dict[str, Any]:
+    """Return every kind by name, as `wcx kinds --json` prints it."""
+    return {
+        "schema": SCHEMA,
+        "wcx": __version__,
+        "formats": [
+            {"name": format_.name, "summary": ", ".join(format_.suffixes)} for format_ in FORMATS.values()
+        ],
+        "dtypes": [{"name": dtype.name, "summary": f"{dtype.bits} bits, {dtype.kind}"} for dtype in DTYPES.values()],
+        "quantizers": [{"name": kind.name, "summary": kind.summary} for kind in QUANTIZERS.values()],
+        "blocks": _listed(BLOCKS),
+        "boundaries": _listed(BOUNDARIES),
+        "layouts": _listed(LAYOUTS),
+        "measures": [
+            {"name": measure.name, "summary": _first_line(measure.evaluate.__doc__), "unit": measure.unit}
+            for measure in MEASURES.values()
+        ],
+        "nulls": _listed(("permutation", "shuffle:K", "none")),
+        "outputs": _listed(tuple(OUTPUTS)),
+    }
+
+
+def _listed(names: tuple[str, ...]) -> list[dict[str, str]]:
+    return [{"name": name, "summary": _SUMMARIES[name]} for name in names]
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]

@@ -1,0 +1,132 @@
+"""The permutation null by drawing: for planes too small or too sparse for the closed form, and for checking it.
+
+Under a permutation all blocks of a plane are exchangeable, so the positions of the ones can be drawn over the blocks one
+after the other, whatever the plane's width; the cells after the last whole block are the left-over ones. Every plane
+has a generator of its own, seeded by the seed, the tensor's name and the plane, so that neither order, threads nor a
+selection of layers changes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from math import fsum, log2, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wcx.measures.null import NULL_MEASURES, Expectation, Margins
+from wcx.measures.rarefied import rarefied_terms
+from wcx.measures.tables import CtmTable
+
+__all__ = ["generator", "sampled_null", "shuffled_histograms", "summarise"]
+
+_TILE = 1 << 20  # cells that are shuffled at once, a whole number of blocks
+
+
+def generator(seed: int, name: str, plane: int, draw: int | None = None) -> np.random.Generator:
+    """Return the generator of one plane of one tensor, and of one draw where draws are made apart."""
+    words = np.frombuffer(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest(), "<u4").tolist()
+    return np.random.default_rng([seed, *words, plane] + ([] if draw is None else [draw]))
+
+
+def summarise(values: Sequence[float]) -> Expectation:
+    """Mean and standard deviation (n - 1) of drawn values; sums are exact, so their order does not matter."""
+    if min(values) == max(values):
+        return Expectation(values[0], 0.0)
+    mean = fsum(values) / len(values)
+    squares = fsum((value - mean) ** 2 for value in values)
+    return Expectation(mean, sqrt(squares / (len(values) - 1)))
+
+
+def shuffled_histograms(plane: Margins, cells: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Yield block counts, int64 [2^cells], of the tiles of one real permutation of a plane of 4x4 blocks.
+
+    The number of ones of a tile is hypergeometric, and inside the tile they are shuffled: memory stays bounded.
+    """
+    ones, symbols, left = plane.ones, plane.symbols, cells * plane.blocks
+    while left:
+        size = min(_TILE, left)
+        inside = int(random.hypergeometric(ones, symbols - ones, size)) if 0 < ones < symbols else min(ones, size)
+        bits = np.zeros(size, np.uint8)
+        bits[:inside] = 1
+        random.shuffle(bits)
+        codes = np.packbits(bits).view("<u2")
+        yield np.bincount(codes, minlength=1 << cells)
+        ones -= inside
+        symbols -= size
+        left -= size
+
+
+def sampled_null(
+    planes: Sequence[Margins],
+    randoms: Sequence[np.random.Generator],
+    table: CtmTable,
+    rarefy: int,
+    draws: int,
+    measures: Sequence[str] = NULL_MEASURES,
+) -> dict[str, Expectation]:
+    """Return each measure's expectation for the counts of `planes` added up, from `draws` permutations of each.
+
+    Only the positions of the rarer value are drawn; all other blocks are constant.
+    """
+    found = [_draw_codes(plane, random, draws) for plane, random in zip(planes, randoms, strict=True)]
+    draw, code, count = _add_up([part for parts in found for part in parts], draws, table.possible)
+    blocks = sum(plane.blocks for plane in planes)
+    return {measure: summarise(_values(measure, draw, code, count, blocks, table, rarefy)) for measure in measures}
+
+
+Part = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def _draw_codes(plane: Margins, random: np.random.Generator, draws: int) -> list[Part]:
+    """Draw permutations of a 4x4-block plane; returns draws, codes and counts, with the constant blocks apart."""
+    most = 2 * plane.ones > plane.symbols
+    rarer = plane.symbols - plane.ones if most else plane.ones
+    base = 65535 if most else 0
+    position = np.stack([random.choice(plane.symbols, rarer, replace=False, shuffle=False) for _ in range(draws)])
+    draw = np.repeat(np.arange(draws), rarer)
+    block = position.reshape(-1) // 16
+    bit = 1 << (position.reshape(-1) % 16)
+    inside = block < plane.blocks
+    draw, block, bit = draw[inside], block[inside], bit[inside]
+    keys, place = np.unique(draw * plane.blocks + block, return_inverse=True)
+    code = np.bincount(place, weights=bit, minlength=keys.size).astype(np.int64) ^ base
+    touched = keys // plane.blocks
+    constant = plane.blocks - np.bincount(touched, minlength=draws)
+    ones = np.ones(keys.size, np.int64)
+    return [(touched, code, ones), (np.arange(draws), np.full(draws, base), constant)]
+
+
+def _add_up(parts: Sequence[Part], draws: int, possible: int) -> Part:
+    """Add counts of equal draw and code; ascending by draw, then code."""
+    draw, code, count = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    keys, place = np.unique(draw * possible + code, return_inverse=True)
+    total = np.bincount(place, weights=count).astype(np.int64)
+    keys, total = keys[total > 0], total[total > 0]
+    return keys // possible, keys % possible, total
+
+
+def _values(
+    measure: str,
+    draw: NDArray[np.int64],
+    code: NDArray[np.int64],
+    count: NDArray[np.int64],
+    blocks: int,
+    table: CtmTable,
+    rarefy: int,
+) -> list[float]:
+    """One value of the measure for each draw."""
+    numbers, place = np.unique(count, return_inverse=True)
+    complexity = table.values[code]
+    if measure == "mean_ctm":
+        terms = complexity * count / blocks
+    elif measure == "block_entropy":
+        terms = np.array([-number / blocks * log2(number / blocks) for number in numbers.tolist()])[place]
+    elif measure == "bdm" or blocks <= rarefy:
+        terms = complexity + np.array([log2(number) for number in numbers.tolist()])[place]
+    else:
+        seen, logs = rarefied_terms(numbers.astype(float), blocks, rarefy)
+        terms = complexity * seen[place] + logs[place]
+    values: list[float] = np.bincount(draw, weights=terms).tolist()
+    return values

@@ -1,0 +1,80 @@
+"""What a measure is given: the counts of a plane, the table, and the counts grouped by how often a block occurs.
+
+Every measure here is a sum over blocks of a function of the block's complexity and of its count, so blocks of equal
+count can be taken together: the spectrum. Its sums are integers; a measure rounds once, at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wcx.measures.tables import CtmTable, join
+
+if TYPE_CHECKING:
+    from wcx.blocks.counts import BlockCounts
+
+__all__ = ["Evidence", "Group", "Measure"]
+
+_BINNED = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The blocks that occur exactly `count` times: how many, and the exact sum of their complexities in units."""
+
+    count: int
+    blocks: int
+    units: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a measure may look at. rarefy: the number m of blocks that bdm_rarefied is taken at."""
+
+    counts: BlockCounts
+    table: CtmTable
+    rarefy: int = 1024
+
+    @cached_property
+    def blocks(self) -> int:
+        """Number of blocks, B; at least 1."""
+        return self.counts.blocks
+
+    @property
+    def rarefied_m(self) -> int:
+        """min(m, B)."""
+        return min(self.rarefy, self.blocks)
+
+    @property
+    def distinct(self) -> int:
+        """Number of distinct blocks."""
+        return int(self.counts.codes.size)
+
+    @cached_property
+    def spectrum(self) -> list[Group]:
+        """The groups of equal count, ascending."""
+        counts, codes = self.counts.counts, self.counts.codes
+        if counts.max() < _BINNED:
+            sums = [np.bincount(counts)]
+            sums += [np.bincount(counts, weights=half[codes]) for half in self.table.halves]  # exact: below 2^53
+            values = np.flatnonzero(sums[0])
+            sums = [some[values] for some in sums]
+        else:
+            values, place = np.unique(counts, return_inverse=True)
+            sums = [np.bincount(place)] + [np.bincount(place, weights=half[codes]) for half in self.table.halves]
+        columns = (some.astype(np.int64).tolist() for some in (values, *sums))
+        return [Group(count, blocks, join(high, low)) for count, blocks, high, low in zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A named function of the evidence; unit is what its numbers are in; None where it has no value."""
+
+    name: str
+    unit: str
+    evaluate: Callable[[Evidence], float | int | str | None]

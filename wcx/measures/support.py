@@ -1,0 +1,37 @@
+"""Sums over discrete distributions: how far from the mode they go, and logarithms of whole numbers.
+
+Weights are built from the mode outward by the ratio of neighbours and are cut where they fall below 1e-20 of the
+mode's. log2 of a whole number comes from one table made with math.log2, so that it is the same wherever it is used.
+"""
+
+from __future__ import annotations
+
+from math import log2, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SMALLEST_WEIGHT", "log2_of_whole", "reach"]
+
+SMALLEST_WEIGHT = 1e-20
+"""Weights below this share of the mode's are left out."""
+
+_table: NDArray[np.float64] = np.zeros(0)
+
+
+def reach(mean: float) -> int:
+    """Steps from the mode to where a Poisson weight of that mean is below 1e-20 of the mode's, with room to spare.
+
+    From log w(mean + d) ~ -d^2 / (2 (mean + d / 3)) = -46; binomial and hypergeometric weights fall faster.
+    """
+    return int(17 + sqrt(260 + 94 * mean))
+
+
+def log2_of_whole(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log2 of an array of whole numbers >= 0, with 0 for 0."""
+    global _table
+    top = int(numbers.max(initial=0))
+    if top >= _table.size:
+        _table = np.array([0.0, *map(log2, range(1, max(4096, 2 * top)))])
+    logs: NDArray[np.float64] = _table[numbers.astype(np.int64)]
+    return logs

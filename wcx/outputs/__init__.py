@@ -1,0 +1,74 @@
+"""Reports to text: one file per kind of output, each with `open_writer(stream, view)`.
+
+Rendering computes nothing but formatting and such plain display ratios as bits per weight. A new kind is one file and
+one line in OUTPUTS; nothing is imported before it is asked for.
+
+A writer's calls come in this order: for each checkpoint its layers in file order and then its report, or, for an input
+that can't be read, one error (possibly after some of its layers); after the last checkpoint one end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from wcx.registry import Registry
+
+if TYPE_CHECKING:
+    from wcx.errors import CheckpointError
+    from wcx.types import LayerReport, Report
+
+__all__ = ["OUTPUTS", "OpenWriter", "View", "Writer"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a person or a program wants to see reports.
+
+    several: there can be more than one checkpoint, so JSON is one object per line. sort, top: the table's order and
+    length; None is the output's own choice, top 0 is all. width: columns of the terminal, None where unknown. color:
+    whether colours are welcome. terminal: whether a person looks at it. quiet: the table alone, without explanations.
+    """
+
+    several: bool = False
+    sort: str | None = None
+    top: int | None = None
+    width: int | None = None
+    color: bool = False
+    terminal: bool = False
+    quiet: bool = False
+
+
+class Writer(Protocol):
+    """Receives results as they are done; streaming outputs write and flush at once, the others wait for the report."""
+
+    def layer(self, path: str, layer: LayerReport) -> None:
+        """One layer of the checkpoint at `path` is done; layers come in file order."""
+
+    def report(self, report: Report) -> None:
+        """A checkpoint is done; its layers have been given to `layer` before."""
+
+    def error(self, error: CheckpointError) -> None:
+        """An input could not be read; the outputs for people say nothing, the command line has."""
+
+    def end(self) -> None:
+        """Nothing more will come."""
+
+
+class OpenWriter(Protocol):
+    """What each output's module offers."""
+
+    def __call__(self, stream: TextIO, view: View) -> Writer:
+        """Begin writing on `stream`; raise UsageError for a view that makes no sense to this output."""
+
+
+OUTPUTS: Registry[OpenWriter] = Registry(
+    "output",
+    {
+        "table": "wcx.outputs.table:open_writer",
+        "json": "wcx.outputs.json:open_writer",
+        "ndjson": "wcx.outputs.ndjson:open_writer",
+        "csv": "wcx.outputs.csv:open_writer",
+        "markdown": "wcx.outputs.markdown:open_writer",
+    },
+)

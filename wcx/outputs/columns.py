@@ -1,0 +1,212 @@
+"""What a table for people shows: its lines and its columns, the same on a terminal, in Markdown and in a notebook.
+
+A cell is a short text and a tone; what a tone looks like is up to the output. The first question of a reader is which
+layers are less complex than their own shuffle and by how much, so this stands next to the name: the relative change of
+bdm_rarefied, its z and a bar. How complex a layer is comes next, and how far to trust that last. Cells of numbers are
+ASCII; names are not in cells, as only the output knows what its reader can take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from wcx.outputs import figures
+from wcx.outputs.figures import MISSING
+from wcx.outputs.ranking import deviation
+from wcx.outputs.rows import flat_measures
+from wcx.types import LayerReport, ModelReport, NullStatistic, PlaneReport
+
+__all__ = [
+    "CROWDED",
+    "SATURATED",
+    "Cell",
+    "Column",
+    "Line",
+    "bar_share",
+    "columns",
+    "layer_lines",
+    "mark",
+    "model_lines",
+]
+
+CROWDED = "~"
+SATURATED = "!"
+_CROWDED_LOAD = 0.25
+
+
+class Cell(NamedTuple):
+    """A text and its tone: plain, dim, less or more (complex than its shuffle)."""
+
+    text: str
+    tone: str = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One plane of a layer or of the model.
+
+    label: the layer's name, empty on all but the first of its lines; pooled, sum or total for the model. bdm stands
+    beside the plane because a sum has nothing else.
+    """
+
+    label: str
+    plane_name: str
+    weights: int
+    bdm: float | None
+    plane: PlaneReport | None
+    layer: LayerReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. heads: its heading in two lines. rank: the order in which columns are given up, the highest first.
+
+    A column of rank below 10 belongs in 80 characters. tight: the second line of the heading where space is short.
+    """
+
+    key: str
+    heads: tuple[str, str]
+    cell: Callable[[Line], Cell]
+    rank: int
+    left: bool = False
+    tight: str = ""
+
+
+def layer_lines(layers: Sequence[LayerReport]) -> Iterator[Line]:
+    """One line for each plane of each layer."""
+    for layer in layers:
+        for index, plane in enumerate(layer.planes):
+            label = (layer.name or '""') if index == 0 else ""
+            yield Line(label, plane.plane, layer.weights, plane.bdm, plane, layer)
+
+
+def model_lines(model: ModelReport) -> Iterator[Line]:
+    """The lines a table closes with: pooled counts, and the sums of the layers' bdm."""
+    pooled = [item.pooled for item in model.planes if item.pooled is not None]
+    for index, plane in enumerate(pooled):
+        yield Line("" if index else "pooled", plane.plane, model.weights, plane.bdm, plane)
+    for index, item in enumerate(model.planes):
+        yield Line("" if index else "sum", item.plane, model.weights, item.sum.bdm, None)
+    if len(model.planes) > 1:
+        yield Line("total", "all", model.weights, model.total.bdm, None)
+
+
+def mark(plane: PlaneReport) -> str:
+    """Whether bdm can be trusted: empty, CROWDED or SATURATED."""
+    if plane.regime == "saturated":
+        return SATURATED
+    return CROWDED if plane.load > _CROWDED_LOAD else ""
+
+
+def bar_share(line: Line) -> float | None:
+    """The signed length of a line's bar, 0 where chance explains it, None where there is no null model."""
+    unexplained = deviation(line.plane) if line.plane else None
+    statistic = _null(line, "bdm_rarefied")
+    if unexplained is None or statistic is None or statistic.ratio is None:
+        return None
+    return statistic.ratio - 1 if unexplained > 0 else 0.0
+
+
+def columns(lines: Sequence[Line]) -> list[Column]:
+    """The columns that have something to say of these lines, in the order they stand."""
+    candidates = [*_COLUMNS, *_measure_columns(lines)]
+    return [column for column in candidates if any(_says_something(column.cell(line)) for line in lines)]
+
+
+def _says_something(cell: Cell) -> bool:
+    return cell.text.strip() not in ("", MISSING)
+
+
+def _null(line: Line, measure: str) -> NullStatistic | None:
+    null = line.plane.null if line.plane else None
+    return getattr(null, measure) if null else None
+
+
+def _tone(line: Line) -> str:
+    share = bar_share(line)
+    return "plain" if share is None else "dim" if share == 0 else "less" if share < 0 else "more"
+
+
+def _change(measure: str) -> Callable[[Line], Cell]:
+    def cell(line: Line) -> Cell:
+        statistic = _null(line, measure)
+        text = figures.change(statistic.ratio if statistic else None) if line.plane else ""
+        return Cell(text, _tone(line) if measure == "bdm_rarefied" else "plain")
+
+    return cell
+
+
+def _score(line: Line) -> Cell:
+    statistic = _null(line, "bdm_rarefied")
+    return Cell(figures.score(statistic.z if statistic else None) if line.plane else "", _tone(line))
+
+
+def _plane_name(line: Line) -> Cell:
+    return Cell(line.plane_name if line.plane_name != "sign" else "")
+
+
+def _matrix(line: Line) -> Cell:
+    return Cell("x".join(map(str, line.layer.matrix)) if line.layer and line.label else "", "dim")
+
+
+def _dtype(line: Line) -> Cell:
+    return Cell(line.layer.dtype if line.layer and line.label else "")
+
+
+def _weights(line: Line) -> Cell:
+    return Cell(figures.count(line.weights) if line.label else "")
+
+
+def _per_weight(line: Line) -> Cell:
+    sign = mark(line.plane) if line.plane else ""
+    return Cell(figures.per_weight(line.bdm, line.weights) + (sign or " "), "dim" if sign == SATURATED else "plain")
+
+
+def _bdm(line: Line) -> Cell:
+    saturated = line.plane is not None and mark(line.plane) == SATURATED
+    return Cell(figures.count(line.bdm), "dim" if saturated else "plain")
+
+
+def _of_plane(attribute: str, write: Callable[[float | None], str]) -> Callable[[Line], Cell]:
+    return lambda line: Cell(write(getattr(line.plane, attribute)) if line.plane else "")
+
+
+def _measure_columns(lines: Sequence[Line]) -> list[Column]:
+    """A column for each number among the measures that were asked for beside the usual ones."""
+    names = {name: None for line in lines if line.layer for name, _ in flat_measures(line.layer.measures, "")}
+    return [Column(name, _two_heads(name), _measure(name), 10) for name in names]
+
+
+def _two_heads(name: str) -> tuple[str, str]:
+    above, _, below = name.rpartition(".")
+    return above, below
+
+
+def _measure(name: str) -> Callable[[Line], Cell]:
+    def cell(line: Line) -> Cell:
+        measures = line.layer.measures if line.layer and line.label else {}
+        return Cell(figures.any_number(dict(flat_measures(measures, "")).get(name)) if measures else "")
+
+    return cell
+
+
+_COLUMNS = (
+    Column("plane", ("", "plane"), _plane_name, 0, left=True),
+    Column("matrix", ("", "matrix"), _matrix, 6),
+    Column("change", ("vs own", "shuffle"), _change("bdm_rarefied"), 0),
+    Column("z", ("", "z"), _score, 1),
+    Column("bar", ("", ""), lambda line: Cell("" if bar_share(line) is None else "bar", _tone(line)), 2, left=True),
+    Column("ctm_change", ("mean ctm", "vs own"), _change("mean_ctm"), 12),
+    Column("bdm_change", ("bdm", "vs own"), _change("bdm"), 14),
+    Column("per_weight", ("bdm per", "weight "), _per_weight, 3),
+    Column("bdm", ("", "bdm"), _bdm, 11),
+    Column("mean_ctm", ("mean", "ctm"), _of_plane("mean_ctm", figures.two_places), 13),
+    Column("block_entropy", ("block", "entropy"), _of_plane("block_entropy", figures.two_places), 5, tight="entr."),
+    Column("distinct", ("distinct", "blocks"), _of_plane("distinct", figures.count), 15),
+    Column("density", ("", "density"), _of_plane("density", figures.density), 7, tight="dens."),
+    Column("load", ("", "load"), _of_plane("load", figures.load), 4),
+    Column("weights", ("", "weights"), _weights, 17),
+    Column("dtype", ("", "dtype"), _dtype, 16, left=True),
+)

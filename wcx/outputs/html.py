@@ -1,0 +1,93 @@
+"""A report in a notebook: one table of HTML with its styles inline, no scripts, readable on light and dark pages.
+
+Colours are the page's own, fainter or with one of two hues that stand out on either ground.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape as escape_html
+
+from wcx.escape import escape
+from wcx.outputs import View, prose
+from wcx.outputs.bars import FANCY
+from wcx.outputs.columns import Column, Line, bar_share, columns, layer_lines, model_lines
+from wcx.outputs.layout import longest_bar
+from wcx.outputs.ranking import select
+from wcx.types import Report
+
+__all__ = ["render_html"]
+
+_MOST_RANK = 13
+_BAR_PIXELS = 72
+_HUES = {"less": "#0e9aa7", "more": "#c2559d"}
+_CELL = "padding:1px 8px;white-space:nowrap"
+_RULE = "border-top:1px solid rgba(128,128,128,.5)"
+_TABLE = "color:inherit;border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:90%"
+
+
+def render_html(report: Report) -> str:
+    """Return the report as one self-contained block of HTML; of more than 40 layers the most interesting."""
+    selection = select(report.layers, View(terminal=True))
+    main, apart = list(layer_lines(selection.main)), list(layer_lines(selection.apart))
+    model = list(model_lines(report.model))
+    lines = [*main, *apart, *model]
+    sentences = [
+        *prose.left_out(report, selection, "report.layers has all"),
+        *prose.legend(lines, FANCY),
+        *prose.skipped(report),
+        *(f"{kind}: {text}" for kind, text in prose.remarks(report)),
+    ]
+    return "".join(
+        [
+            f"<div><p><b>{_safe(report.checkpoint.path)}</b>: {_safe(prose.facts(report))}<br>",
+            f"<small>{_safe(prose.settings(report.settings))}</small></p>",
+            *(_table(main, apart, model) if lines else ()),
+            f"<p><small>{'<br>'.join(map(_safe, sentences))}</small></p></div>",
+        ]
+    )
+
+
+def _table(main: list[Line], apart: list[Line], model: list[Line]) -> Iterator[str]:
+    lines = [*main, *apart, *model]
+    shown = [column for column in columns(lines) if column.rank < _MOST_RANK]
+    longest = longest_bar(lines)
+    heads = "".join(_head(" ".join(column.heads).strip(), column.left) for column in shown)
+    yield f'<table style="{_TABLE}"><thead><tr>{_head("layer", True)}{heads}</tr></thead><tbody>'
+    for line in main:
+        yield _row(line, shown, longest, "")
+    if apart:
+        yield f'<tr><td colspan="{len(shown) + 1}" style="{_CELL};text-align:left;opacity:.6">{prose.APART}</td></tr>'
+    for line in apart:
+        yield _row(line, shown, longest, "")
+    for index, line in enumerate(model):
+        yield _row(line, shown, longest, "font-weight:bold;" + (_RULE if index == 0 else ""))
+    yield "</tbody></table>"
+
+
+def _head(text: str, left: bool) -> str:
+    return f'<th style="{_CELL};text-align:{"left" if left else "right"}">{_safe(text)}</th>'
+
+
+def _row(line: Line, shown: Sequence[Column], longest: float, style: str) -> str:
+    name = f'<td style="{_CELL};text-align:left">{_safe(line.label)}</td>'
+    return f'<tr style="{style}">{name}{"".join(_cell(column, line, longest) for column in shown)}</tr>'
+
+
+def _cell(column: Column, line: Line, longest: float) -> str:
+    cell = column.cell(line)
+    tone = "opacity:.6" if cell.tone == "dim" else f"color:{_HUES[cell.tone]}" if cell.tone in _HUES else ""
+    content = _bar(bar_share(line), longest) if column.key == "bar" else _safe(cell.text.strip())
+    return f'<td style="{_CELL};text-align:{"left" if column.left else "right"};{tone}">{content}</td>'
+
+
+def _bar(share: float | None, longest: float) -> str:
+    if not share:
+        return "" if share is None else FANCY.chance
+    pixels = round(abs(share) / longest * _BAR_PIXELS)
+    bar = f'<span style="display:inline-block;height:.7em;width:{pixels}px;background:currentColor"></span>'
+    return (FANCY.less if share < 0 else FANCY.more) + bar
+
+
+def _safe(text: str) -> str:
+    return escape_html(escape(text))

@@ -1,0 +1,114 @@
+"""The table as GitHub's Markdown, for a README or an issue; what stands in a file can't be Markdown or HTML itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from wcx.errors import CheckpointError
+from wcx.escape import escape
+from wcx.outputs import View, prose
+from wcx.outputs.bars import bars_for, encoding_of
+from wcx.outputs.columns import Cell, Column, Line, bar_share, columns, layer_lines, model_lines
+from wcx.outputs.layout import longest_bar
+from wcx.outputs.ranking import check, select
+from wcx.types import LayerReport, Report
+
+__all__ = ["open_writer"]
+
+_BAR_WIDTH = 6
+_MOST_RANK = 11
+_PLAIN_NAME = re.compile(r"[\w./: -]+", re.ASCII)
+_MARKUP = re.compile(r"[\\`*{}\[\]<>|&#@]|(?<!\w)_|_(?!\w)")  # inside a word an underscore is no markup
+_NO_TEXT = re.compile(r"[^\w ]|_")
+
+
+def open_writer(stream: TextIO, view: View) -> MarkdownWriter:
+    """A writer of Markdown on `stream`; UsageError for a view with an unknown order."""
+    check(view)
+    return MarkdownWriter(stream, view)
+
+
+class MarkdownWriter:
+    """Writes a heading and a table for each report."""
+
+    def __init__(self, stream: TextIO, view: View) -> None:
+        self._stream = stream
+        self._view = view
+        self._bars = bars_for(stream)
+        self._encoding = encoding_of(stream)
+        self._first = True
+
+    def layer(self, path: str, layer: LayerReport) -> None:
+        """A table needs all its layers."""
+
+    def report(self, report: Report) -> None:
+        """Write the report."""
+        text = "\n".join(self._lines(report)) + "\n"
+        text = ("" if self._first else "\n") + text
+        self._first = False
+        self._stream.write(text.encode(self._encoding, "xmlcharrefreplace").decode(self._encoding))
+        self._stream.flush()
+
+    def error(self, error: CheckpointError) -> None:
+        """Write nothing: the command line has said it."""
+
+    def end(self) -> None:
+        """Nothing is left to write."""
+
+    def _lines(self, report: Report) -> Iterator[str]:
+        selection = select(report.layers, self._view)
+        main, apart = list(layer_lines(selection.main)), list(layer_lines(selection.apart))
+        model = list(model_lines(report.model))
+        if not self._view.quiet:
+            yield from (f"### {_code(report.checkpoint.path)}", "")
+            yield from (_text(f"{prose.facts(report)}; {prose.settings(report.settings)}"), "")
+        lines = [*main, *apart, *model]
+        if lines:
+            yield from self._table(main, apart, model)
+        if not self._view.quiet:
+            sentences = [*prose.left_out(report, selection), *prose.legend(lines, self._bars)]
+            sentences += [*prose.skipped(report), *(f"{kind}: {text}" for kind, text in prose.remarks(report))]
+            yield ""
+            yield from (f"- {_text(sentence)}" for sentence in sentences)
+
+    def _table(self, main: list[Line], apart: list[Line], model: list[Line]) -> Iterator[str]:
+        lines = [*main, *apart, *model]
+        shown = [column for column in columns(lines) if column.rank < _MOST_RANK]
+        longest = longest_bar(lines)
+        yield _row(["layer", *(" ".join(column.heads).strip() for column in shown)])
+        yield _row([":--", *(":--" if column.left else "--:" for column in shown)])
+        for line in [*main, *apart]:
+            if apart and line is apart[0]:
+                yield _row([f"*{prose.APART}*", *("" for _ in shown)])
+            yield _row([_code(line.label) if line.label else "", *self._cells(shown, line, longest)])
+        for line in model:
+            yield _row([f"**{line.label}**" if line.label else "", *self._cells(shown, line, longest)])
+
+    def _cells(self, shown: Sequence[Column], line: Line, longest: float) -> Iterator[str]:
+        for column in shown:
+            cell = column.cell(line)
+            if column.key == "bar":
+                cell = Cell(self._bars.draw(bar_share(line), longest, _BAR_WIDTH))
+            yield cell.text.strip()
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _code(name: str) -> str:
+    """A name as code; one with other than the usual characters has these as entities, which are never markup."""
+    name = escape(name)
+    if _PLAIN_NAME.fullmatch(name):
+        return f"`{name}`"
+    return f"<code>{_entities(_NO_TEXT, name)}</code>"
+
+
+def _text(sentence: str) -> str:
+    return _entities(_MARKUP, escape(sentence))
+
+
+def _entities(characters: re.Pattern[str], text: str) -> str:
+    return characters.sub(lambda found: f"&#{ord(found[0])};", text)

@@ -1,0 +1,269 @@
+"""Plan, count, merge, measure, report: the only file that knows all stages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wcx import __version__
+from wcx.blocks.layout import matrix_shape
+from wcx.dtypes import DTYPES
+from wcx.errors import UsageError
+from wcx.quantizers import Quantizer, parse_quantizer
+from wcx.selection import select
+from wcx.settings import make_settings, scheme_of
+from wcx.types import Checkpoint, CheckpointSummary, LayerReport, ModelReport, Report, Settings, SkippedTensor, TensorInfo
+from wcx.workers import cores
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from wcx.count import CountedLayer, Layer
+
+__all__ = ["Progress", "analyze", "analyze_checkpoint", "measure"]
+
+SCHEMA = "wcx/analysis/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is called while an analysis runs; any of it from a worker thread."""
+
+    on_start: Callable[[int], None] = lambda _nbytes: None
+    on_bytes: Callable[[int], None] = lambda _nbytes: None
+    on_layer: Callable[[LayerReport], None] = lambda _layer: None
+    on_draws: Callable[[int], None] = lambda _draws: None
+    on_draw: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is counted and what is skipped, and how: same input and settings, same plan."""
+
+    quantizer: Quantizer
+    layers: list[Layer]
+    skipped: list[SkippedTensor]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that will be read."""
+        return sum(layer.tensor.nbytes for layer in self.layers)
+
+
+def analyze(path: str | os.PathLike[str], *, threads: int | None = None, **settings: Any) -> Report:  # noqa: ANN401
+    """Analyse one checkpoint and return its report.
+
+    path: a checkpoint file, an index of shards, or a directory with one. threads: workers, all cores by default; the
+    report does not depend on it. settings: quantize, measures, null, rarefy, seed, include, exclude,
+    include_optimizer, as the options of `wcx analyze` (wcx.settings.make_settings).
+
+    Raises CheckpointError for a checkpoint that can't be read, UsageError for settings that make no sense.
+
+        report = wcx.analyze("model.safetensors", quantize="sign", exclude=["lm_head.*"])
+        report.layers[0].planes[0].bdm
+    """
+    from wcx.formats import open_checkpoint
+
+    made = make_settings(**settings)
+    return analyze_checkpoint(open_checkpoint(path), made, threads or cores())
+
+
+def analyze_checkpoint(
+    checkpoint: Checkpoint, settings: Settings, threads: int, progress: Progress | None = None
+) -> Report:
+    """Analyse an opened checkpoint. progress.on_layer gets every layer as soon as it and all before it are done."""
+    from wcx.count import FileSource
+    from wcx.formats import open_reader
+
+    progress = progress or Progress()
+    plan = make_plan(checkpoint, settings)
+    progress.on_start(plan.nbytes)
+    with open_reader(checkpoint) as reader:
+        run = _Run(plan, settings, lambda: FileSource(reader), threads, progress)
+        report = make_report(checkpoint, plan, settings, run)
+        reader.check_unchanged()
+    return report
+
+
+def make_plan(checkpoint: Checkpoint, settings: Settings) -> Plan:
+    """Decide of every tensor whether it is analysed, and as which matrix."""
+    from wcx.count import Layer
+
+    tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
+    layers: list[Layer] = []
+    skipped: list[SkippedTensor] = []
+    for tensor in checkpoint.tensors:
+        reason = select(
+            tensor,
+            scheme_of(settings).id,
+            include=settings.include,
+            exclude=settings.exclude,
+            include_optimizer=settings.include_optimizer,
+            tensors=tensors,
+        )
+        if reason is None:
+            layers.append(Layer(tensor, DTYPES[tensor.dtype], *matrix_shape(tensor.shape)))
+        else:
+            skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
+    return Plan(parse_quantizer(quantizer_text(settings)), layers, skipped)
+
+
+def quantizer_text(settings: Settings) -> str:
+    """The quantizer of settings, as it is written on the command line."""
+    return settings.quantize if settings.zero != "one" else f"{settings.quantize}:zero=one"
+
+
+class _Run:
+    """One analysis on its way from plan to report."""
+
+    def __init__(
+        self, plan: Plan, settings: Settings, make_source: Callable[[], Any], threads: int, progress: Progress
+    ) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._make_source = make_source
+        self._threads = threads
+        self._progress = progress
+
+    def layers(self) -> Iterator[tuple[LayerReport, CountedLayer]]:
+        """Yield each layer's report with its counts, in file order."""
+        from wcx.count import count_layers
+        from wcx.evaluate import evaluate_layer
+
+        plan = self._plan
+        counts = count_layers(
+            plan.layers,
+            plan.quantizer,
+            scheme_of(self._settings),
+            self._make_source,
+            self._threads,
+            self._progress.on_bytes,
+        )
+        for layer, counted in zip(plan.layers, counts, strict=True):
+            yield evaluate_layer(layer, counted, plan.quantizer.planes, self._settings), counted
+
+    def finish(self) -> tuple[list[LayerReport], ModelReport]:
+        """Count and evaluate everything; returns the layers and the model's rows."""
+        from wcx.evaluate import Model
+        from wcx.shuffle import add_shuffles, check_size
+
+        settings, progress = self._settings, self._progress
+        shuffles = settings.null == "shuffle"
+        if shuffles:
+            check_size(sum(layer.weights for layer in self._plan.layers))
+        model = Model(self._plan.quantizer.planes, settings)
+        layers: list[LayerReport] = []
+        for layer, counted in self.layers():
+            model.add(layer, counted)
+            layers.append(layer)
+            if not shuffles:
+                progress.on_layer(layer)
+        rows = model.report(scheme_of(settings).id)
+        if shuffles and layers:
+            progress.on_draws((settings.null_draws or 0) * len(self._plan.quantizer.planes))
+            layers, rows = add_shuffles(layers, rows, model.margins, settings, self._threads, progress.on_draw)
+            for layer in layers:
+                progress.on_layer(layer)
+        return layers, rows
+
+
+def make_report(checkpoint: Checkpoint, plan: Plan, settings: Settings, run: _Run) -> Report:
+    """Put the report of a checkpoint together."""
+    layers, rows = run.finish()
+    return Report(
+        schema=SCHEMA,
+        wcx=__version__,
+        checkpoint=summarise_checkpoint(checkpoint),
+        settings=settings,
+        layers=tuple(layers),
+        skipped=tuple(plan.skipped),
+        model=rows,
+        notes=(*checkpoint.notes, *_notes(layers)),
+        warnings=tuple(_warnings(layers)),
+    )
+
+
+def summarise_checkpoint(checkpoint: Checkpoint) -> CheckpointSummary:
+    """Of which checkpoint a report speaks."""
+    return CheckpointSummary(
+        checkpoint.path, checkpoint.format, checkpoint.files, checkpoint.nbytes, dict(checkpoint.metadata)
+    )
+
+
+def _notes(layers: Sequence[LayerReport]) -> list[str]:
+    """What a reader should know of the numbers as a whole."""
+    planes = [plane for layer in layers for plane in layer.planes]
+    loaded = sum(plane.load > 0.25 for plane in planes)
+    saturated = sum(plane.regime == "saturated" for plane in planes)
+    notes = []
+    if loaded:
+        notes.append(
+            f"{loaded} of {len(planes)} planes have more than 0.25 blocks per possible block ({saturated} saturated): "
+            "their bdm depends on size more than on structure; compare bdm_rarefied and the ratios to the null"
+        )
+    return notes
+
+
+def _warnings(layers: Sequence[LayerReport]) -> list[str]:
+    if not layers:
+        return ["no layer was analysed: see skipped for the reasons"]
+    return []
+
+
+def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None, **settings: Any) -> LayerReport:  # noqa: ANN401
+    """Measure one array in memory and return its report.
+
+    array: two or more dimensions, of any real NumPy dtype, or of ml_dtypes' (bfloat16, float8_*); rows are its first
+    axis. name: of the layer, which also seeds what is drawn. settings: as for analyze, less include and exclude.
+
+    Raises UsageError for an array that has no 4x4 block or no order (complex).
+
+        wcx.measure(numpy.zeros((12, 12), numpy.float32)).planes[0].bdm  ->  25.176631293734488
+    """
+    import numpy as np
+
+    from wcx.count import ArraySource, Layer
+
+    values = np.asarray(array)
+    dtype = _ARRAY_DTYPES.get(values.dtype.name, values.dtype.name)
+    reason = "no such dtype in wcx" if dtype not in DTYPES else None
+    info = TensorInfo(name, dtype, values.shape, values.nbytes)
+    reason = reason or select(info, include=["*"])
+    if reason is not None:
+        raise UsageError(f"an array of shape {values.shape} and dtype {values.dtype} can't be measured: {reason}")
+    made = make_settings(**settings)
+    rows, columns = matrix_shape(values.shape)
+    little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    codes = little.reshape(rows, columns).view(f"<u{values.itemsize}")
+    plan = Plan(parse_quantizer(quantizer_text(made)), [Layer(info, DTYPES[dtype], rows, columns)], [])
+    layers, _ = _Run(plan, made, lambda: ArraySource(codes), threads or cores(), Progress()).finish()
+    return layers[0]
+
+
+_ARRAY_DTYPES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+    "float8_e4m3fnuz": "F8_E4M3FNUZ",
+    "float8_e5m2fnuz": "F8_E5M2FNUZ",
+    "float8_e8m0fnu": "F8_E8M0",
+    "float6_e2m3fn": "F6_E2M3",
+    "float6_e3m2fn": "F6_E3M2",
+    "float4_e2m1fn": "F4",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint64": "U64",
+    "uint32": "U32",
+    "uint16": "U16",
+    "uint8": "U8",
+    "bool": "BOOL",
+    "complex64": "C64",
+    "complex128": "C128",
+}

@@ -1,0 +1,36 @@
+"""polarity: two planes, w > 0 and w < 0 (the node and weight views of Sakabe et al., arXiv 2505.20646)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wcx.dtypes import Codes, DType
+from wcx.errors import UsageError
+
+__all__ = ["KIND", "Polarity"]
+
+
+@dataclass(frozen=True, slots=True)
+class Polarity:
+    """plus = w > 0 and minus = w < 0; 0, -0.0 and NaN are in neither."""
+
+    zero: str = "zero"
+    name: str = "polarity"
+    planes: tuple[str, ...] = ("plus", "minus")
+
+    def rules(self, dtype: DType) -> tuple[Codes, ...]:
+        """Return the codes that are ones, one set a plane."""
+        return dtype.positive, dtype.negative
+
+
+class _Kind:
+    name = "polarity"
+    summary = "two planes: w > 0 and w < 0"
+
+    def parse(self, parameters: str | None) -> Polarity:
+        if parameters is not None:
+            raise UsageError(f"polarity takes no parameters, not {parameters!r}")
+        return Polarity()
+
+
+KIND = _Kind()

@@ -1,0 +1,124 @@
+"""Which tensors are analysed, and why the others are not: one rule that `inspect` and `analyze` share.
+
+A pure function of the descriptions; no data is read. The texts it returns are a contract (they stand in the JSON).
+docs/measures.md, section "Which tensors", is the definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from math import prod
+
+from wcx.blocks.layout import matrix_shape
+from wcx.dtypes import DTYPES
+from wcx.types import TensorInfo
+
+__all__ = ["select"]
+
+_SIDE = 4  # of a 4x4 block
+_STRING = 12  # symbols of a 1x12 block
+_ANALYSED_INTEGERS = ("I8", "U8")
+
+
+def select(
+    tensor: TensorInfo,
+    scheme: str = "4x4-ignore-rows",
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    include_optimizer: bool = False,
+    tensors: Mapping[str, TensorInfo] | None = None,
+) -> str | None:
+    """Return None for a tensor that is analysed, otherwise the reason why it is not.
+
+    scheme: the id of the scheme, whose first part says how large a block is. include, exclude: globs on the whole
+    name, case-sensitive. tensors: all tensors of the checkpoint by name, by which packed codes are recognised.
+    What is included by name is analysed whatever its type or role, if it has a matrix and its numbers an order.
+
+    >>> select(TensorInfo("fc.bias", "F32", (256,), 1024))
+    '1-D'
+    """
+    if _matches(tensor.name, exclude):
+        return "excluded"
+    if include and not _matches(tensor.name, include):
+        return "not included"
+    shape_reason = _shape_reason(tensor.shape, scheme)
+    if include:
+        return shape_reason or _complex_reason(tensor)
+    if tensor.role == "optimizer" and not include_optimizer:
+        return "optimizer state"
+    if shape_reason in ("1-D", "empty"):
+        return shape_reason
+    return packed_reason(tensor, tensors or {}) or shape_reason or _type_reason(tensor)
+
+
+def _matches(name: str, globs: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _shape_reason(shape: tuple[int, ...], scheme: str) -> str | None:
+    if len(shape) < 2:
+        return "1-D"
+    if 0 in shape:
+        return "empty"
+    if scheme.startswith("1x12"):
+        return "under 12 symbols" if prod(shape) < _STRING else None
+    return "under 4x4" if min(matrix_shape(shape)) < _SIDE else None
+
+
+def _type_reason(tensor: TensorInfo) -> str | None:
+    kind = DTYPES[tensor.dtype].kind
+    if kind == "bool":
+        return "BOOL"
+    if kind in ("signed", "unsigned") and tensor.dtype not in _ANALYSED_INTEGERS:
+        return f"integer {tensor.dtype}"
+    if kind == "scale":
+        return "E8M0 (no sign)"
+    return _complex_reason(tensor)
+
+
+def _complex_reason(tensor: TensorInfo) -> str | None:
+    return None if DTYPES[tensor.dtype].ordered else f"complex {tensor.dtype}"
+
+
+# ------------------------------------------------------------------------------------- codes packed into integers
+
+_PACKED = "packed 4-bit codes"
+
+
+def packed_reason(tensor: TensorInfo, tensors: Mapping[str, TensorInfo]) -> str | None:
+    """Return the reason for integers that hold several codes each, recognised by the tensors beside them.
+
+    The sign of such an integer says nothing about a weight. Names and types are those that the libraries write:
+    GPTQ, AWQ (`qweight`, `qzeros` with `scales`), bitsandbytes (`weight` with `absmax` and `quant_map` or
+    `quant_state`), MXFP4 (`*_blocks` with `*_scales`), compressed-tensors (`weight_packed` with `weight_scale`),
+    ModelOpt NVFP4 (U8 `weight` with `weight_scale` and `weight_scale_2`), MLX (U32 `weight` with `scales`, `biases`).
+    """
+    if DTYPES[tensor.dtype].kind not in ("signed", "unsigned"):
+        return None
+    module, _, last = tensor.name.rpartition(".")
+    beside = f"{module}." if module else ""
+    if last in ("qweight", "qzeros") and tensor.dtype in ("I32", "U32") and f"{beside}scales" in tensors:
+        return _PACKED
+    if last == "weight_packed" and f"{beside}weight_scale" in tensors:
+        return _PACKED
+    if last.endswith("_blocks") and tensor.dtype == "U8" and f"{tensor.name[:-7]}_scales" in tensors:
+        return _PACKED
+    if last.endswith("_scales") and tensor.dtype == "U8" and f"{tensor.name[:-7]}_blocks" in tensors:
+        return "E8M0 (no sign)"
+    return _PACKED if _packed_in_place(tensor, beside, tensors) else None
+
+
+def _packed_in_place(tensor: TensorInfo, beside: str, tensors: Mapping[str, TensorInfo]) -> bool:
+    """Whether the codes stand under the name that the unpacked weight had."""
+    if tensor.dtype == "U32":
+        return f"{beside}scales" in tensors and f"{beside}biases" in tensors
+    if tensor.dtype != "U8":
+        return False
+    bitsandbytes = f"{tensor.name}.absmax" in tensors and (
+        f"{tensor.name}.quant_map" in tensors
+        or f"{tensor.name}.quant_state.bitsandbytes__nf4" in tensors
+        or f"{tensor.name}.quant_state.bitsandbytes__fp4" in tensors
+    )
+    return bitsandbytes or {f"{tensor.name}_scale", f"{tensor.name}_scale_2"} <= tensors.keys()

@@ -1,0 +1,95 @@
+"""What the user asked for, checked once at the edge; below, it is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wcx.errors import UsageError
+from wcx.measures import MEASURES
+from wcx.measures.tables import table_checksums
+from wcx.quantizers import parse_quantizer
+from wcx.types import CtmReference, Scheme, Settings
+
+__all__ = ["BLOCKS", "BOUNDARIES", "LAYOUTS", "make_settings", "scheme_of"]
+
+BLOCKS = ("4x4",)
+BOUNDARIES = ("ignore",)
+LAYOUTS = ("rows",)
+SAMPLED_DRAWS = 1000
+"""Draws of the null where it has no closed form."""
+
+
+def make_settings(
+    *,
+    quantize: str = "sign",
+    block: str = "4x4",
+    boundary: str = "ignore",
+    layout: str = "rows",
+    measures: Sequence[str] = (),
+    null: str = "permutation",
+    rarefy: int = 1024,
+    seed: int = 0,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    include_optimizer: bool = False,
+) -> Settings:
+    """Return checked settings; UsageError says what is wrong and what there is.
+
+    measures: names, or `all`; none means all. null: permutation, shuffle:K or none. seed: 0 or more.
+    """
+    quantizer = parse_quantizer(quantize)
+    scheme = Scheme(
+        _one_of("block", block, BLOCKS), _one_of("boundary", boundary, BOUNDARIES), _one_of("layout", layout, LAYOUTS)
+    )
+    if rarefy < 1:
+        raise UsageError(f"rarefy takes a number of blocks from 1 up, not {rarefy}")
+    if seed < 0:
+        raise UsageError(f"seed takes a number from 0 up, not {seed}")
+    kind, draws = _parse_null(null)
+    settings = Settings(
+        quantize=quantizer.name,
+        zero=quantizer.zero,
+        measures=_parse_measures(measures),
+        null=kind,
+        null_draws=draws,
+        rarefy=rarefy,
+        seed=seed,
+        include=tuple(include),
+        exclude=tuple(exclude),
+        include_optimizer=include_optimizer,
+        ctm=tuple(CtmReference(shape, name, sum_) for name, shape, sum_ in table_checksums() if shape == scheme.block),
+    )
+    return replace(settings, block=scheme.block, boundary=scheme.boundary, layout=scheme.layout)
+
+
+def scheme_of(settings: Settings) -> Scheme:
+    """The scheme that settings count under."""
+    return Scheme(settings.block, settings.boundary, settings.layout)
+
+
+def _one_of(option: str, value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        raise UsageError(f"unknown {option} {value!r}: one of {', '.join(known)}")
+    return value
+
+
+def _parse_measures(names: Sequence[str]) -> tuple[str, ...]:
+    """The measures in their usual order, each once."""
+    if not names or "all" in names:
+        return tuple(MEASURES)
+    for name in names:
+        _one_of("measure", name, tuple(MEASURES))
+    return tuple(name for name in MEASURES if name in names)
+
+
+def _parse_null(text: str) -> tuple[str, int | None]:
+    """Return the kind of null and the number of draws that goes with it."""
+    if text == "permutation":
+        return text, SAMPLED_DRAWS
+    if text == "none":
+        return text, None
+    kind, _, number = text.partition(":")
+    if kind == "shuffle" and number.isascii() and number.isdigit() and int(number) >= 2:
+        return kind, int(number)
+    raise UsageError(f"unknown null {text!r}: permutation, shuffle:K with K of at least 2, or none")

@@ -1,0 +1,110 @@
+"""The null by real shuffles, for checking the closed form: draw after draw, each over all layers.
+
+One draw of the whole model is at hand at a time, so memory stays bounded whatever the number of draws and layers. Every
+plane and draw has its own generator: the result does not depend on how draws are spread over threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wcx.blocks.counts import BlockCounts
+from wcx.errors import UsageError
+from wcx.evaluate import with_null
+from wcx.measures import MEASURES
+from wcx.measures.draws import generator, shuffled_histograms, summarise
+from wcx.measures.evidence import Evidence
+from wcx.measures.null import NULL_MEASURES, Expectation, Margins
+from wcx.measures.tables import load_table
+from wcx.types import LayerReport, ModelReport, Settings
+from wcx.workers import map_ordered
+
+__all__ = ["add_shuffles", "check_size"]
+
+_MOST_WEIGHTS = 10**9
+
+
+def check_size(weights: int) -> None:
+    """Refuse what would take hours."""
+    if weights > _MOST_WEIGHTS:
+        raise UsageError(
+            f"--null shuffle would permute {weights:,} weights again and again (more than 10^9): use the closed form, "
+            "--null permutation, or name some layers by --include"
+        )
+
+
+def add_shuffles(
+    layers: Sequence[LayerReport],
+    model: ModelReport,
+    margins: Sequence[Sequence[Margins]],
+    settings: Settings,
+    threads: int,
+    on_draw: Callable[[], None],
+) -> tuple[list[LayerReport], ModelReport]:
+    """Return the layers and the model with their nulls from settings.null_draws shuffles of every plane.
+
+    margins: of each plane, those of each layer.
+    """
+    draws = settings.null_draws or 0
+    measures = [measure for measure in NULL_MEASURES if measure in settings.measures]
+    planes = []
+    for number, of_plane in enumerate(margins):
+        draw_one = _Draw([layer.name for layer in layers], number, of_plane, settings, measures)
+        drawn = []
+        for values in map_ordered(lambda: draw_one, _Draw.run, range(draws), threads, 2 * threads):
+            drawn.append(values)
+            on_draw()
+        planes.append(drawn)  # [plane][draw][layer, then the model][measure]
+    changed = []
+    for at, layer in enumerate(layers):
+        replaced = [
+            with_null(plane, draws, _summary(planes[number], at, measures)) for number, plane in enumerate(layer.planes)
+        ]
+        changed.append(replace(layer, planes=tuple(replaced)))
+    rows = [
+        replace(row, pooled=row.pooled and with_null(row.pooled, draws, _summary(planes[number], -1, measures)))
+        for number, row in enumerate(model.planes)
+    ]
+    return changed, replace(model, planes=tuple(rows))
+
+
+def _summary(drawn: list[list[list[float]]], at: int, measures: Sequence[str]) -> dict[str, Expectation]:
+    return {measure: summarise([values[at][number] for values in drawn]) for number, measure in enumerate(measures)}
+
+
+class _Draw:
+    """One permutation of one plane of every layer."""
+
+    def __init__(
+        self, names: Sequence[str], plane: int, margins: Sequence[Margins], settings: Settings, measures: Sequence[str]
+    ) -> None:
+        self._names = names
+        self._plane = plane
+        self._margins = margins
+        self._settings = settings
+        self._measures = measures
+        self._table = load_table(settings.block)
+
+    def run(self, draw: int) -> list[list[float]]:
+        """Return each layer's values and then those of their added counts."""
+        pooled: NDArray[np.int64] = np.zeros(self._table.possible, np.int64)
+        values = []
+        for name, margins in zip(self._names, self._margins, strict=True):
+            random = generator(self._settings.seed, name, self._plane, draw)
+            histogram: NDArray[np.int64] = np.zeros(self._table.possible, np.int64)
+            for part in shuffled_histograms(margins, self._table.cells, random):
+                histogram += part
+            values.append(self._evaluate(histogram, margins.symbols, margins.ones))
+            pooled += histogram
+        symbols = sum(margins.symbols for margins in self._margins)
+        values.append(self._evaluate(pooled, symbols, sum(margins.ones for margins in self._margins)))
+        return values
+
+    def _evaluate(self, histogram: NDArray[np.int64], symbols: int, ones: int) -> list[float]:
+        counts = BlockCounts.from_histogram("", histogram, symbols, ones)
+        evidence = Evidence(counts, self._table, self._settings.rarefy)
+        return [float(MEASURES[measure].evaluate(evidence) or 0.0) for measure in self._measures]

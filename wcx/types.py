@@ -1,0 +1,351 @@
+"""The frozen values that travel between the stages, and nothing else.
+
+Every field that a report prints has the name that it has in the JSON, so that to_dict() is a plain walk. What a scheme
+or an option can't give is None; no field ever holds NaN or an infinity. All quantities are in bits unless the name says
+otherwise; docs/measures.md defines each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Protocol
+
+from wcx.registry import Registry
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointSummary",
+    "CtmReference",
+    "Fit",
+    "LayerReport",
+    "ModelPlane",
+    "ModelReport",
+    "NullReport",
+    "NullStatistic",
+    "PlaneReport",
+    "Report",
+    "Scheme",
+    "Settings",
+    "Signature",
+    "SkippedTensor",
+    "TensorInfo",
+    "TensorReader",
+    "Total",
+    "to_plain",
+]
+
+
+def to_plain(value: Any) -> Any:  # noqa: ANN401
+    """Turn a report or a part of one into dicts, lists, strings, numbers and None, in the order of the fields."""
+    if is_dataclass(value):
+        return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value
+
+
+# ---------------------------------------------------------------------------------------------- what is read
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor of a checkpoint: enough to plan without reading data.
+
+    dtype: as safetensors writes it (F32, BF16, F8_E4M3, ...). nbytes: stored size. file: index into Checkpoint.files.
+    offset: of its first byte in that file. role: weight, buffer or optimizer. source: where in the file it came from,
+    for formats that have more than one place. aliases: other names of the same storage.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    nbytes: int
+    file: int = 0
+    offset: int = 0
+    role: str = "weight"
+    source: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What tells that a file is still the one whose header was read."""
+
+    nbytes: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The description of a checkpoint: what is in it and where; it holds no open file and no data.
+
+    path: what the user wrote. directory: what the file names are relative to. signatures: one per file, taken when the
+    header was read. notes: things about the files that a reader of the report should know.
+    """
+
+    path: str
+    format: str
+    directory: str
+    files: tuple[str, ...]
+    signatures: tuple[Signature, ...]
+    metadata: Mapping[str, str]
+    tensors: tuple[TensorInfo, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all the files, headers included."""
+        return sum(signature.nbytes for signature in self.signatures)
+
+    def __getitem__(self, name: str) -> TensorInfo:
+        """Return the tensor of that name; KeyError where there is none."""
+        for tensor in self.tensors:
+            if tensor.name == name or name in tensor.aliases:
+                return tensor
+        raise KeyError(name)
+
+
+class TensorReader(Protocol):
+    """Reads the bytes of tensors, from several threads at once; a context manager that closes its files."""
+
+    def __enter__(self) -> TensorReader: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def read_into(self, tensor: TensorInfo, start: int, out: memoryview) -> None:
+        """Fill `out` with the bytes of `tensor` from byte `start` on, in C order; CheckpointError where it can't."""
+
+    def check_unchanged(self) -> None:
+        """Raise ChangedFileError when a file is no longer the one whose header was read."""
+
+
+# ------------------------------------------------------------------------------------------ how it is counted
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How a plane is cut into blocks; equal ids, equal schemes."""
+
+    block: str = "4x4"
+    boundary: str = "ignore"
+    layout: str = "rows"
+
+    @property
+    def id(self) -> str:
+        """A short text that names the scheme, such as 4x4-ignore-rows."""
+        return f"{self.block}-{self.boundary}-{self.layout}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What a quantizer learned from one tensor, as plain numbers."""
+
+    lo: float | None = None
+    hi: float | None = None
+    delta: float | None = None
+    threshold: float | None = None
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+# -------------------------------------------------------------------------------------------- what is reported
+
+
+@dataclass(frozen=True, slots=True)
+class NullStatistic:
+    """One quantity under the null model: mean and standard deviation, z = (value - mean) / sd, ratio = value / mean."""
+
+    mean: float
+    sd: float
+    z: float | None
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NullReport:
+    """What a plane would score were its bits permuted at random.
+
+    kind: permutation (closed form), sampled (the same by `draws` draws, for few weights) or shuffle (real ones).
+    """
+
+    kind: str
+    draws: int | None
+    bdm: NullStatistic | None
+    mean_ctm: NullStatistic | None
+    block_entropy: NullStatistic | None
+    bdm_rarefied: NullStatistic | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneReport:
+    """The numbers of one plane of bits; docs/measures.md defines every field."""
+
+    plane: str
+    ones: int
+    density: float
+    blocks: int
+    possible: int
+    left_over: int
+    distinct: int
+    load: float
+    regime: str
+    bdm: float | None
+    block_entropy: float | None
+    bit_entropy: float | None
+    mean_ctm: float | None
+    bdm_rarefied: float | None
+    rarefied_m: int | None
+    bdm_normalized: float | None
+    block_entropy_normalized: float | None
+    null: NullReport | None
+    reference: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Sums over planes or layers; bdm is None where it was not asked for."""
+
+    bdm: float | None
+    reference_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerReport:
+    """One analysed tensor. matrix: its rows and columns as counted; zeros and nonfinite: numbers of such weights."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    matrix: tuple[int, int]
+    weights: int
+    role: str
+    source: str | None
+    aliases: tuple[str, ...]
+    zeros: int
+    nonfinite: int
+    fit: Fit
+    planes: tuple[PlaneReport, ...]
+    total: Total
+    measures: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The layer as plain dicts and lists, as in the JSON."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedTensor:
+    """One tensor that was not analysed, and why."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    role: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The layers' values added up (as opposed to pooled, where their counts are)."""
+
+    bdm: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlane:
+    """One plane of the whole model: `pooled` adds the counts of all layers and evaluates once, `sum` adds values."""
+
+    plane: str
+    pooled: PlaneReport | None
+    sum: Sum
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """The model's rows: weights and number of the layers analysed, and each plane over all of them."""
+
+    weights: int
+    layers: int
+    planes: tuple[ModelPlane, ...]
+    total: Sum
+    concatenated: None = None
+    measures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSummary:
+    """Of which checkpoint a report speaks."""
+
+    path: str
+    format: str
+    files: tuple[str, ...]
+    nbytes: int
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CtmReference:
+    """Which table of complexities was used, with the checksum of its values."""
+
+    shape: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that a report depends on besides the checkpoint."""
+
+    quantize: str = "sign"
+    zero: str | None = "zero"
+    block: str = "4x4"
+    boundary: str = "ignore"
+    layout: str = "rows"
+    measures: tuple[str, ...] = ()
+    null: str = "permutation"
+    null_draws: int | None = 1000
+    preset: str | None = None
+    rarefy: int = 1024
+    seed: int = 0
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    include_optimizer: bool = False
+    reference: str | None = None
+    ctm: tuple[CtmReference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that wcx says of one checkpoint; `to_dict()` is the JSON, a notebook shows it as a table."""
+
+    schema: str
+    wcx: str
+    checkpoint: CheckpointSummary
+    settings: Settings
+    layers: tuple[LayerReport, ...]
+    skipped: tuple[SkippedTensor, ...]
+    model: ModelReport
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain dicts and lists, exactly the fields of `wcx analyze --json`."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    def _repr_html_(self) -> str:
+        """The report as an HTML table, which Jupyter shows."""
+        return HTML_RENDERERS["html"](self)
+
+
+class _RenderHtml(Protocol):
+    def __call__(self, report: Report) -> str: ...
+
+
+HTML_RENDERERS: Registry[_RenderHtml] = Registry("notebook view", {"html": "wcx.outputs.html:render_html"})

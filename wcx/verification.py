@@ -1,0 +1,267 @@
+"""A check from outside: layers of a checkpoint once more, by pybdm on values decoded by another library.
+
+Nothing of wcx's counting is shared with the other side but the bytes: there the values are decoded by NumPy and
+ml_dtypes, compared as numbers, and handed to pybdm 0.1.0.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wcx import __version__
+from wcx.blocks.unpack import unpack
+from wcx.count import FileSource, Layer, count_layers
+from wcx.errors import MissingDependencyError
+from wcx.evaluate import evaluate_layer
+from wcx.formats import open_reader
+from wcx.pipeline import make_plan, summarise_checkpoint
+from wcx.settings import scheme_of
+from wcx.types import Checkpoint, CheckpointSummary, Settings, TensorReader, to_plain
+
+if TYPE_CHECKING:
+    from wcx.count import CountedLayer
+
+__all__ = ["TOLERANCE", "Comparison", "Verification", "VerifiedPlane", "verify"]
+
+SCHEMA = "wcx/verification/1"
+TOLERANCE = 1e-9
+"""Relative difference, absolute below 1, up to which two values agree."""
+
+_LAYERS = 20
+_SYMBOLS = 1 << 20  # pybdm takes 0.4 us a symbol
+_MEASURES = ("bdm", "block_entropy", "bdm_normalized", "block_entropy_normalized")
+
+_NUMPY = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "I8": "int8",
+    "I16": "int16",
+    "I32": "int32",
+    "I64": "int64",
+    "U8": "uint8",
+    "U16": "uint16",
+    "U32": "uint32",
+    "U64": "uint64",
+    "BOOL": "uint8",
+}
+_ML_DTYPES = {
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    "F8_E8M0": "float8_e8m0fnu",
+    "F6_E2M3": "float6_e2m3fn",
+    "F6_E3M2": "float6_e3m2fn",
+    "F4": "float4_e2m1fn",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One number from both sides; difference is relative, absolute where pybdm's is below 1; None where both are."""
+
+    measure: str
+    wcx: float | None
+    pybdm: float | None
+    difference: float | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two are the same number to the tolerance."""
+        if self.wcx is None or self.pybdm is None:
+            return self.wcx is None and self.pybdm is None
+        return self.difference is not None and self.difference <= TOLERANCE
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPlane:
+    """One plane of one layer. rows: those that were compared, from and up to; symbols: how many bits that is."""
+
+    name: str
+    plane: str
+    matrix: tuple[int, int]
+    rows: tuple[int, int]
+    symbols: int
+    values: tuple[Comparison, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every value agrees."""
+        return all(value.agrees for value in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was compared, with what, and whether all of it agrees."""
+
+    schema: str
+    wcx: str
+    pybdm: str
+    checkpoint: CheckpointSummary
+    quantize: str
+    zero: str | None
+    seed: int
+    full: bool
+    tolerance: float
+    layers_checked: int
+    layers_total: int
+    agrees: bool
+    planes: tuple[VerifiedPlane, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verification as plain dicts and lists, as in the JSON."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+
+def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, threads: int = 1) -> Verification:
+    """Compare layers of a checkpoint with pybdm: 20 drawn by the seed, of each at most 2^20 symbols in whole block rows.
+
+    full: every layer, every symbol. Raises CheckpointError, and MissingDependencyError without pybdm.
+    """
+    library = _import_pybdm()
+    plan = make_plan(checkpoint, settings)
+    random = np.random.default_rng(settings.seed)
+    chosen = list(range(len(plan.layers)))
+    if not full and len(chosen) > _LAYERS:
+        chosen = sorted(random.choice(len(chosen), _LAYERS, replace=False).tolist())
+    parts = [_part(plan.layers[number], random, full) for number in chosen]
+    scheme = scheme_of(settings)
+    with open_reader(checkpoint) as reader:
+        counts = count_layers(
+            [layer for layer, _ in parts], plan.quantizer, scheme, lambda: FileSource(reader), threads, compiled=True
+        )
+        planes = [
+            plane
+            for (layer, start), counted in zip(parts, counts, strict=True)
+            for plane in _verify_layer(library, reader, layer, start, counted, plan.quantizer.planes, settings)
+        ]
+        reader.check_unchanged()
+    return Verification(
+        schema=SCHEMA,
+        wcx=__version__,
+        pybdm="0.1.0",
+        checkpoint=summarise_checkpoint(checkpoint),
+        quantize=settings.quantize,
+        zero=settings.zero,
+        seed=settings.seed,
+        full=full,
+        tolerance=TOLERANCE,
+        layers_checked=len(parts),
+        layers_total=len(plan.layers),
+        agrees=all(plane.agrees for plane in planes),
+        planes=tuple(planes),
+    )
+
+
+def _part(layer: Layer, random: np.random.Generator, full: bool) -> tuple[Layer, int]:
+    """Return the layer, or some of its block rows as a layer of its own, and the row that it starts at.
+
+    Four rows are a whole number of bytes whatever the dtype.
+    """
+    most = max(4, _SYMBOLS // layer.columns & ~3)
+    if full or layer.rows <= most:
+        return layer, 0
+    start = 4 * int(random.integers((layer.rows - most) // 4 + 1))
+    row_bits = layer.columns * layer.dtype.bits
+    tensor = replace(
+        layer.tensor,
+        shape=(most, layer.columns),
+        offset=layer.tensor.offset + start * row_bits // 8,
+        nbytes=most * row_bits // 8,
+    )
+    return replace(layer, tensor=tensor, rows=most), start
+
+
+def _verify_layer(
+    library: ModuleType,
+    reader: TensorReader,
+    layer: Layer,
+    start: int,
+    counted: CountedLayer,
+    planes: Sequence[str],
+    settings: Settings,
+) -> Iterator[VerifiedPlane]:
+    report = evaluate_layer(layer, counted, planes, replace(settings, measures=_MEASURES, null="none"))
+    values = _decode(layer, reader)
+    bits = {"sign": values > 0 if settings.zero != "one" else values >= 0, "plus": values > 0, "minus": values < 0}
+    for plane in report.planes:
+        theirs = _pybdm_values(library, bits[plane.plane].astype(np.int64))
+        yield VerifiedPlane(
+            name=layer.tensor.name,
+            plane=plane.plane,
+            matrix=(layer.rows, layer.columns),
+            rows=(start, start + layer.rows),
+            symbols=layer.weights,
+            values=tuple(_compare(name, getattr(plane, name), theirs[name]) for name in _MEASURES),
+        )
+
+
+def _compare(measure: str, ours: float | None, theirs: float | None) -> Comparison:
+    if ours is None or theirs is None:
+        return Comparison(measure, ours, theirs, None)
+    return Comparison(measure, ours, theirs, abs(ours - theirs) / max(1.0, abs(theirs)))
+
+
+def _pybdm_values(library: ModuleType, plane: NDArray[np.int64]) -> dict[str, float | None]:
+    """The four numbers that pybdm has, from one decomposition."""
+    method = library.BDM(ndim=2)
+    counter = method.decompose_and_count(plane)
+    bdm, entropy = float(method.compute_bdm(counter)), float(method.compute_ent(counter))
+    low, high = method._get_min_bdm(plane), method._get_max_bdm(plane)
+    entropy_range = method._get_max_ent(plane) - method._get_min_ent(plane)
+    return {
+        "bdm": bdm,
+        "block_entropy": entropy,
+        "bdm_normalized": float((bdm - low) / (high - low)),
+        "block_entropy_normalized": float(entropy / entropy_range) if entropy_range else None,
+    }
+
+
+def _decode(layer: Layer, reader: TensorReader) -> NDArray[Any]:
+    """Return the layer's values as a matrix of numbers that can be compared with 0."""
+    raw = np.empty(layer.tensor.nbytes, np.uint8)
+    reader.read_into(layer.tensor, 0, memoryview(raw))
+    name = layer.tensor.dtype
+    if layer.dtype.bits < 8:
+        raw = unpack(raw, layer.dtype.bits, 0, layer.weights)
+    if name in _NUMPY:
+        values: NDArray[Any] = raw.view(np.dtype(_NUMPY[name]).newbyteorder("<"))
+    else:
+        import ml_dtypes
+
+        values = raw.view(getattr(ml_dtypes, _ML_DTYPES[name])).astype(np.float64)
+    return values.reshape(layer.rows, layer.columns)
+
+
+def _import_pybdm() -> ModuleType:
+    """Import pybdm 0.1.0, which takes one function from pkg_resources, a module that new setuptools no longer has."""
+    stand_in = ModuleType("pkg_resources")
+    stand_in.resource_stream = _resource_stream  # type: ignore[attr-defined]
+    before = sys.modules.get("pkg_resources")
+    if before is None:
+        sys.modules["pkg_resources"] = stand_in
+    try:
+        import pybdm
+    except ImportError as error:
+        raise MissingDependencyError('wcx verify needs pybdm: pip install "pybdm==0.1.0"') from error
+    finally:
+        if before is None:
+            del sys.modules["pkg_resources"]
+    found: ModuleType = pybdm
+    return found
+
+
+def _resource_stream(package: str, name: str) -> BinaryIO:
+    from importlib.resources import files
+
+    return (files(package) / name).open("rb")  # type: ignore[return-value]
