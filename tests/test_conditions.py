@@ -58,7 +58,7 @@ EMPTY = report(())
 )
 def test_holds(expression: str, expected: bool) -> None:
     assert parse(expression).holds(TWO) is expected
-    assert (parse(expression).describe_match(TWO) is not None) is expected
+    assert (parse(expression).match(TWO) is not None) is expected
 
 
 @pytest.mark.parametrize("sign", ["<", "<=", ">", ">=", "==", "!="])
@@ -172,11 +172,11 @@ def test_a_condition_is_written_as_it_is_read(text: str) -> None:
     ],
 )
 def test_the_message_names_the_first_value_that_meets_it(expression: str, message: str) -> None:
-    assert parse(expression).describe_match(TWO) == message
+    assert parse(expression).match(TWO) == message
 
 
 def test_the_message_steers_no_terminal() -> None:
-    message = parse("layer[*\x1b*].bdm > 0").describe_match(hostile())
+    message = parse("layer[*\x1b*].bdm > 0").match(hostile())
     assert message is not None
     assert "\x1b" not in message
 

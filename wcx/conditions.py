@@ -67,7 +67,7 @@ class Condition:
         met = [self._met(value) for _, value in self._values(report)]
         return any(met) if self.quantifier == "any" else bool(met) and all(met)
 
-    def describe_match(self, report: Report) -> str | None:
+    def match(self, report: Report) -> str | None:
         """Say what meets the condition, the first value where there are several; None where it does not hold."""
         if not self.holds(report):
             return None

@@ -23,6 +23,7 @@ class Registry(Generic[T]):
     def __init__(self, kind: str, table: Mapping[str, str]) -> None:
         self.kind = kind
         self._table = dict(table)
+        self._found: dict[str, T] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._table)
@@ -32,12 +33,13 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         """Import and return what is registered under `name`; raise UsageError for an unknown name."""
-        try:
-            module, attribute = self._table[name].split(":")
-        except KeyError:
-            raise UsageError(f"unknown {self.kind} {name!r}: one of {', '.join(self._table)}") from None
-        found: T = getattr(import_module(module), attribute)
-        return found
+        if name not in self._found:
+            try:
+                module, attribute = self._table[name].split(":")
+            except KeyError:
+                raise UsageError(f"unknown {self.kind} {name!r}: one of {', '.join(self._table)}") from None
+            self._found[name] = getattr(import_module(module), attribute)
+        return self._found[name]
 
     def values(self) -> Iterator[T]:
         """Import and return all of the kind, in order."""

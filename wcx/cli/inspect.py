@@ -240,6 +240,7 @@ def _write_rich_table(stream: TextIO, columns: tuple[str, ...], rows: list[tuple
         )
     for row in rows[:_ROWS_SHOWN]:
         table.add_row(*map(Text, row))
-    Console(file=stream, width=max(shutil.get_terminal_size().columns, _NARROWEST)).print(table)
+    size = shutil.get_terminal_size()  # both: rich takes 80 columns for a dumb terminal if one is missing
+    Console(file=stream, width=max(size.columns, _NARROWEST), height=size.lines).print(table)
     if len(rows) > _ROWS_SHOWN:
         stream.write(f"{len(rows) - _ROWS_SHOWN:,} more: write them to a file with -o, or use --json\n")

@@ -22,14 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wcx.measures.rarefied import rarefied_terms
-from wcx.measures.support import SMALLEST_WEIGHT, log2_of_whole, reach
+from wcx.measures.support import log2_of_whole, reach
 from wcx.measures.tables import CtmTable
 
 __all__ = ["NULL_MEASURES", "Expectation", "Margins", "has_closed_form", "permutation_null"]
@@ -42,7 +42,7 @@ NULL_MEASURES = ("bdm", "mean_ctm", "block_entropy", "bdm_rarefied")
 _FEW_WEIGHTS = 1024
 _FEW_ONES = 100
 _LONG = 20_000.0
-_LONG_RAREFIED = 2_000.0
+_LONG_RAREFIED = 500.0  # its terms cost a sum each; here three points change the sd by less than 0.1 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +80,15 @@ def permutation_null(
 
     M of docs/measures.md (64 x 64, 2,048 ones): bdm 7763.16784 with sd 39.79, mean_ctm 30.381756648 (0.133143).
     """
-    cells = [_cells(plane, table.cells) for plane in planes]
-    null = _Null(planes, table, _Cells.add(cells), np.array([some.mean for some in cells]))
+    null = _Null(planes, table, [_cells(plane, table.cells) for plane in planes])
     found: dict[str, Expectation] = {}
     for measure in measures:
         if measure == "mean_ctm":
             found[measure] = _mean_ctm(planes, table)
         elif measure == "bdm":
-            found[measure] = null.bdm()
+            found[measure] = null.bdm
         elif measure == "block_entropy":
-            found[measure] = null.block_entropy()
+            found[measure] = null.block_entropy
         else:
             found[measure] = null.bdm_rarefied(rarefy)
     return found
@@ -109,6 +108,8 @@ class _Cells:
     @classmethod
     def add(cls, parts: Sequence[_Cells]) -> _Cells:
         """Independent counts added up."""
+        if len(parts) == 1:
+            return parts[0]
         mean = np.cumsum([part.mean for part in parts], axis=0)[-1]
         variance = np.cumsum([part.variance for part in parts], axis=0)[-1]
         return cls(mean, variance, sum(part.blocks for part in parts))
@@ -127,8 +128,7 @@ def _cells(plane: Margins, cells: int) -> _Cells:
     """Exact mean and variance of the count of one code of each class under a permutation of the plane."""
     ones, zeros, blocks = plane.ones, plane.symbols - plane.ones, plane.blocks
     chance = _chances(plane, cells, cells)
-    k = np.arange(cells + 1)
-    log_ratio = _log_falling(ones, k) + _log_falling(zeros, cells - k) - _log_falling(plane.symbols, np.array([cells]))
+    log_ratio = _log_falling(ones, cells) + _log_falling(zeros, cells)[::-1] - _log_falling(plane.symbols, cells)[-1]
     excess = np.expm1(log_ratio)  # chance of a second such block, given one, over the chance of the first, less 1
     variance = blocks * chance * (1 - chance) + blocks * (blocks - 1.0) * chance**2 * excess
     return _Cells(blocks * chance, np.maximum(variance, 0), blocks)
@@ -147,15 +147,23 @@ def _chances(plane: Margins, cells: int, top: int) -> Floats:
     return chances
 
 
-def _log_falling(number: int, k: NDArray[np.integer]) -> Floats:
-    """log of [number - k]_k / [number]_k for each k; -inf where the first is 0."""
-    steps = np.arange(int(k.max()))
-    left = number - steps - k[:, None]  # [k, steps]
-    used = steps < k[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.log1p(-k[:, None] / np.maximum(number - steps, 1.0))
-    terms = np.where(left > 0, terms, -np.inf)
-    sums: Floats = np.where(used, terms, 0.0).sum(axis=1)
+def _log_falling(number: int, cells: int) -> Floats:
+    """log of [number - k]_k / [number]_k for k = 0 .. cells; -inf where the first is 0. float64 [cells + 1]."""
+    k = np.arange(cells + 1)[:, None]
+    steps = np.arange(cells)
+    used = steps < k
+    left = number - steps - k
+    if number > 2 * cells:
+        return _sum(np.log1p(-k / (number - steps)) * used)
+    possible = np.where(left > 0, left, 1) / np.maximum(number - steps, 1)
+    with np.errstate(divide="ignore"):
+        terms = np.where(used, np.log(np.where(left > 0, possible, 0.0)), 0.0)
+    return _sum(terms)
+
+
+def _sum(terms: Floats) -> Floats:
+    """Sum each row."""
+    sums: Floats = np.add.reduce(terms, axis=1)
     return sums
 
 
@@ -164,72 +172,69 @@ def _log_falling(number: int, k: NDArray[np.integer]) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Distributions of the count, one a row: where (whole numbers, or three real points) and how likely."""
+    """Distributions of the count, one a row: at which points, how likely, and log2 of the points (0 for 0)."""
 
-    rows: NDArray[np.intp]
+    rows: NDArray[np.intp] | slice
     points: Floats
     weights: Floats
+    logs: Floats
     whole: bool
-
-    def log2(self) -> Floats:
-        """log2 of the points, 0 for 0."""
-        if self.whole:
-            return log2_of_whole(self.points)
-        return np.array([[log2(point) for point in row] for row in self.points.tolist()]).reshape(self.points.shape)
 
     def expect(self, values: Floats) -> Floats:
         """Mean of a function of the points, one a row."""
-        mean: Floats = (self.weights * values).sum(axis=1)
-        return mean
+        return _sum(self.weights * values)
+
+    def next_logs(self) -> Floats:
+        """log2 of the points + 1."""
+        return _log2(self.points + 1, self.whole)
 
 
 def _weights(mean: Floats, variance: Floats | None, longest: float) -> list[_Weights]:
     """Distributions with those means and variances (None: Poisson), in one or two parts that cover all rows."""
     spread = mean if variance is None else variance
     few = (mean > longest) | ((mean > 30) & (spread < mean / 2))
+    if not few.any():
+        return [_outward(slice(None), mean, variance)]
     parts = []
-    rows = np.flatnonzero(~few)
-    if rows.size:
+    if not few.all():
+        rows = np.flatnonzero(~few)
         parts.append(_outward(rows, mean[rows], None if variance is None else variance[rows]))
     rows = np.flatnonzero(few)
-    if rows.size:
-        away = np.sqrt(3 * spread[rows])[:, None] * np.array([0.0, 1.0, -1.0])
-        weights = np.broadcast_to(np.array([2 / 3, 1 / 6, 1 / 6]), away.shape)
-        parts.append(_Weights(rows, mean[rows][:, None] + away, weights, whole=False))
+    away = np.sqrt(3 * spread[rows])[:, None] * np.array([0.0, 1.0, -1.0])
+    points = mean[rows][:, None] + away
+    weights = np.broadcast_to(np.array([2 / 3, 1 / 6, 1 / 6]), away.shape)
+    parts.append(_Weights(rows, points, weights, _log2(points, whole=False), whole=False))
     return parts
 
 
-def _outward(rows: NDArray[np.intp], mean: Floats, variance: Floats | None) -> _Weights:
-    """Poisson, or binomial weights with a real number of trials, from the mode outward by the ratio of neighbours."""
+def _log2(points: Floats, whole: bool) -> Floats:
+    if whole:
+        return log2_of_whole(points)
+    return np.array([log2(point) for point in points.ravel().tolist()]).reshape(points.shape)
+
+
+def _outward(rows: NDArray[np.intp] | slice, mean: Floats, variance: Floats | None) -> _Weights:
+    """Binomial weights with a real number of trials, Poisson where success is 0, by the ratio of neighbours.
+
+    With l the mean and q the chance of success, w(x + 1) / w(x) = (l - x q) / ((1 - q) (x + 1)).
+    """
     if variance is None:
-        success = np.zeros_like(mean)
+        success: Floats = np.zeros_like(mean)
     else:
-        success = np.clip(1 - variance / np.where(mean > 0, mean, 1.0), 0.0, 1.0)
-    binomial = success > 1e-12  # below, the binomial is the Poisson distribution to the last digit
-    trials = np.where(binomial, mean / np.where(binomial, success, 1.0), np.inf)
-    with np.errstate(invalid="ignore"):
-        mode = np.where(binomial, np.floor((trials + 1) * success), np.floor(mean))
-    mode = np.where(binomial, np.minimum(mode, np.ceil(trials)), mode)
+        success = np.clip(1 - variance / np.where(mean > 0, mean, 1.0), 0.0, 1 - 1e-12)
+    mode = np.floor(mean + success)
+    l, q, top = mean[:, None], success[:, None], mode[:, None]
     steps = np.arange(reach(float(mean.max())))
-    odds = np.where(binomial & (success < 1), success / np.where(success < 1, 1 - success, 1.0), np.inf)
-
-    def gain(x: Floats) -> Floats:
-        """Weight of x + 1 over that of x."""
-        with np.errstate(invalid="ignore"):
-            bound = np.maximum(trials[:, None] - x, 0) * odds[:, None]
-        return np.where(binomial[:, None], bound, mean[:, None]) / (x + 1)
-
-    below = np.minimum(steps + 1, mode.max()) if mode.max() else steps[:0]
-    below = np.unique(below).astype(float)
-    up = np.cumprod(gain(mode[:, None] + steps), axis=1)
-    at = mode[:, None] - below
-    with np.errstate(divide="ignore"):
-        inverse = np.where(at >= 0, 1 / gain(np.maximum(at, 0)), 0.0)
-    down = np.cumprod(inverse, axis=1)
-    points = np.concatenate([mode[:, None], mode[:, None] + 1 + steps, np.maximum(at, 0)], axis=1)
-    weights = np.concatenate([np.ones((mean.size, 1)), up, down], axis=1)
-    weights = np.where(weights < SMALLEST_WEIGHT, 0.0, weights)
-    return _Weights(rows, points, weights / weights.sum(axis=1, keepdims=True), whole=True)
+    x = top + steps
+    up = np.multiply.accumulate(np.maximum(l - x * q, 0) / ((1 - q) * (x + 1)), axis=1)
+    highest = int(mode.max())
+    down = steps[:highest]
+    x = np.maximum(top - down, 0)
+    below = np.multiply.accumulate(x * (1 - q) / np.where(x > 0, l - (x - 1) * q, 1.0), axis=1)
+    weights = np.concatenate([np.ones_like(top), up, below], axis=1)
+    points = np.maximum(top + np.concatenate([[0], steps + 1, -1 - down]), 0)
+    weights /= _sum(weights)[:, None]
+    return _Weights(rows, points, weights, log2_of_whole(points), whole=True)
 
 
 # --------------------------------------------------------------------------------------------------- the quantities
@@ -237,116 +242,122 @@ def _outward(rows: NDArray[np.intp], mean: Floats, variance: Floats | None) -> _
 
 @dataclass(frozen=True, slots=True)
 class _Function:
-    """f(n) = CTM a(n) + b(n) on some points: its values, and how much each grows from n to n + 1."""
+    """f(n) = CTM a(n) + b(n) on the points of some weights, and how much each grows from n to n + 1; a is None for 0."""
 
-    a: Floats
+    at: _Weights
+    a: Floats | None
     b: Floats
-    a_step: Floats
+    a_step: Floats | None
     b_step: Floats
 
 
 class _Null:
     """Means and standard deviations of the sums over codes, for one plane or several added up."""
 
-    def __init__(self, planes: Sequence[Margins], table: CtmTable, cells: _Cells, means: Floats) -> None:
+    def __init__(self, planes: Sequence[Margins], table: CtmTable, cells: Sequence[_Cells]) -> None:
         self._planes = planes
         self._table = table
-        self._cells = cells
-        self._means = means  # [planes, classes]
+        self._cells = _Cells.add(cells)
+        self._means = np.array([some.mean for some in cells])  # [planes, classes]
 
+    @cached_property
+    def _exact(self) -> list[_Weights]:
+        return _weights(self._cells.mean, self._cells.variance, _LONG)
+
+    @cached_property
+    def _poisson(self) -> list[_Weights]:
+        return _weights(self._cells.mean, None, _LONG)
+
+    @cached_property
     def bdm(self) -> Expectation:
-        return Expectation(self._bdm_mean(self._cells), self._sd(_bdm_function, _LONG))
+        """Of bdm: a = [n > 0], b = log2 n."""
+        functions = []
+        for at in self._poisson:
+            occurs = (at.points > 0).astype(float)
+            functions.append(_Function(at, occurs, at.logs, 1 - occurs, at.next_logs() - at.logs))
+        return Expectation(self._bdm_mean(self._exact), self._sd(functions))
 
+    @cached_property
     def block_entropy(self) -> Expectation:
+        """Of block_entropy: b = -(n log2 n) / B, beside log2 B."""
         blocks = self._cells.blocks
-        total = 0.0
-        for part in _weights(self._cells.mean, self._cells.variance, _LONG):
-            logs = part.expect(part.points * part.log2())
-            total += float((self._table.classes[0][part.rows] * logs).sum())
-
-        def function(weights: _Weights) -> _Function:
-            n = weights.points
-            b = -n * weights.log2() / blocks
-            after = _Weights(weights.rows, n + 1, weights.weights, weights.whole)
-            nothing = np.zeros_like(n)
-            return _Function(nothing, b, nothing, -after.points * after.log2() / blocks - b)
-
-        return Expectation(log2(blocks) - total / blocks, self._sd(function, _LONG))
+        total = sum(
+            float(np.add.reduce(self._table.classes[0][at.rows] * at.expect(at.points * at.logs))) for at in self._exact
+        )
+        functions = []
+        for at in self._poisson:
+            b = at.points * at.logs / -blocks
+            functions.append(_Function(at, None, b, None, (at.points + 1) * at.next_logs() / -blocks - b))
+        return Expectation(log2(blocks) - total / blocks, self._sd(functions))
 
     def bdm_rarefied(self, rarefy: int) -> Expectation:
-        if self._cells.blocks <= rarefy:
-            return self.bdm()
+        """Of bdm_rarefied: a = P(k > 0), b = E[log2 k; k > 0]; its mean is that of bdm for fewer blocks."""
         blocks = self._cells.blocks
+        if blocks <= rarefy:
+            return self.bdm
+        drawn = self._cells.drawn(rarefy)
+        functions = []
+        for at in _weights(self._cells.mean, None, _LONG_RAREFIED):
+            (a, b), (a_next, b_next) = _rarefied_at(at.points, blocks, rarefy), _rarefied_at(at.points + 1, blocks, rarefy)
+            functions.append(_Function(at, a, b, a_next - a, b_next - b))
+        return Expectation(self._bdm_mean(_weights(drawn.mean, drawn.variance, _LONG)), self._sd(functions))
 
-        def function(weights: _Weights) -> _Function:
-            a, b = _rarefied_at(weights.points, blocks, rarefy)
-            a_after, b_after = _rarefied_at(weights.points + 1, blocks, rarefy)
-            return _Function(a, b, a_after - a, b_after - b)
-
-        return Expectation(self._bdm_mean(self._cells.drawn(rarefy)), self._sd(function, _LONG_RAREFIED))
-
-    def _bdm_mean(self, cells: _Cells) -> float:
+    def _bdm_mean(self, parts: Sequence[_Weights]) -> float:
         count, first, _ = self._table.classes
         total = 0.0
-        for part in _weights(cells.mean, cells.variance, _LONG):
-            occurs = part.expect(np.where(part.points > 0, 1.0, 0.0))
-            total += float((first[part.rows] * occurs + count[part.rows] * part.expect(part.log2())).sum())
+        for at in parts:
+            terms = first[at.rows] * at.expect((at.points > 0).astype(float)) + count[at.rows] * at.expect(at.logs)
+            total += float(np.add.reduce(terms))
         return total
 
-    def _sd(self, function: _FunctionOf, longest: float) -> float:
-        """Standard deviation: counts as independent Poisson numbers, less what a permutation keeps."""
+    def _sd(self, functions: Sequence[_Function]) -> float:
+        """Standard deviation: counts as independent Poisson numbers, less what a permutation keeps.
+
+        What is linear in the number of blocks and of ones is taken out of f before it is squared.
+        """
         count, first, second = self._table.classes
-        parts = [(part, function(part)) for part in _weights(self._cells.mean, None, longest)]
         slope = np.zeros(count.size)
-        for part, f in parts:
-            rows = part.rows
-            slope[rows] = first[rows] * part.expect(f.a_step) + count[rows] * part.expect(f.b_step)
-        linear, left_over = self._regress(slope)
-        mean = self._cells.mean
-        shared = np.divide((linear * self._means).sum(axis=0), mean, out=np.zeros_like(mean), where=mean > 0)
-        variance = left_over + float((self._means * (linear - shared) ** 2).sum())
-        for part, f in parts:
-            rows = part.rows
-            n = part.points - part.expect(part.points)[:, None]
-            # the slope of the whole class is spread over its codes: what is linear in n is taken out of b
-            b = f.b - part.expect(f.b)[:, None]
-            a = f.a - part.expect(f.a)[:, None]
-            b = b - shared[rows][:, None] * n
-            squares = second[rows] * part.expect(a * a) + 2 * first[rows] * part.expect(a * b)
-            variance += float((squares + count[rows] * part.expect(b * b)).sum())
+        for f in functions:
+            rows = f.at.rows
+            slope[rows] = count[rows] * f.at.expect(f.b_step)
+            if f.a_step is not None:
+                slope[rows] += first[rows] * f.at.expect(f.a_step)
+        linear, variance = self._linear_part(slope)
+        for f in functions:
+            rows, at = f.at.rows, f.at
+            b = f.b - linear[rows][:, None] * at.points
+            b = b - at.expect(b)[:, None]
+            terms = count[rows] * at.expect(b * b)
+            if f.a is not None:
+                a = f.a - at.expect(f.a)[:, None]
+                terms += second[rows] * at.expect(a * a) + 2 * first[rows] * at.expect(a * b)
+            variance += float(np.add.reduce(terms))
         return sqrt(max(variance, 0.0))
 
-    def _regress(self, slope: Floats) -> tuple[Floats, float]:
-        """Return each plane's linear part per class [planes, classes], and the variance that left-over cells add."""
+    def _linear_part(self, slope: Floats) -> tuple[Floats, float]:
+        """Return the regression on what each plane's permutation keeps, per class, averaged over planes [c + 1].
+
+        Second, the variance that comes on top: of left-over cells, which hold some of the ones, and of the difference
+        between the planes' own regressions and their average.
+        """
         c = self._table.cells
         k = np.arange(c + 1)
-        blocks = np.array([plane.blocks for plane in self._planes], float)
-        share = np.array([plane.ones / plane.symbols for plane in self._planes])
-        others = np.array([plane.symbols for plane in self._planes], float) - c * blocks
-        by_blocks = (self._means * slope).sum(axis=1)
-        by_ones = (self._means * slope * k).sum(axis=1)
+        blocks, symbols, ones = (
+            np.array([getattr(plane, name) for plane in self._planes], float) for name in ("blocks", "symbols", "ones")
+        )
+        share = ones / symbols
+        weighted = self._means * slope
+        by_blocks, by_ones = _sum(weighted), _sum(weighted * k)
         spread = blocks * c * share * (1 - share)
-        uneven = spread > 0
-        per_one = np.divide(by_ones - c * share * by_blocks, spread, out=np.zeros_like(spread), where=uneven)
-        per_block = by_blocks / blocks - per_one * c * share
-        symbols = np.array([plane.symbols for plane in self._planes], float)
-        loose = per_one**2 * c * blocks * others * share * (1 - share) / np.maximum(symbols - 1, 1)
-        return per_block[:, None] + per_one[:, None] * k, float(loose.sum())
-
-
-class _FunctionOf:  # pragma: no cover - a name for the type below
-    """A function of the weights that gives f on their points."""
-
-    def __call__(self, weights: _Weights) -> _Function:
-        raise NotImplementedError
-
-
-def _bdm_function(weights: _Weights) -> _Function:
-    n = weights.points
-    occurs = np.where(n > 0, 1.0, 0.0)
-    b = weights.log2()
-    after = _Weights(weights.rows, n + 1, weights.weights, weights.whole)
-    return _Function(occurs, b, 1 - occurs, after.log2() - b)
+        per_one = np.where(spread > 0, by_ones - c * share * by_blocks, 0.0) / np.where(spread > 0, spread, 1.0)
+        linear = (by_blocks / blocks - per_one * c * share)[:, None] + per_one[:, None] * k  # [planes, classes]
+        loose = per_one**2 * spread * (symbols - c * blocks) / np.maximum(symbols - 1, 1)
+        extra = float(np.add.reduce(loose))
+        if len(self._planes) == 1:
+            return linear[0], extra
+        mean = self._cells.mean
+        average = np.add.reduce(linear * self._means, axis=0) / np.where(mean > 0, mean, 1.0)
+        return average, extra + float((self._means * (linear - average) ** 2).sum())
 
 
 def _rarefied_at(points: Floats, blocks: int, rarefy: int) -> tuple[Floats, Floats]:
@@ -354,10 +365,9 @@ def _rarefied_at(points: Floats, blocks: int, rarefy: int) -> tuple[Floats, Floa
     points = np.minimum(points, float(blocks))
     low = np.floor(points)
     needed, place = np.unique(np.concatenate([low.ravel(), np.minimum(low.ravel() + 1, blocks)]), return_inverse=True)
-    found = rarefied_terms(needed, blocks, rarefy)
     part = (points - low).ravel()
     both = []
-    for values in found:
+    for values in rarefied_terms(needed, blocks, rarefy):
         ends = values[place].reshape(2, -1)
         both.append(((1 - part) * ends[0] + part * ends[1]).reshape(points.shape))
     return both[0], both[1]

@@ -20,7 +20,7 @@ __all__ = ["BDM_RAREFIED", "bdm_rarefied", "rarefied_terms"]
 
 Floats = NDArray[np.float64]
 
-_ROWS = 512
+_ROWS = 64  # counts taken together; ascending ones have supports of about the same length
 
 
 def bdm_rarefied(evidence: Evidence) -> float:

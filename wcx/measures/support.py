@@ -6,7 +6,7 @@ mode's. log2 of a whole number comes from one table made with math.log2, so that
 
 from __future__ import annotations
 
-from math import log2, sqrt
+from math import log1p, log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,21 @@ __all__ = ["SMALLEST_WEIGHT", "log2_of_whole", "reach"]
 SMALLEST_WEIGHT = 1e-20
 """Weights below this share of the mode's are left out."""
 
+_NATS = 47.0  # a little more than -log(1e-20)
 _table: NDArray[np.float64] = np.zeros(0)
 
 
 def reach(mean: float) -> int:
-    """Steps from the mode to where a Poisson weight of that mean is below 1e-20 of the mode's, with room to spare.
+    """Steps up from the mode to where a Poisson weight of that mean is below 1e-20 of the mode's.
 
-    From log w(mean + d) ~ -d^2 / (2 (mean + d / 3)) = -46; binomial and hypergeometric weights fall faster.
+    By -log of the weight at mean + d, (mean + d) log(1 + d / mean) - d, which is convex: Newton's steps from above.
+    Binomial and hypergeometric weights of the same mean fall faster.
     """
-    return int(17 + sqrt(260 + 94 * mean))
+    mean = max(mean, 1e-3)
+    steps = 17 + sqrt(260 + 94 * mean)
+    for _ in range(4):
+        steps -= ((mean + steps) * log1p(steps / mean) - steps - _NATS) / log1p(steps / mean)
+    return int(steps) + 3
 
 
 def log2_of_whole(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
