@@ -217,8 +217,10 @@ class _Values:
 
     def few(self, dtype: DType) -> bool:
         """At most two values; 0 and -0.0 are one."""
+        if self._many:
+            return False
         zeros = sum(code in dtype.zero for code in self._seen)
-        return not self._many and len(self._seen) - max(zeros - 1, 0) <= 2
+        return len(self._seen) - max(zeros - 1, 0) <= 2
 
 
 _DISTINCT_CODES = 3  # two values and the other zero

@@ -88,6 +88,14 @@ def test_several_threads_and_many_shards_need_few_descriptors(tmp_path: Path) ->
         assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_a_pipe_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening a device can have effects, opening a pipe waits."""
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(os, "open", lambda *_arguments: pytest.fail("opened"))
+    with pytest.raises(CheckpointError, match="a named pipe"):
+        open_checkpoint(tmp_path / "pipe")
+
+
 def test_nothing_is_opened_before_it_is_read(path: Path) -> None:
     checkpoint = open_checkpoint(path)
     path.unlink()

@@ -121,14 +121,14 @@ def test_the_table_on_a_terminal(
 ) -> None:
     import sys
 
-    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setenv("COLUMNS", "90")
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert run(["inspect", str(model)]) == 0
     text = capsys.readouterr().out
     assert "[bold]\\x1b[31m[/x]" in text
     assert "\x1b" not in text
-    assert all(len(line) <= 70 for line in text.splitlines() if "tensor" in line and str(model) not in line)
+    assert all(len(line) <= 90 for line in text.splitlines() if "tensor" in line and str(model) not in line)
 
 
 def test_a_file_is_written_whole_and_its_suffix_decides_the_kind(model: Path, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_file_that_is_not_finished_does_not_appear(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.safetensors", "report.json"]
 
 
-@pytest.mark.parametrize("target", ["gone/report.json", "."])
+@pytest.mark.parametrize("target", ["gone/report.json", ".", "report.csv"])
 def test_a_file_that_cannot_be_written_is_a_usage_error(
     target: str, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,6 +184,7 @@ def test_several_inputs_give_a_line_each(model: Path, capsys: pytest.CaptureFixt
     out, err = capsys.readouterr()
     report, error = map(json.loads, out.splitlines())
     assert (report["schema"], error["schema"], error["path"]) == ("wcx/inspection/1", "wcx/error/1", str(bad))
+    Draft202012Validator(json.loads((_ROOT / "docs" / "schema" / "error-1.json").read_text())).validate(error)
     assert err == f"wcx: {bad}: {error['error']} (byte 8)\n"
 
 

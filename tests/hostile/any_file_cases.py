@@ -44,7 +44,7 @@ for _suffix in (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".gguf", ".h5", 
 CASES["random bytes .onnx"] = (_file("model.onnx", _random_bytes(5000)), "named as an ONNX file")
 CASES["random bytes .index.json"] = (
     _file("model.safetensors.index.json", _random_bytes(5000)),
-    "damaged index: not valid JSON",
+    "bad index: not valid JSON",
 )
 
 CASES["LFS pointer"] = (

@@ -45,7 +45,7 @@ _case("header beyond the end", {}, "should have 1000 bytes, the file has 10", le
 _case("header of no bytes", b"\x07", "no JSON object after the header length", data=b"{}", length=0)
 
 # the header's text
-_case("not JSON", b"{a: 1}" + b" " * 10, "damaged header: not valid JSON: expected a string")
+_case("not JSON", b"{a: 1}" + b" " * 10, "bad header: not valid JSON: expected a string")
 _case("a list", b"[1, 2, 3]", "no JSON object after the header length")
 _case("space before the object", b"  {}", "no JSON object after the header length")
 _case("nested 100,000 lists", b"[" * 100_000, "no JSON object")

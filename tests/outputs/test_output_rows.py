@@ -135,6 +135,13 @@ def test_on_a_terminal_control_characters_are_escapes() -> None:
     assert csv_rows(report((layer("\x1b[31m\n"),)), View(terminal=True))[0]["name"] == "\\x1b[31m\\n"
 
 
+def test_several_texts_are_one_cell() -> None:
+    tied = layer("wte.weight", aliases=("lm_head.weight", "decoder.weight"), warnings=("odd, very", "few blocks: 9"))
+    row = csv_rows(report((tied,)))[0]
+    assert row["aliases"] == "lm_head.weight; decoder.weight"
+    assert row["warnings"] == "odd, very; few blocks: 9"
+
+
 def test_numbers_have_no_leading_quote() -> None:
     cells = csv_rows(lenet())[1]
     assert cells["null.bdm_rarefied.z"].startswith("-")

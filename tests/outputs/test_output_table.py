@@ -303,6 +303,11 @@ def test_what_all_names_share_goes_first() -> None:
     assert shorten(LLAMA, 100, len, "…") == LLAMA
 
 
+def test_numbers_are_never_left_out() -> None:
+    one_layer = [f"h.0.attention.{part}.weight" for part in ("query", "key", "value")]
+    assert shorten(one_layer, 10, len, "…") == ["h.0…query…", "h.0…key…", "h.0…value…"]
+
+
 def test_a_name_that_shares_nothing_loses_its_middle() -> None:
     assert shorten(["abcdefghijklmnop"], 9, len, "…") == ["abcd…mnop"]
     assert cut("漢字漢字漢字漢字", 9, cell_len, "…") == "漢字…漢字"

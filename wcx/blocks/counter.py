@@ -121,7 +121,7 @@ class Counter:
             if self._kernels is None:
                 found.append(plain.scan(histogram))
             else:
-                number = self._kernels.scan(histogram, self._codes, self._counts)
+                number = self._kernels.scan(histogram, histogram.view(np.uint64), self._codes, self._counts)
                 found.append((self._codes[:number].copy(), self._counts[:number].copy()))
         return found
 

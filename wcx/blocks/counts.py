@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ __all__ = ["BlockCounts"]
 _MAGIC = b"wcxcounts1"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class BlockCounts:
     """The block counts of one plane, or of several added up.
 
@@ -48,7 +49,7 @@ class BlockCounts:
             raise ValueError(f"{found.blocks} blocks of {found.cells} cells do not fit into {symbols} symbols")
         return found
 
-    @property
+    @cached_property
     def blocks(self) -> int:
         """Number of blocks, B."""
         return int(self.counts.sum())

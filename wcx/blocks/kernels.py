@@ -300,15 +300,18 @@ def count_rows(itemsize, address, rows, columns, rules, magnitude, top, bits, wo
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def scan(histogram, codes, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Move a histogram's non-zero entries into codes (ascending) and counts, clear it, return how many there were."""
+def scan(histogram, pairs, codes, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Move a histogram's non-zero entries into codes (ascending) and counts, clear it, return how many there were.
+
+    histogram: uint32 [65536]; pairs: the same memory as uint64, by which 32 entries at a time are found to be zero.
+    """
     found = 0
-    for group in range(0, histogram.size, 16):
-        some = histogram[group]
+    for group in range(0, pairs.size, 16):
+        some = pairs[group]
         for index in range(group + 1, group + 16):
-            some |= histogram[index]
+            some |= pairs[index]
         if some:
-            for index in range(group, group + 16):
+            for index in range(2 * group, 2 * group + 32):
                 if histogram[index]:
                     codes[found] = index
                     counts[found] = histogram[index]

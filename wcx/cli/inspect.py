@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import os
 import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from wcx.cli.options import choose_output
 from wcx.errors import CheckpointError, UsageError
 from wcx.escape import escape
 
@@ -23,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _UNREADABLE = 3
-_JSON_SUFFIXES = (".json", ".ndjson")
+_KINDS = ("table", "json", "ndjson")
 _METADATA_SHOWN = 20
 _KEY_WIDTH = 60
 _VALUE_WIDTH = 100
@@ -56,14 +52,17 @@ def command(
     Example:
       wcx inspect model.safetensors
     """
+    from wcx.cli.destination import opened
     from wcx.formats import can_give_several, find_checkpoints
     from wcx.types import Settings
 
     settings = Settings(include=include, exclude=exclude, include_optimizer=include_optimizer)
-    suffix = os.path.splitext(output or "")[1]
-    several = can_give_several(checkpoints) or suffix == ".ndjson"
-    with _opened(output) as stream:
-        show = _json_writer(stream, several) if as_json or suffix in _JSON_SUFFIXES else _text_writer(stream)
+    kind = choose_output("json" if as_json else None, output)
+    if kind not in _KINDS:
+        raise UsageError(f"-o {output}: inspect writes {', '.join(_KINDS)}, not {kind}")
+    with opened(output) as stream:
+        several = can_give_several(checkpoints) or kind == "ndjson"
+        show = _text_writer(stream) if kind == "table" else _json_writer(stream, several)
         readable = [_inspect_one(path, settings, show) for path in find_checkpoints(checkpoints)]
     return 0 if all(readable) else _UNREADABLE
 
@@ -83,53 +82,6 @@ def _inspect_one(path: str, settings: Settings, show: _Show) -> bool:
         return False
     show(inspection)
     return True
-
-
-# ------------------------------------------------------------------------------------------------ where it is written
-
-
-@contextmanager
-def _opened(output: str | None) -> Iterator[TextIO]:
-    """Yield stdout, or a file that appears under its name only when all of it is written."""
-    if output is None or output == "-":
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # names can hold what the locale has no bytes for
-        yield sys.stdout
-        return
-    target = os.path.realpath(output)
-    try:
-        if os.path.exists(target) and not os.path.isfile(target):  # such as /dev/null
-            with open(target, "w", encoding="utf-8", errors="backslashreplace") as stream:
-                yield stream
-        else:
-            with _replaced(target) as stream:
-                yield stream
-    except OSError as error:
-        raise UsageError(f"-o {output}: can't be written: {error.strerror or error}") from error
-
-
-@contextmanager
-def _replaced(target: str) -> Iterator[TextIO]:
-    """Yield a temporary file beside `target` that takes its place at the end, and is removed if there is none."""
-    descriptor, temporary = tempfile.mkstemp(prefix=".wcx-", dir=os.path.dirname(target))
-    try:
-        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            yield stream
-        os.chmod(temporary, _mode_of(target))
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _mode_of(target: str) -> int:
-    """The mode that the file has, or that a new one gets (mkstemp gives none to others)."""
-    with suppress(FileNotFoundError):
-        return os.stat(target).st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 # ---------------------------------------------------------------------------------------------------- how it looks

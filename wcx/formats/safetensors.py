@@ -144,7 +144,7 @@ def _parse(path: str, text: bytes) -> _Draft:
                 _read_entry(walker, draft, name)
         walker.end()
     except JsonError as error:
-        raise CheckpointError(path, f"damaged header: {error.reason}", _LENGTH + error.position) from error
+        raise CheckpointError(path, f"bad header: {error.reason}", _LENGTH + error.position) from error
     return draft
 
 

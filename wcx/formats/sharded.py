@@ -91,7 +91,7 @@ def _read_index(path: str) -> _Index:
                 walker.skip_value()
         walker.end()
     except JsonError as error:
-        raise CheckpointError(path, f"damaged index: {error.reason}", error.position) from error
+        raise CheckpointError(path, f"bad index: {error.reason}", error.position) from error
     if not found:
         raise CheckpointError(path, "not an index of shards: it has no weight_map")
     if not index.shard_of:

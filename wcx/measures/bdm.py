@@ -30,7 +30,7 @@ def bdm(evidence: Evidence) -> float:
     stops to see structure when all 65,536 occur: see load and regime. An all-zero 12x12 matrix has
     25.176631293734488.
     """
-    return bdm_units(evidence) / UNIT
+    return evidence.once(bdm_units) / UNIT
 
 
 def bdm_normalized(evidence: Evidence) -> float | None:
@@ -45,7 +45,7 @@ def bdm_normalized(evidence: Evidence) -> float | None:
         others = table.possible - rest
         largest += table.largest(table.possible) - table.largest(rest) + others * log2_units(times)
     smallest = table.smallest + log2_units(blocks)
-    return (bdm_units(evidence) - smallest) / (largest - smallest)
+    return (evidence.once(bdm_units) - smallest) / (largest - smallest)
 
 
 BDM = Measure("bdm", "bits", bdm)

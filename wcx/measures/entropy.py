@@ -35,7 +35,7 @@ def block_entropy(evidence: Evidence) -> float:
 def block_entropy_normalized(evidence: Evidence) -> float | None:
     """block_entropy / log2 min(B, S), no unit, from 0 to 1; None for a single block. Equals pybdm's nent."""
     most = min(evidence.blocks, evidence.table.possible)
-    return block_entropy(evidence) / log2(most) if most > 1 else None
+    return evidence.once(block_entropy) / log2(most) if most > 1 else None
 
 
 def bit_entropy(evidence: Evidence) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from wcx.blocks.counts import BlockCounts
 
 __all__ = ["Evidence", "Group", "Measure"]
+
+Value = TypeVar("Value")
 
 _BINNED = 1 << 16
 
@@ -59,16 +61,26 @@ class Evidence:
     def spectrum(self) -> list[Group]:
         """The groups of equal count, ascending."""
         counts, codes = self.counts.counts, self.counts.codes
-        if counts.max() < _BINNED:
-            sums = [np.bincount(counts)]
-            sums += [np.bincount(counts, weights=half[codes]) for half in self.table.halves]  # exact: below 2^53
+        values, place = None, counts
+        if counts.max() >= _BINNED:
+            values, place = np.unique(counts, return_inverse=True)
+        sums = [np.bincount(place), *(np.bincount(place, weights=half[codes]) for half in self.table.halves)]
+        if values is None:
             values = np.flatnonzero(sums[0])
             sums = [some[values] for some in sums]
-        else:
-            values, place = np.unique(counts, return_inverse=True)
-            sums = [np.bincount(place)] + [np.bincount(place, weights=half[codes]) for half in self.table.halves]
-        columns = (some.astype(np.int64).tolist() for some in (values, *sums))
-        return [Group(count, blocks, join(high, low)) for count, blocks, high, low in zip(*columns, strict=True)]
+        columns = zip(values.tolist(), *(some.tolist() for some in sums), strict=True)
+        return [Group(count, blocks, join(int(high), int(low))) for count, blocks, high, low in columns]
+
+    def once(self, function: Callable[[Evidence], Value]) -> Value:
+        """Return function(self), evaluated the first time only: what several measures are made of."""
+        if function not in self._known:
+            self._known[function] = function(self)
+        value: Value = self._known[function]
+        return value
+
+    @cached_property
+    def _known(self) -> dict[Any, Any]:
+        return {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class CtmTable:
 
     @cached_property
     def halves(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """units as (high, low) with units = high * 2^29 + low: sums of up to 2^31 of each fit 64 bits."""
+        """units as (high, low) with units = high * 2^29 + low: sums of 2^24 of each are whole numbers below 2^53."""
         return self.units >> _SPLIT, self.units & ((1 << _SPLIT) - 1)
 
     @cached_property

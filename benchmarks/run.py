@@ -1,0 +1,256 @@
+"""Print what wcx reaches beside what it is meant to reach; see README.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+from models import write_model
+from timing import Row, in_threads, interleaved, run_cat, run_wcx
+
+from wcx.blocks.counter import Counter, compiled_kernels
+from wcx.dtypes import DTYPES
+from wcx.quantizers import parse_quantizer
+
+_COLUMNS = 4096
+
+
+
+def kernels(options: argparse.Namespace) -> Iterator[Row]:
+    """Arrays in memory, larger than any cache: counting against a read-only reduction over the same bytes."""
+    for name, targets in (("F32", (0.85, 0.65)), ("BF16", (0.75, 0.45)), ("F16", (0.75, 0.45)), ("I8", (0.55, None))):
+        yield from _memory_rows(name, options.memory << 20, targets)
+    yield _against_numpy(options.memory << 18)
+    yield _against_pybdm()
+
+
+def _weights(name: str, nbytes: int) -> np.ndarray:
+    """Random weights as unsigned codes [rows, 4096]."""
+    itemsize = DTYPES[name].bits // 8
+    count = nbytes // itemsize // (_COLUMNS * 4096) * (_COLUMNS * 4096)
+    random = np.random.default_rng(0)
+    kind = {"F32": np.float32, "BF16": ml_dtypes.bfloat16, "F16": np.float16, "I8": np.int8}[name]
+    block = random.standard_normal(_COLUMNS * 1024, dtype=np.float32)
+    some = (block * 40 if name == "I8" else block).astype(kind).view(f"u{itemsize}")
+    codes = np.empty(count, some.dtype)
+    for start in range(0, count, some.size):
+        codes[start : start + some.size] = np.roll(some, start // 4096)
+    return codes.reshape(-1, _COLUMNS)
+
+
+def _counters(name: str, threads: int, kernels_: object) -> list[Counter]:
+    counters = [Counter(1, kernels_) for _ in range(threads)]
+    for counter in counters:
+        counter.begin(DTYPES[name], parse_quantizer("sign").rules(DTYPES[name]))
+    return counters
+
+
+def _memory_rows(name: str, nbytes: int, targets: tuple[float, float | None]) -> Iterator[Row]:
+    codes = _weights(name, nbytes)
+    words = codes.reshape(-1).view(np.uint64)
+    for threads, target in zip((2, 1), targets, strict=True):
+        parts = 2 * threads
+        counters = _counters(name, parts, compiled_kernels())
+        stripes = np.array_split(codes, parts)
+        pieces = np.array_split(words, parts)
+
+        def count(part: int) -> None:
+            counters[part].count(stripes[part].reshape(-1), *stripes[part].shape)  # noqa: B023
+
+        def read(part: int) -> None:
+            pieces[part].min()  # noqa: B023
+
+        seconds = interleaved(
+            [lambda: in_threads(count, parts, threads), lambda: in_threads(read, parts, threads)],  # noqa: B023
+            7,
+        )
+        per_weight = 1e9 * seconds[0] / codes.size
+        yield Row(
+            f"{name} in memory, of the read limit, {threads} thread{'s' * (threads > 1)}",
+            f">= {target}" if target else "",
+            f"{seconds[1] / seconds[0]:.2f} ({per_weight:.3f} ns/weight)",
+        )
+
+
+def _against_numpy(nbytes: int) -> Row:
+    codes = _weights("BF16", nbytes)
+    stripes = np.array_split(codes, 4)
+    fast, plain = _counters("BF16", 4, compiled_kernels()), _counters("BF16", 1, None)
+
+    def count(part: int) -> None:
+        fast[part].count(stripes[part].reshape(-1), *stripes[part].shape)
+
+    seconds = interleaved(
+        [lambda: in_threads(count, 4, 2), lambda: plain[0].count(codes.reshape(-1), *codes.shape)],
+        3,
+    )
+    return Row("BF16, 2 threads, against the NumPy path", ">= 6x", f"{seconds[1] / seconds[0]:.1f}x")
+
+
+def _against_pybdm() -> Row:
+    from wcx.verification import _import_pybdm
+
+    method = _import_pybdm().BDM(ndim=2)
+    plane = np.random.default_rng(0).integers(0, 2, (512, 1024))
+    codes = _weights("F32", 256 << 20)
+    counter = _counters("F32", 1, compiled_kernels())[0]
+    seconds = interleaved(
+        [lambda: counter.count(codes.reshape(-1), *codes.shape), lambda: method.decompose_and_count(plane)], 3
+    )
+    ratio = (seconds[1] / plane.size) / (seconds[0] / codes.size)
+    return Row("F32, 1 thread, against pybdm", ">= 1500x", f"{ratio:,.0f}x ({1e9 * seconds[1] / plane.size:.0f} ns)")
+
+
+_LARGE = ((4096, 4096), (11008, 4096), (4096, 11008), (4096,))
+
+
+def files(options: argparse.Namespace) -> Iterator[Row]:
+    """The whole command on a large file against `cat` of it, less the command on a small one."""
+    folder = Path(options.directory or tempfile.mkdtemp(prefix="wcx-bench-"))
+    large, middle, small = folder / "large.safetensors", folder / "middle.safetensors", folder / "small.safetensors"
+    try:
+        write_model(large, int(options.size * 2**30), _LARGE)
+        write_model(middle, int(options.size * 2**30) // 8, _LARGE)
+        write_model(small, 1000, ((16, 16),))
+        run_wcx("analyze", str(middle), "--json")
+        cat, whole, start, part = interleaved(
+            [
+                lambda: run_cat(str(large)),
+                lambda: run_wcx("analyze", str(large), "--json"),
+                lambda: run_wcx("analyze", str(small), "--json"),
+                lambda: run_wcx("analyze", str(middle), "--json"),
+            ],
+            5,
+        )
+        name = f"whole wcx analyze, {options.size:g} GiB BF16 in the page cache, against cat"
+        rate = large.stat().st_size / (whole - start) / 1e9
+        yield Row(name, "<= 1.2", f"{(whole - start) / cat:.2f} ({rate:.1f} GB/s; start-up {start:.2f} s apart)")
+        yield Row("time against size, from 1/8 of it (1 = linear)", "1", f"{(whole - start) / (part - start) / 8:.2f}")
+        _, peak = run_wcx("analyze", str(large), "--json")
+        yield Row("peak memory, that file", "< 300 MiB", f"{peak:.0f} MiB")
+        _, peak = run_wcx("inspect", str(large), "--json")
+        yield Row("peak memory, wcx inspect", "< 300 MiB", f"{peak:.0f} MiB")
+        if _drop_caches():
+            cold = []
+            for function in (lambda: run_cat(str(large)), lambda: run_wcx("analyze", str(large), "--json")[0]):
+                _drop_caches()
+                cold.append(function())
+            yield Row("the same, cold, against cat", "<= 1.1", f"{(cold[1] - start) / cold[0]:.2f}")
+    finally:
+        for path in (large, middle, small):
+            path.unlink(missing_ok=True)
+        if not options.directory:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _drop_caches() -> bool:
+    """Empty the page cache; False where that is not allowed."""
+    try:
+        os.sync()
+        Path("/proc/sys/vm/drop_caches").write_text("1")
+    except OSError:
+        return False
+    return True
+
+
+def small(options: argparse.Namespace) -> Iterator[Row]:
+    """Many small tensors, from reading to values."""
+    with tempfile.TemporaryDirectory(prefix="wcx-bench-") as folder:
+        path, one = Path(folder) / "many.safetensors", Path(folder) / "one.safetensors"
+        write_model(path, 30_000 * 64 * 64 * 4, ((64, 64),), "F32")
+        write_model(one, 64, ((64, 64),), "F32")
+        for null, target in (("none", 50), ("permutation", 200)):
+            many, few, inspected = interleaved(
+                [
+                    lambda: run_wcx("analyze", str(path), "--null", null, "--ndjson"),  # noqa: B023
+                    lambda: run_wcx("analyze", str(one), "--null", null, "--ndjson"),  # noqa: B023
+                    lambda: run_wcx("inspect", str(path), "--json"),
+                ],
+                3,
+            )
+            measured = f"{1e6 * (many - few) / 30_000:.0f} us ({many:.1f} s for 30,000; inspect {inspected:.1f} s)"
+            yield Row(f"64x64 tensors, reading to values and NDJSON, null {null}", f"<= {target} us", measured)
+    yield _null_row()
+
+
+def _null_row() -> Row:
+    from wcx.measures.null import Margins, permutation_null
+    from wcx.measures.tables import load_table
+
+    table = load_table("4x4")
+    times = []
+    for side in (64, 512, 4096, 16384):
+        for share in (0.5, 0.1, 0.01):
+            margins = [Margins(side * side, int(side * side * share) + extra, side * side // 16) for extra in range(4)]
+            permutation_null(margins[:1], table, 1024)
+            start = time.perf_counter()
+            for plane in margins[1:]:
+                permutation_null([plane], table, 1024)
+            times.append((time.perf_counter() - start) / 3)
+    return Row(
+        "closed-form null of a plane, 64^2 to 16384^2, density 0.5 to 0.01",
+        "about 1 ms",
+        f"{1e3 * min(times):.1f} to {1e3 * max(times):.1f} ms",
+    )
+
+
+def startup(options: argparse.Namespace) -> Iterator[Row]:
+    """Whole processes that do little."""
+    with tempfile.TemporaryDirectory(prefix="wcx-bench-") as folder:
+        little, some = Path(folder) / "little.safetensors", Path(folder) / "some.safetensors"
+        write_model(little, 100_000, ((96, 64),), "F32")
+        write_model(some, 1 << 30, ((2048, 2048),))
+        environment = {"NUMBA_CACHE_DIR": str(Path(folder) / "cache")}
+        first, _ = run_wcx("analyze", str(some), environment=environment)
+        times = interleaved(
+            [
+                lambda: run_wcx("--help"),
+                lambda: run_wcx("analyze", str(little)),
+                lambda: run_wcx("analyze", str(some), environment=environment),
+                lambda: run_wcx("inspect", str(some)),
+            ],
+            7,
+        )
+    for name, target, seconds in zip(
+        ("wcx --help", "wcx analyze, 100 kB", "wcx analyze, 1 GiB, compiled code at hand", "wcx inspect, 1 GiB"),
+        ("0.15 s", "0.3 s", "0.7 s beside the reading", ""),
+        times,
+        strict=True,
+    ):
+        yield Row(name, target, f"{seconds:.2f} s")
+    yield Row("the first run, which compiles, beside later ones", "3 s more", f"{first - times[2]:.1f} s more")
+
+
+SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
+    "kernels": kernels,
+    "files": files,
+    "small": small,
+    "startup": startup,
+}
+
+
+def main() -> None:
+    """Run the sections that were named, and print their rows as a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sections", nargs="*", default=list(SECTIONS), help=", ".join(SECTIONS))
+    parser.add_argument("--size", type=float, default=4, help="GiB of the large file")
+    parser.add_argument("--memory", type=int, default=1024, help="MiB of the arrays in memory")
+    parser.add_argument("--directory", help="where the large file is written")
+    options = parser.parse_args()
+    print("| check | target | measured |\n|---|---|---|")
+    for name in options.sections:
+        for row in SECTIONS[name](options):
+            print(f"| {row.check} | {row.target} | {row.measured} |")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""What all tests share. That this file stands here also puts tests/ on the path: naive, strategies, contracts."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.resources
+import sys
+import warnings
+from types import ModuleType
+from typing import IO
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile(
+    "wcx",
+    derandomize=True,  # a red run is red again
+    database=None,
+    deadline=None,  # the machine may be busy
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
+)
+hypothesis.settings.load_profile("wcx")
+
+
+def _resource_stream(package: str, path: str) -> IO[bytes]:
+    return importlib.resources.files(package).joinpath(path).open("rb")
+
+
+@pytest.fixture(scope="session")
+def pybdm() -> ModuleType:
+    """pybdm 0.1.0, with the one function that it takes from pkg_resources, which setuptools no longer has."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        stand_in = ModuleType("pkg_resources")
+        stand_in.resource_stream = _resource_stream  # type: ignore[attr-defined]
+        patch.setitem(sys.modules, "pkg_resources", stand_in)
+        return importlib.import_module("pybdm")
