@@ -47,8 +47,9 @@ KERNELS = compiled_kernels()
 PATHS = pytest.mark.parametrize("kernels", [KERNELS, None], ids=["compiled", "numpy"])
 
 SHAPES = [(4, 4), (5, 13), (13, 5), (4, 16), (4, 17), (16, 4), (7, 9), (1, 64), (1, 100), (3, 40), (2, 3), (40, 3)]
-SHAPES += [(rows, columns) for columns in (63, 64, 65, 127, 128, 129, 191) for rows in (4, 6)]
+SHAPES += [(rows, columns) for columns in (63, 64, 65) for rows in (4, 6)]
 if COMPILED:
+    SHAPES += [(rows, columns) for columns in (127, 128, 129, 191) for rows in (4, 6)]
     SHAPES += [(64, 64), (61, 67), (1000, 4), (1003, 5), (4, 1000), (33, 251)]
 
 
@@ -114,7 +115,8 @@ def test_there_is_compiled_code_to_test() -> None:
 @pytest.mark.parametrize("dtype", DTYPE_NAMES)
 def test_counts_of_every_dtype_are_the_oracles(dtype: str, quantizer: str, kernels: Any) -> None:  # noqa: ANN401
     for number, shape in enumerate(SHAPES):
-        for flavour in FLAVOURS if shape[0] * shape[1] < 1000 else (FLAVOURS[number % len(FLAVOURS)],):
+        small = COMPILED and shape[0] * shape[1] < 1000
+        for flavour in FLAVOURS if small else (FLAVOURS[number % len(FLAVOURS)],):
             codes = codes_of(dtype, shape, flavour)
             correct = expected(decode(codes, dtype, shape), quantizer)
             assert counted(kernels, dtype, quantizer, codes, shape) == correct, (shape, flavour)
@@ -390,6 +392,7 @@ print(number)
 """
 
 
+@pytest.mark.skipif(not COMPILED, reason="this run is without the compiler")
 def test_the_kernels_without_the_compiler_count_the_same() -> None:
     done = run_python(WITHOUT_COMPILER, NUMBA_DISABLE_JIT="1")
     assert (done.returncode, done.stdout) == (0, "162\n"), done.stderr
