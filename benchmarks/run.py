@@ -23,7 +23,6 @@ from wcx.quantizers import parse_quantizer
 _COLUMNS = 4096
 
 
-
 def kernels(options: argparse.Namespace) -> Iterator[Row]:
     """Arrays in memory, larger than any cache: counting against a read-only reduction over the same bytes."""
     for name, targets in (("F32", (0.85, 0.65)), ("BF16", (0.75, 0.45)), ("F16", (0.75, 0.45)), ("I8", (0.55, None))):

@@ -174,9 +174,7 @@ class _Worker:
         planes = [(np.flatnonzero(some).astype(np.uint16), some[some > 0]) for some in tally.histograms]
         return self._finish(layer, planes, tally.totals.tolist(), tally.values)
 
-    def _finish(
-        self, layer: Layer, planes: list[tuple[Any, Any]], totals: list[int], values: _Values
-    ) -> CountedLayer:
+    def _finish(self, layer: Layer, planes: list[tuple[Any, Any]], totals: list[int], values: _Values) -> CountedLayer:
         scheme = self._job.scheme.id
         counts = tuple(
             BlockCounts(scheme, codes, numbers, layer.weights, ones)
@@ -259,7 +257,7 @@ class FileSource:
             return parts[0] if len(parts) == 1 else np.concatenate(parts)
         itemsize = layer.dtype.bits // 8
         filled = 0
-        view = memoryview(self._buffer)
+        view = self._buffer.data
         for start, number in runs:
             self._reader.read_into(layer.tensor, start * itemsize, view[filled : filled + number * itemsize])
             filled += number * itemsize
@@ -269,5 +267,5 @@ class FileSource:
         bits = layer.dtype.bits
         first = start * bits // 8
         stop = -(-(start + number) * bits // 8)
-        self._reader.read_into(layer.tensor, first, memoryview(self._buffer)[: stop - first])
+        self._reader.read_into(layer.tensor, first, self._buffer.data[: stop - first])
         return unpack(self._buffer[: stop - first], bits, start * bits - 8 * first, number)

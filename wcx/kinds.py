@@ -35,9 +35,7 @@ def kinds() -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "wcx": __version__,
-        "formats": [
-            {"name": format_.name, "summary": ", ".join(format_.suffixes)} for format_ in FORMATS.values()
-        ],
+        "formats": [{"name": format_.name, "summary": ", ".join(format_.suffixes)} for format_ in FORMATS.values()],
         "dtypes": [{"name": dtype.name, "summary": f"{dtype.bits} bits, {dtype.kind}"} for dtype in DTYPES.values()],
         "quantizers": [{"name": kind.name, "summary": kind.summary} for kind in QUANTIZERS.values()],
         "blocks": _listed(BLOCKS),

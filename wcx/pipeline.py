@@ -14,7 +14,16 @@ from wcx.errors import UsageError
 from wcx.quantizers import Quantizer, parse_quantizer
 from wcx.selection import select
 from wcx.settings import make_settings, scheme_of
-from wcx.types import Checkpoint, CheckpointSummary, LayerReport, ModelReport, Report, Settings, SkippedTensor, TensorInfo
+from wcx.types import (
+    Checkpoint,
+    CheckpointSummary,
+    LayerReport,
+    ModelReport,
+    Report,
+    Settings,
+    SkippedTensor,
+    TensorInfo,
+)
 from wcx.workers import cores
 
 if TYPE_CHECKING:

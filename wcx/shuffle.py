@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,14 +52,15 @@ def add_shuffles(
     """
     draws = settings.null_draws or 0
     measures = [measure for measure in NULL_MEASURES if measure in settings.measures]
-    planes = []
+    names = [layer.name for layer in layers]
+    planes = []  # [plane][draw][layer, then the model][measure]
     for number, of_plane in enumerate(margins):
-        draw_one = _Draw([layer.name for layer in layers], number, of_plane, settings, measures)
+        work = partial(_Draw, names, number, of_plane, settings, measures)
         drawn = []
-        for values in map_ordered(lambda: draw_one, _Draw.run, range(draws), threads, 2 * threads):
+        for values in map_ordered(work, _Draw.run, range(draws), threads, 2 * threads):
             drawn.append(values)
             on_draw()
-        planes.append(drawn)  # [plane][draw][layer, then the model][measure]
+        planes.append(drawn)
     changed = []
     for at, layer in enumerate(layers):
         replaced = [

@@ -124,7 +124,7 @@ class Verification:
 
 
 def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, threads: int = 1) -> Verification:
-    """Compare layers of a checkpoint with pybdm: 20 drawn by the seed, of each at most 2^20 symbols in whole block rows.
+    """Compare layers of a checkpoint with pybdm: 20 drawn by the seed, of each at most 2^20 symbols.
 
     full: every layer, every symbol. Raises CheckpointError, and MissingDependencyError without pybdm.
     """
@@ -230,7 +230,7 @@ def _pybdm_values(library: ModuleType, plane: NDArray[np.int64]) -> dict[str, fl
 def _decode(layer: Layer, reader: TensorReader) -> NDArray[Any]:
     """Return the layer's values as a matrix of numbers that can be compared with 0."""
     raw = np.empty(layer.tensor.nbytes, np.uint8)
-    reader.read_into(layer.tensor, 0, memoryview(raw))
+    reader.read_into(layer.tensor, 0, raw.data)
     name = layer.tensor.dtype
     if layer.dtype.bits < 8:
         raw = unpack(raw, layer.dtype.bits, 0, layer.weights)

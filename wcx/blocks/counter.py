@@ -48,7 +48,7 @@ def _import_with_own_cache(name: str) -> Any:  # noqa: ANN401
     folder = tempfile.mkdtemp(prefix="wcx-numba-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["NUMBA_CACHE_DIR"] = folder
-    config.reload_config()
+    config.reload_config()  # type: ignore[no-untyped-call]
     sys.modules.pop(name, None)
     return import_module(name)
 

@@ -66,18 +66,14 @@ class BlockCounts:
         codes, place = np.unique(np.concatenate([self.codes, other.codes]), return_inverse=True)
         counts = np.zeros(codes.size, np.int64)
         np.add.at(counts, place, np.concatenate([self.counts, other.counts]))
-        return BlockCounts(
-            self.scheme, codes, counts, self.symbols + other.symbols, self.ones + other.ones, self.cells
-        )
+        return BlockCounts(self.scheme, codes, counts, self.symbols + other.symbols, self.ones + other.ones, self.cells)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BlockCounts):
             return NotImplemented
         mine = (self.scheme, self.cells, self.symbols, self.ones)
         theirs = (other.scheme, other.cells, other.symbols, other.ones)
-        return (
-            mine == theirs and np.array_equal(self.codes, other.codes) and np.array_equal(self.counts, other.counts)
-        )
+        return mine == theirs and np.array_equal(self.codes, other.codes) and np.array_equal(self.counts, other.counts)
 
     def __hash__(self) -> int:
         return hash(self.to_bytes())
@@ -86,9 +82,7 @@ class BlockCounts:
         """Write the counts down; from_bytes reads back an equal value."""
         scheme = self.scheme.encode()
         head = struct.pack("<HHQQQ", len(scheme), self.cells, self.symbols, self.ones, self.codes.size)
-        return b"".join(
-            (_MAGIC, head, scheme, self.codes.astype("<u2").tobytes(), self.counts.astype("<i8").tobytes())
-        )
+        return b"".join((_MAGIC, head, scheme, self.codes.astype("<u2").tobytes(), self.counts.astype("<i8").tobytes()))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> BlockCounts:

@@ -32,7 +32,7 @@ _AHEAD = 2048  # on Sapphire Rapids F32 goes from 0.70 to 1.15 of the read limit
 _I64 = ir.IntType(64)
 
 
-def _mask_stream(builder: Any, arguments: Any, bits: int) -> Any:  # noqa: ANN401
+def _mask_stream(builder: Any, arguments: Any, bits: int) -> Any:
     """Emit phase A: for each 64 codes of `bits` bits a mask word, and the extremes of their magnitudes.
 
     The mask is an LLVM vector comparison bit-cast from <64 x i1> to i64, which is exact and fast on every target that
@@ -44,7 +44,7 @@ def _mask_stream(builder: Any, arguments: Any, bits: int) -> Any:  # noqa: ANN40
     lanes = 512 // bits
     narrow = ir.VectorType(code, lanes)
 
-    def splat(value: Any, vector: Any) -> Any:  # noqa: ANN401
+    def splat(value: Any, vector: Any) -> Any:
         small = builder.trunc(value, code) if bits < 64 else value
         one = builder.insert_element(ir.Constant(vector, ir.Undefined), small, ir.Constant(ir.IntType(32), 0))
         return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None))
@@ -89,7 +89,7 @@ def _mask_stream(builder: Any, arguments: Any, bits: int) -> Any:  # noqa: ANN40
     return _extreme(builder, new_low, lanes, "<"), _extreme(builder, new_high, lanes, ">")
 
 
-def _prefetch(builder: Any, source: Any, nbytes: int) -> None:  # noqa: ANN401
+def _prefetch(builder: Any, source: Any, nbytes: int) -> None:
     """Emit prefetches of what the loop reads `_AHEAD` bytes later; one past the end is harmless."""
     pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
@@ -100,7 +100,7 @@ def _prefetch(builder: Any, source: Any, nbytes: int) -> None:  # noqa: ANN401
         builder.call(prefetch, [builder.inttoptr(ahead, pointer), read, keep, data])
 
 
-def _extreme(builder: Any, vector: Any, lanes: int, order: str) -> Any:  # noqa: ANN401
+def _extreme(builder: Any, vector: Any, lanes: int, order: str) -> Any:
     """Emit the smallest or largest lane of a vector, widened to 64 bits."""
     best = builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
     for lane in range(1, lanes):
@@ -109,48 +109,48 @@ def _extreme(builder: Any, vector: Any, lanes: int, order: str) -> Any:  # noqa:
     return builder.zext(best, _I64) if best.type.width < 64 else best
 
 
-def _stream_signature(bits: int) -> Any:  # noqa: ANN401
+def _stream_signature(bits: int) -> Any:
     """Return the numba signature and the code generator of phase A for codes of `bits` bits."""
     pair = types.UniTuple(types.uint64, 2)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return context.make_tuple(builder, pair, _mask_stream(builder, arguments, bits))
 
     return pair(types.int64, types.int64, types.int64, *(types.uint64,) * 5), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _masks8(typing, address, words, out, first, length, second, second_length, magnitude):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@intrinsic
+def _masks8(typing, address, words, out, first, length, second, second_length, magnitude):
     return _stream_signature(8)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _masks16(typing, address, words, out, first, length, second, second_length, magnitude):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@intrinsic
+def _masks16(typing, address, words, out, first, length, second, second_length, magnitude):
     return _stream_signature(16)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _masks32(typing, address, words, out, first, length, second, second_length, magnitude):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@intrinsic
+def _masks32(typing, address, words, out, first, length, second, second_length, magnitude):
     return _stream_signature(32)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _masks64(typing, address, words, out, first, length, second, second_length, magnitude):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@intrinsic
+def _masks64(typing, address, words, out, first, length, second, second_length, magnitude):
     return _stream_signature(64)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _popcount(typing, word):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+@intrinsic
+def _popcount(typing, word):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), generate
 
 
-def _masks_interpreted(bits: int) -> Any:  # noqa: ANN401
+def _masks_interpreted(bits: int) -> Any:
     """Return phase A as plain Python, for runs with the compiler off."""
 
-    def masks(address, words, out, first, length, second, second_length, magnitude):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def masks(address, words, out, first, length, second, second_length, magnitude):
         nbytes = int(words) * 8 * bits
         codes = np.frombuffer((ctypes.c_char * nbytes).from_address(int(address)), dtype=f"<u{bits // 8}")
         codes = codes.astype(object)
@@ -167,12 +167,12 @@ def _masks_interpreted(bits: int) -> Any:  # noqa: ANN401
 if config.DISABLE_JIT:
     _masks8, _masks16, _masks32, _masks64 = (_masks_interpreted(bits) for bits in (8, 16, 32, 64))
 
-    def _popcount(word):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def _popcount(word):
         return int(word).bit_count()
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _masks(itemsize, address, words, out, rule, magnitude):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@njit(nogil=True, cache=True)
+def _masks(itemsize, address, words, out, rule, magnitude):
     """Run phase A with the loop of the item size; returns the smallest and largest magnitude."""
     if itemsize == 1:
         return _masks8(address, words, out, rule[0], rule[1], rule[2], rule[3], magnitude)
@@ -183,8 +183,8 @@ def _masks(itemsize, address, words, out, rule, magnitude):  # type: ignore[no-u
     return _masks64(address, words, out, rule[0], rule[1], rule[2], rule[3], magnitude)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _fill(itemsize, address, weights, bits, rule, magnitude):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@njit(nogil=True, cache=True)
+def _fill(itemsize, address, weights, bits, rule, magnitude):
     """Turn `weights` >= 64 codes into bits; returns the number of ones and the extremes of the magnitudes."""
     words = weights >> 6
     rest = weights & 63
@@ -203,15 +203,15 @@ def _fill(itemsize, address, weights, bits, rule, magnitude):  # type: ignore[no
     return ones, low, high
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _word_at(bits, position):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@njit(nogil=True, cache=True)
+def _word_at(bits, position):
     """Return the 64 bits that begin at bit `position`."""
     shift = np.uint64(position & 63)
     return (bits[position >> 6] >> shift) | ((bits[(position >> 6) + 1] << (np.uint64(63) - shift)) << np.uint64(1))
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _shuffle(bits, stripes, columns, words, narrow):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@njit(nogil=True, cache=True)
+def _shuffle(bits, stripes, columns, words, narrow):
     """Cut `stripes` x 4 bit rows into blocks: their codes in `words` (4 a word, `narrow` is the same memory).
 
     The blocks of a row's whole words come first, four vectors of codes that each hold every fourth block; then, one by
@@ -260,14 +260,14 @@ def _shuffle(bits, stripes, columns, words, narrow):  # type: ignore[no-untyped-
     return filled
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _add(narrow, filled, histogram):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@njit(nogil=True, cache=True)
+def _add(narrow, filled, histogram):
     for index in range(filled):
         histogram[narrow[index]] += np.uint32(1)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def count_rows(itemsize, address, rows, columns, rules, magnitude, top, bits, words, narrow, histograms, totals):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, E501
+@njit(nogil=True, cache=True)
+def count_rows(itemsize, address, rows, columns, rules, magnitude, top, bits, words, narrow, histograms, totals):
     """Count the 4x4 blocks of `rows` contiguous rows of raw codes at `address`, tile by tile.
 
     rules: uint64 [2 + planes, 4], the code intervals of zero, of not-finite numbers, and of each plane's ones.
@@ -299,8 +299,8 @@ def count_rows(itemsize, address, rows, columns, rules, magnitude, top, bits, wo
         start += height
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def scan(histogram, pairs, codes, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+@njit(nogil=True, cache=True)
+def scan(histogram, pairs, codes, counts):
     """Move a histogram's non-zero entries into codes (ascending) and counts, clear it, return how many there were.
 
     histogram: uint32 [65536]; pairs: the same memory as uint64, by which 32 entries at a time are found to be zero.

@@ -63,9 +63,7 @@ def command(
     open_writer = OUTPUTS[choose_output(kind, output)]
     failed = held = False
     with opened(output) as stream:
-        view = make_view(
-            stream, several=can_give_several(checkpoints), sort=sort, top=top, color=color, quiet=quiet
-        )
+        view = make_view(stream, several=can_give_several(checkpoints), sort=sort, top=top, color=color, quiet=quiet)
         writer = open_writer(stream, view)
         for path in find_checkpoints(checkpoints):
             report = _analyze_one(path, settings, threads, writer, show_progress=not (quiet or no_progress))

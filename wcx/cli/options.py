@@ -34,9 +34,13 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
 analysis_options = _all(
     click.option("-q", "--quantize", default="sign", metavar="SPEC", help="sign[:zero=one] | polarity  [sign]"),
     click.option("-b", "--block", default="4x4", metavar="SPEC", help="4x4  [4x4]"),
-    click.option("--boundary", default="ignore", metavar="SPEC", help="ignore: what fills no block is left out.  [ignore]"),
+    click.option(
+        "--boundary", default="ignore", metavar="SPEC", help="ignore: what fills no block is left out.  [ignore]"
+    ),
     click.option("--layout", default="rows", metavar="SPEC", help="rows: [d0, d1*d2*...].  [rows]"),
-    click.option("-m", "--measure", "measures", multiple=True, metavar="NAME", help="Repeatable; see wcx kinds.  [all]"),
+    click.option(
+        "-m", "--measure", "measures", multiple=True, metavar="NAME", help="Repeatable; see wcx kinds.  [all]"
+    ),
     click.option("--rarefy", type=int, default=1024, metavar="M", help="Blocks of bdm_rarefied.  [1024]"),
     click.option("--null", default="permutation", metavar="SPEC", help="permutation | shuffle:K | none  [permutation]"),
     click.option("--include", multiple=True, metavar="GLOB", help="Only tensors of that name, whatever their type."),
@@ -77,9 +81,7 @@ def wants_color(color: str, stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def make_view(
-    stream: TextIO, *, several: bool, sort: str | None, top: int | None, color: str, quiet: bool
-) -> View:
+def make_view(stream: TextIO, *, several: bool, sort: str | None, top: int | None, color: str, quiet: bool) -> View:
     """Return how the reports are to be shown on `stream`."""
     from wcx.outputs import View
 
@@ -94,4 +96,3 @@ def make_view(
         terminal=terminal,
         quiet=quiet,
     )
-

@@ -1,7 +1,7 @@
 """The permutation null by drawing: for planes too small or too sparse for the closed form, and for checking it.
 
-Under a permutation all blocks of a plane are exchangeable, so the positions of the ones can be drawn over the blocks one
-after the other, whatever the plane's width; the cells after the last whole block are the left-over ones. Every plane
+Under a permutation all blocks of a plane are exchangeable, so the positions of the ones can be drawn over the blocks in
+turn, whatever the plane's width; the cells after the last whole block are the left-over ones. Every plane
 has a generator of its own, seeded by the seed, the tensor's name and the plane, so that neither order, threads nor a
 selection of layers changes it.
 """

@@ -236,14 +236,14 @@ def _outward(rows: NDArray[np.intp] | slice, mean: Floats, variance: Floats | No
     else:
         success = np.clip(1 - variance / np.where(mean > 0, mean, 1.0), 0.0, 1 - 1e-12)
     mode = np.floor(mean + success)
-    l, q, top = mean[:, None], success[:, None], mode[:, None]
+    average, q, top = mean[:, None], success[:, None], mode[:, None]
     steps = np.arange(reach(float(mean.max())))
     x = top + steps
-    up = np.multiply.accumulate(np.maximum(l - x * q, 0) / ((1 - q) * (x + 1)), axis=1)
+    up = np.multiply.accumulate(np.maximum(average - x * q, 0) / ((1 - q) * (x + 1)), axis=1)
     highest = int(mode.max())
     down = steps[:highest]
     x = np.maximum(top - down, 0)
-    below = np.multiply.accumulate(x * (1 - q) / np.where(x > 0, l - (x - 1) * q, 1.0), axis=1)
+    below = np.multiply.accumulate(x * (1 - q) / np.where(x > 0, average - (x - 1) * q, 1.0), axis=1)
     weights = np.concatenate([np.ones_like(top), up, below], axis=1)
     points = np.maximum(top + np.concatenate([[0], steps + 1, -1 - down]), 0)
     weights /= _sum(weights)[:, None]
@@ -255,7 +255,7 @@ def _outward(rows: NDArray[np.intp] | slice, mean: Floats, variance: Floats | No
 
 @dataclass(frozen=True, slots=True)
 class _Function:
-    """f(n) = CTM a(n) + b(n) on the points of some weights, and how much each grows from n to n + 1; a is None for 0."""
+    """f(n) = CTM a(n) + b(n) on the points of some weights, and what each grows by at n + 1; a is None for 0."""
 
     at: _Weights
     a: Floats | None
@@ -311,7 +311,10 @@ class _Null:
         drawn = self._cells.drawn(rarefy)
         functions = []
         for at in _weights(self._cells.mean, None, _LONG_RAREFIED):
-            (a, b), (a_next, b_next) = _rarefied_at(at.points, blocks, rarefy), _rarefied_at(at.points + 1, blocks, rarefy)
+            (a, b), (a_next, b_next) = (
+                _rarefied_at(at.points, blocks, rarefy),
+                _rarefied_at(at.points + 1, blocks, rarefy),
+            )
             functions.append(_Function(at, a, b, a_next - a, b_next - b))
         return Expectation(self._bdm_mean(_weights(drawn.mean, drawn.variance, _LONG)), self._sd(functions))
 

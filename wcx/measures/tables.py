@@ -8,7 +8,7 @@ Source: pybdm 0.1.0, see data/PROVENANCE.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -93,7 +93,8 @@ class CtmTable:
         import numpy as np
 
         sums = [np.bincount(self.ones, weights=weight) for weight in (*self.halves, self.values**2)]
-        return np.bincount(self.ones).astype(np.float64), (sums[0] * (1 << _SPLIT) + sums[1]) / UNIT, sums[2]
+        first: NDArray[np.float64] = (sums[0] * (1 << _SPLIT) + sums[1]) / UNIT
+        return np.bincount(self.ones).astype(np.float64), first, sums[2].astype(np.float64)
 
 
 def join(high: int, low: int) -> int:
@@ -101,7 +102,7 @@ def join(high: int, low: int) -> int:
     return (high << _SPLIT) + low
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_table(shape: str) -> CtmTable:
     """Return the table of blocks of that shape: 4x4, 3x3, 2x2, 1x1, or 1x12 (strings of 12 symbols).
 

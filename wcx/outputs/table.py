@@ -27,7 +27,7 @@ from wcx.types import LayerReport, Report
 
 __all__ = ["open_writer"]
 
-_UNKNOWN_WIDTH = 80
+_USUAL_WIDTH = 80
 _NARROWEST = 20
 _STYLES = {
     "plain": "",
@@ -52,7 +52,7 @@ class TableWriter:
     def __init__(self, stream: TextIO, view: View) -> None:
         self._stream = stream
         self._view = view
-        self._width = max(view.width or _UNKNOWN_WIDTH, _NARROWEST)
+        self._width = max(view.width or _USUAL_WIDTH, _NARROWEST if view.terminal else _USUAL_WIDTH)
         self._encoding = encoding_of(stream)
         self._bars = PLAIN if os.environ.get("TERM") == "dumb" else bars_for(stream)
         self._console = _console(stream, view, self._width)
@@ -171,7 +171,6 @@ def _console(stream: TextIO, view: View, width: int) -> Console:
         file=stream,
         width=width,
         color_system="standard" if view.color else None,
-        force_terminal=view.color,
         force_jupyter=False,
         no_color=not view.color,
         markup=False,

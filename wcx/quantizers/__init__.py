@@ -15,19 +15,19 @@ __all__ = ["QUANTIZERS", "Quantizer", "QuantizerKind", "parse_quantizer"]
 
 
 class Quantizer(Protocol):
-    """A quantizer with its parameters.
-
-    name: the whole specification as the report states it. planes: the names of its planes. zero: what becomes of 0.
-    """
+    """A quantizer with its parameters."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the report calls it."""
 
     @property
-    def planes(self) -> tuple[str, ...]: ...
+    def planes(self) -> tuple[str, ...]:
+        """The names of its planes."""
 
     @property
-    def zero(self) -> str: ...
+    def zero(self) -> str:
+        """Whether a weight of 0 is a `zero` or a `one`."""
 
     def rules(self, dtype: DType) -> tuple[Codes, ...]:
         """Return the codes that are ones, one set a plane."""

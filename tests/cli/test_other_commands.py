@@ -1,0 +1,149 @@
+"""`wcx`, `wcx verify`, `wcx kinds`, and Python's side of things."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import wcx
+from wcx.measures.tables import table_checksums
+
+ROOT = Path(__file__).parent.parent.parent
+SAMPLES = ROOT / "sample_models"
+ONE = SAMPLES / "digits_bnn" / "seed_0" / "epoch_030.safetensors"
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "wcx", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_version_states_the_tables_checksums() -> None:
+    done = run("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"wcx {wcx.__version__}\n")
+    for name, shape, checksum in table_checksums():
+        assert f"{name} {shape} sha256 {checksum}" in done.stdout
+
+
+@pytest.mark.parametrize("command", [(), ("analyze",), ("inspect",), ("verify",), ("kinds",)])
+def test_help_has_an_example(command: tuple[str, ...]) -> None:
+    done = run(*command, "--help")
+    assert done.returncode == 0
+    assert "Example" in done.stdout
+
+
+def test_verify_agrees_with_pybdm_on_real_layers() -> None:
+    done = run("verify", SAMPLES / "tiny_lm_bf16", "--json", "--seed", 3)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["schema"] == "wcx/verification/1"
+    assert (found["layers_checked"], found["layers_total"], found["agrees"]) == (20, 30, True)
+    values = [value for plane in found["planes"] for value in plane["values"]]
+    assert len(values) == 80
+    assert max(value["difference"] for value in values) <= 1e-9
+
+
+@pytest.mark.parametrize("quantize", ["sign", "sign:zero=one", "polarity"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "uint8", "float64"])
+def test_verify_agrees_with_every_quantizer(tmp_path: Path, quantize: str, dtype: str) -> None:
+    random = np.random.default_rng(0)
+    values = np.round(random.standard_normal((50, 61)) * 2).astype(np.int8).astype(dtype)
+    save_file({"w": values}, tmp_path / "m.safetensors")
+    done = run("verify", tmp_path / "m.safetensors", "-q", quantize)
+    assert done.returncode == 0, done.stdout + done.stderr
+    planes = 2 if quantize == "polarity" else 1
+    assert f"{4 * planes} of {4 * planes} values agree" in done.stdout
+
+
+def test_verify_takes_part_of_a_large_layer_and_all_of_it_with_full(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).standard_normal((1200, 1024), dtype=np.float32)
+    save_file({"w": values}, tmp_path / "m.safetensors")
+    parts = json.loads(run("verify", tmp_path / "m.safetensors", "--json").stdout)["planes"][0]
+    assert parts["symbols"] == 1 << 20
+    assert parts["rows"][0] % 4 == 0
+    assert parts["rows"][1] - parts["rows"][0] == 1024
+    full = json.loads(run("verify", tmp_path / "m.safetensors", "--json", "--full").stdout)["planes"][0]
+    assert full["symbols"] == values.size
+    assert full["rows"] == [0, 1200]
+
+
+def test_verify_finds_a_wrong_digit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from wcx.cli import run as run_here
+    from wcx.measures import bdm
+
+    monkeypatch.setattr(bdm, "log2_units", lambda number: bdm.UNIT * number)
+    assert run_here(["verify", str(ONE)]) == 1
+    assert "DIFFERS" in capsys.readouterr().out
+
+
+def test_verify_without_pkg_resources() -> None:
+    program = (
+        "import sys; sys.modules['pkg_resources'] = None\n"
+        "from wcx.cli import run\n"
+        f"sys.exit(run(['verify', {str(ONE)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_verify_without_pybdm_names_the_command() -> None:
+    program = (
+        f"import sys; sys.modules['pybdm'] = None\nfrom wcx.cli import run\nsys.exit(run(['verify', {str(ONE)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 4
+    assert 'pip install "pybdm==0.1.0"' in done.stderr
+
+
+def test_kinds_lists_what_is_registered() -> None:
+    found = json.loads(run("kinds", "--json").stdout)
+    assert found["schema"] == "wcx/kinds/1"
+    names = {kind: [entry["name"] for entry in entries] for kind, entries in found.items() if isinstance(entries, list)}
+    assert names["quantizers"] == ["sign", "polarity"]
+    assert "bdm_rarefied" in names["measures"]
+    assert names["outputs"] == ["table", "json", "ndjson", "csv", "markdown"]
+    text = run("kinds").stdout
+    assert all(name in text for some in names.values() for name in some)
+
+
+def test_python_gives_what_the_command_gives() -> None:
+    report = wcx.analyze(ONE)
+    shown = json.loads(run("analyze", ONE, "--json").stdout)
+    assert json.loads(json.dumps(report.to_dict())) == shown
+
+
+def test_a_report_shows_itself_in_a_notebook() -> None:
+    html = wcx.analyze(ONE)._repr_html_()
+    assert "<table" in html
+    assert "fc1.weight" in html
+
+
+def test_golden_report(request: pytest.FixtureRequest) -> None:
+    """The numbers of a real checkpoint as they were when they had been checked against pybdm and real shuffles."""
+    golden = json.loads((ROOT / "tests" / "golden" / "digits_bnn_seed_0_epoch_030.json").read_text("utf-8"))
+    assert_close(wcx.analyze(ONE).to_dict(), golden)
+
+
+def assert_close(found: object, golden: object, where: str = "") -> None:
+    if isinstance(golden, dict):
+        assert isinstance(found, dict)
+        assert list(found) == list(golden), where
+        for key, value in golden.items():
+            if key not in ("path", "wcx"):
+                assert_close(found[key], value, f"{where}.{key}")
+    elif isinstance(golden, list):
+        assert isinstance(found, (list, tuple))
+        assert len(found) == len(golden), where
+        for number, value in enumerate(golden):
+            assert_close(found[number], value, f"{where}[{number}]")
+    elif isinstance(golden, float):
+        assert found == pytest.approx(golden, rel=1e-9), where
+    else:
+        assert found == golden, where

@@ -1,0 +1,94 @@
+"""What the documentation shows is what happens: its commands, their output, its Python, its tables and its links."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from wcx.types import NullReport, PlaneReport
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "sample_models" / "README.md"]
+PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+
+
+def fenced(text: str, kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def run(command: str) -> subprocess.CompletedProcess[str]:
+    """Run a wcx command line of the docs from the root of the repository."""
+    return subprocess.run(
+        [sys.executable, "-m", "wcx", *shlex.split(command)[1:]], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_the_readme_shows_the_real_output_of_its_main_job() -> None:
+    first = fenced((ROOT / "README.md").read_text("utf-8"), "console")[0]
+    command, _, shown = first.partition("\n")
+    done = run(command.rpartition("&& ")[2])
+    assert done.returncode == 0
+    assert done.stdout == shown
+
+
+def test_the_readme_has_two_commands_that_set_everything_up() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    commands = [line for line in text.splitlines() if line.startswith("$ python3 -m venv")]
+    assert [("analyze sample_models/" in line, "pytest" in line) for line in commands] == [(True, False), (False, True)]
+
+
+READABLE = "sample_models/digits_bnn/seed_0/epoch_030.safetensors"
+
+
+def other_commands() -> list[str]:
+    """Every other wcx command of the docs that stands on a line of its own, on a file that exists."""
+    found = []
+    for page in PAGES:
+        for line in page.read_text("utf-8").splitlines():
+            line = line.strip().removeprefix("$ ").partition("  #")[0]
+            if re.match(r"wcx (analyze|inspect|verify|kinds|--)", line) and "..." not in line:
+                line = line.partition(" | ")[0].partition(" -o ")[0]
+                line = line.replace("model.safetensors", READABLE)
+                found.append(line.replace("runs/epoch_*", "sample_models/digits_bnn/seed_0/epoch_00*"))
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("command", other_commands())
+def test_commands_in_the_docs_run(command: str) -> None:
+    done = run(command)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_python_in_the_docs_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict[str, object] = {}
+    for block in fenced(page.read_text("utf-8"), "python"):
+        exec(compile(block, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_saturation_table_is_what_its_script_prints() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/saturation.py"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    for page in ("README.md", "docs/measures.md"):
+        assert done.stdout in (ROOT / page).read_text("utf-8"), page
+
+
+def test_every_number_that_is_printed_is_defined() -> None:
+    text = (ROOT / "docs" / "measures.md").read_text("utf-8")
+    names = {field.name for kind in (PlaneReport, NullReport) for field in fields(kind)} - {"plane", "reference"}
+    assert {name for name in names if f"`{name}`" not in text} == set()
