@@ -5,7 +5,7 @@ Everything here runs in one thread, in file order, on integers that are complete
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import fsum
 from typing import Any
@@ -38,6 +38,8 @@ from wcx.types import (
 __all__ = ["Model", "evaluate_layer", "margins_of", "null_report", "with_null"]
 
 _FEW_BLOCKS = 16
+_NO_FIT = Fit()  # one for all: a model can have 100,000 layers
+_NO_MEASURES: Mapping[str, Any] = {}
 
 
 def margins_of(counts: BlockCounts) -> Margins:
@@ -64,10 +66,10 @@ def evaluate_layer(layer: Layer, counted: CountedLayer, planes: Sequence[str], s
         aliases=tensor.aliases,
         zeros=counted.zeros,
         nonfinite=counted.nonfinite,
-        fit=Fit(),
+        fit=_NO_FIT,
         planes=tuple(reports),
         total=Total(bdm),
-        measures={},
+        measures=_NO_MEASURES,
         warnings=tuple(_warnings(layer, counted)),
     )
 

@@ -83,7 +83,7 @@ def test_ndjson_and_csv_have_the_same_rows() -> None:
     assert [line["row"] for line in lines] == [row["row"] for row in rows]
     assert sum(line["row"] == "layer" for line in lines) == 30
     for line, row in zip(lines, rows, strict=True):
-        assert list(line) == list(row)
+        assert list(line) == [column for column in row if column != "measures"]
         assert (line["bdm"] is None and row["bdm"] == "") or line["bdm"] == float(row["bdm"])
 
 

@@ -53,8 +53,9 @@ def drawn(plane: Plane, random: np.random.Generator) -> Codes:
     surplus = int(bits.sum()) - plane.ones
     wrong = 1 if surplus > 0 else 0
     left = abs(surplus)
+    share = max(1 / 4096, (plane.ones if wrong else cells - plane.ones) / cells)
     while left:
-        places = random.integers(0, cells, 2 * left + 100)
+        places = random.integers(0, cells, int(1.2 * left / share) + 100)
         _, first = np.unique(places, return_index=True)
         places = places[np.sort(first)]  # each once, in the order drawn
         places = places[bits[places] == wrong][:left]
@@ -64,14 +65,13 @@ def drawn(plane: Plane, random: np.random.Generator) -> Codes:
 
 
 def _independent(cells: int, density: float, random: np.random.Generator) -> NDArray[np.uint8]:
-    """Packed independent bits, one with a chance of `density` rounded to 1/256: each step halves what is undecided."""
-    level = min(255, max(1, round(256 * density)))
-    size = -(-cells // 64) * 8
-    bits = np.zeros(size, np.uint8)
-    for step in range((level & -level).bit_length() - 1, 8):
-        coin = np.frombuffer(random.bytes(size), np.uint8)
-        bits = bits | coin if level >> step & 1 else bits & coin
-    return bits
+    """Packed independent bits, one with a chance of `density` rounded to 2^-12, a binary digit of it a step."""
+    level = min(4095, max(1, round(4096 * density)))
+    words = np.zeros(-(-cells // 64), np.uint64)
+    for digit in range((level & -level).bit_length() - 1, 12):
+        coins = random.integers(0, 1 << 64, words.size, np.uint64)
+        words = words | coins if level >> digit & 1 else words & coins
+    return words.view(np.uint8)
 
 
 class Moments(NamedTuple):
@@ -104,9 +104,12 @@ def _values(
     seen: dict[int, tuple[float, float]] = {}
     for _ in range(draws):
         codes = np.concatenate([shuffle(plane, random) for plane in planes])
-        histogram = np.bincount(codes, minlength=65536)
-        number = np.bincount(histogram)  # [n]: how many blocks occur n times
-        complexity = np.bincount(histogram, weights=table)  # [n]: the sum of their complexities
+        if codes.size < 5000:
+            kinds, counts = np.unique(codes, return_counts=True)
+        else:
+            kinds, counts = np.arange(65536), np.bincount(codes, minlength=65536)
+        number = np.bincount(counts)  # [n]: how many kinds of block occur n times
+        complexity = np.bincount(counts, weights=table[kinds])  # [n]: the sum of their complexities
         present = np.flatnonzero(number)
         present = present[present > 0]
         n = present.tolist()

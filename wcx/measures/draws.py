@@ -21,6 +21,7 @@ from wcx.measures.tables import CtmTable
 
 __all__ = ["generator", "sampled_null", "shuffled_histograms", "summarise"]
 
+_SHORT = 2048  # cells up to which whole planes are permuted; above, there are few ones, and their places are drawn
 _TILE = 1 << 20  # cells that are shuffled at once, a whole number of blocks
 
 
@@ -80,22 +81,36 @@ Part = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
 def _draw_codes(plane: Margins, random: np.random.Generator, draws: int) -> list[Part]:
-    """Draw permutations of a 4x4-block plane; returns draws, codes and counts, with the constant blocks apart."""
-    most = 2 * plane.ones > plane.symbols
-    rarer = plane.symbols - plane.ones if most else plane.ones
-    base = 65535 if most else 0
-    position = np.stack([random.choice(plane.symbols, rarer, replace=False, shuffle=False) for _ in range(draws)])
-    draw = np.repeat(np.arange(draws), rarer)
-    block = position.reshape(-1) // 16
-    bit = 1 << (position.reshape(-1) % 16)
-    inside = block < plane.blocks
-    draw, block, bit = draw[inside], block[inside], bit[inside]
-    keys, place = np.unique(draw * plane.blocks + block, return_inverse=True)
-    code = np.bincount(place, weights=bit, minlength=keys.size).astype(np.int64) ^ base
+    """Draw permutations of a 4x4-block plane; returns parts of draws, codes and counts, constant blocks apart."""
+    mostly_ones = 2 * plane.ones > plane.symbols
+    rarer = plane.symbols - plane.ones if mostly_ones else plane.ones
+    base = 65535 if mostly_ones else 0
+    if plane.symbols <= _SHORT:
+        cells = np.zeros((draws, plane.symbols), np.uint8)
+        cells[:, :rarer] = 1
+        random.permuted(cells, axis=1, out=cells)
+        packed = np.packbits(cells[:, : 16 * plane.blocks], axis=1).view("<u2")  # [draws, blocks]
+        code = packed.reshape(-1).astype(np.int64) ^ base
+        return [(np.repeat(np.arange(draws), plane.blocks), code, np.ones(code.size, np.int64))]
+    position = _choose(plane.symbols, rarer, draws, random)
+    inside = position < 16 * plane.blocks
+    draw = np.repeat(np.arange(draws), rarer).reshape(position.shape)[inside]
+    keys, place = np.unique(draw * plane.blocks + position[inside] // 16, return_inverse=True)
+    bits = np.bincount(place, weights=1 << position[inside] % 16, minlength=keys.size).astype(np.int64)
     touched = keys // plane.blocks
     constant = plane.blocks - np.bincount(touched, minlength=draws)
     ones = np.ones(keys.size, np.int64)
-    return [(touched, code, ones), (np.arange(draws), np.full(draws, base), constant)]
+    return [(touched, bits ^ base, ones), (np.arange(draws), np.full(draws, base), constant)]
+
+
+def _choose(number: int, chosen: int, draws: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Draw `chosen` distinct numbers below `number`, `draws` times: int64 [draws, chosen]. Floyd's algorithm."""
+    found = np.empty((draws, chosen), np.int64)
+    for step, top in enumerate(range(number - chosen, number)):
+        drawn = random.integers(0, top + 1, draws)
+        repeated = (found[:, :step] == drawn[:, None]).any(axis=1)
+        found[:, step] = np.where(repeated, top, drawn)
+    return found
 
 
 def _add_up(parts: Sequence[Part], draws: int, possible: int) -> Part:

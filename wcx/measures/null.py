@@ -20,7 +20,8 @@ and derived in docs/null.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import log2, sqrt
@@ -80,20 +81,22 @@ def permutation_null(
 
     M of docs/measures.md (64 x 64, 2,048 ones): bdm 7763.16784 with sd 39.79, mean_ctm 30.381756648 (0.133143).
     """
-    if len(planes) == 1:  # layers of one shape and almost one density are the rule
+    times = Counter(planes)  # layers of one shape and almost one density are the rule
+    if times.total() == 1:
         return dict(_null_of_one(planes[0], table, rarefy, tuple(measures)))
-    return _expectations(planes, table, rarefy, measures)
+    return _expectations(times, table, rarefy, measures)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _null_of_one(plane: Margins, table: CtmTable, rarefy: int, measures: tuple[str, ...]) -> dict[str, Expectation]:
-    return _expectations([plane], table, rarefy, measures)
+    return _expectations({plane: 1}, table, rarefy, measures)
 
 
 def _expectations(
-    planes: Sequence[Margins], table: CtmTable, rarefy: int, measures: Sequence[str]
+    planes: Mapping[Margins, int], table: CtmTable, rarefy: int, measures: Sequence[str]
 ) -> dict[str, Expectation]:
-    null = _Null(planes, table, [_cells(plane, table.cells) for plane in planes])
+    """The expectations for so many planes of each kind."""
+    null = _Null(planes, table)
     found: dict[str, Expectation] = {}
     for measure in measures:
         if measure == "mean_ctm":
@@ -118,15 +121,6 @@ class _Cells:
     variance: Floats
     blocks: int
 
-    @classmethod
-    def add(cls, parts: Sequence[_Cells]) -> _Cells:
-        """Independent counts added up."""
-        if len(parts) == 1:
-            return parts[0]
-        mean = np.cumsum([part.mean for part in parts], axis=0)[-1]
-        variance = np.cumsum([part.variance for part in parts], axis=0)[-1]
-        return cls(mean, variance, sum(part.blocks for part in parts))
-
     def drawn(self, number: int) -> _Cells:
         """The counts in a random subset of `number` blocks."""
         share = number / self.blocks
@@ -141,6 +135,8 @@ def _cells(plane: Margins, cells: int) -> _Cells:
     """Exact mean and variance of the count of one code of each class under a permutation of the plane."""
     ones, zeros, blocks = plane.ones, plane.symbols - plane.ones, plane.blocks
     chance = _chances(plane, cells, cells)
+    if blocks == 1:
+        return _Cells(chance, chance * (1 - chance), 1)
     log_ratio = _log_falling(ones, cells) + _log_falling(zeros, cells)[::-1] - _log_falling(plane.symbols, cells)[-1]
     excess = np.expm1(log_ratio)  # chance of a second such block, given one, over the chance of the first, less 1
     variance = blocks * chance * (1 - chance) + blocks * (blocks - 1.0) * chance**2 * excess
@@ -265,13 +261,17 @@ class _Function:
 
 
 class _Null:
-    """Means and standard deviations of the sums over codes, for one plane or several added up."""
+    """Means and standard deviations of the sums over codes, for one plane or so many of each kind added up."""
 
-    def __init__(self, planes: Sequence[Margins], table: CtmTable, cells: Sequence[_Cells]) -> None:
-        self._planes = planes
+    def __init__(self, planes: Mapping[Margins, int], table: CtmTable) -> None:
+        self._planes = list(planes)
+        self._times = np.array(list(planes.values()), float)[:, None]
         self._table = table
-        self._cells = _Cells.add(cells)
-        self._means = np.array([some.mean for some in cells])  # [planes, classes]
+        cells = [_cells(plane, table.cells) for plane in planes]
+        self._means = np.array([some.mean for some in cells])  # [kinds of planes, classes]
+        variance = np.add.reduce(self._times * np.array([some.variance for some in cells]), axis=0)
+        blocks = sum(plane.blocks * times for plane, times in planes.items())
+        self._cells = _Cells(np.add.reduce(self._times * self._means, axis=0), variance, blocks)
 
     @cached_property
     def _exact(self) -> list[_Weights]:
@@ -368,12 +368,12 @@ class _Null:
         per_one = np.where(spread > 0, by_ones - c * share * by_blocks, 0.0) / np.where(spread > 0, spread, 1.0)
         linear = (by_blocks / blocks - per_one * c * share)[:, None] + per_one[:, None] * k  # [planes, classes]
         loose = per_one**2 * spread * (symbols - c * blocks) / np.maximum(symbols - 1, 1)
-        extra = float(np.add.reduce(loose))
+        extra = float(np.add.reduce(self._times[:, 0] * loose))
         if len(self._planes) == 1:
             return linear[0], extra
         mean = self._cells.mean
-        average = np.add.reduce(linear * self._means, axis=0) / np.where(mean > 0, mean, 1.0)
-        return average, extra + float((self._means * (linear - average) ** 2).sum())
+        average = np.add.reduce(self._times * linear * self._means, axis=0) / np.where(mean > 0, mean, 1.0)
+        return average, extra + float((self._times * self._means * (linear - average) ** 2).sum())
 
 
 def _rarefied_at(points: Floats, blocks: int, rarefy: int) -> tuple[Floats, Floats]:
@@ -392,15 +392,15 @@ def _rarefied_at(points: Floats, blocks: int, rarefy: int) -> tuple[Floats, Floa
 # --------------------------------------------------------------------------------------------------------- mean_ctm
 
 
-def _mean_ctm(planes: Sequence[Margins], table: CtmTable) -> Expectation:
+def _mean_ctm(planes: Mapping[Margins, int], table: CtmTable) -> Expectation:
     """Exact mean and variance of the mean complexity; planes weighted by their share of the blocks."""
-    blocks = sum(plane.blocks for plane in planes)
+    blocks = sum(plane.blocks * times for plane, times in planes.items())
     mean = variance = 0.0
-    for plane in planes:
+    for plane, times in planes.items():
         share = plane.blocks / blocks
         found = _mean_ctm_of(plane, table)
-        mean += share * found[0]
-        variance += share**2 * found[1]
+        mean += times * share * found[0]
+        variance += times * share**2 * found[1]
     return Expectation(mean, sqrt(max(variance, 0.0)))
 
 
@@ -412,7 +412,9 @@ def _mean_ctm_of(plane: Margins, table: CtmTable) -> tuple[float, float]:
     mean = float((first * one).sum())
     centred = first - mean * count
     squares = float(((second - 2 * mean * first + mean * mean * count) * one).sum())
-    two = _chances(plane, table.cells, 2 * table.cells)
-    both = float((np.convolve(centred, centred) * two).sum()) if plane.symbols >= 2 * table.cells else 0.0
     rest = float((centred * one).sum())
+    if plane.blocks == 1:
+        return mean, squares - rest * rest
+    two = _chances(plane, table.cells, 2 * table.cells)
+    both = float((np.convolve(centred, centred) * two).sum())
     return mean, squares / plane.blocks + (1 - 1 / plane.blocks) * both - rest * rest
