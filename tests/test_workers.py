@@ -47,11 +47,10 @@ def test_an_exception_is_raised_at_its_place(threads: int) -> None:
             raise ValueError(f"item {item}")
         return slow_for_some(_state, item)
 
-    found = []
+    results = map_ordered(object, fail, range(30), threads, ahead=8)
+    assert [next(results) for _ in range(7)] == [item * item for item in range(7)]
     with pytest.raises(ValueError, match="item 7"):
-        for result in map_ordered(object, fail, range(30), threads, ahead=8):
-            found.append(result)
-    assert found == [item * item for item in range(7)]
+        next(results)
 
 
 @THREADS

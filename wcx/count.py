@@ -29,6 +29,7 @@ Codes = NDArray[Any]
 
 _FLUSH_WEIGHTS = 1 << 34  # a 32-bit histogram takes 2^32 blocks of 16
 _AHEAD = 8
+_SMALL_LAYER = 1 << 18  # weights; of smaller ones most time goes by in Python, which threads would only contend for
 _NUMPY_SECONDS = 0.4  # loading numba and the compiled kernels takes about as long
 _NUMPY_SECONDS_PER_WEIGHT = 0.6e-9
 _NUMPY_SECONDS_PER_PLANE = 60e-6
@@ -85,6 +86,8 @@ def count_layers(
     if compiled is None:
         compiled = _is_large(layers, len(quantizer.planes))
     kernels = compiled_kernels() if compiled else None
+    if sum(layer.weights for layer in layers) < _SMALL_LAYER * len(layers):
+        threads = 1
     job = _Job(layers, quantizer, scheme, {}, Lock(), on_bytes or (lambda _nbytes: None))
     workers = map_ordered(lambda: _Worker(job, make_source(), kernels), _Worker.run, items, threads, _AHEAD)
     for done in workers:

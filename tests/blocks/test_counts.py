@@ -6,6 +6,7 @@ import copy
 import pickle
 import struct
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import hypothesis.strategies as st
@@ -66,7 +67,7 @@ def test_a_plane_counts_as_any_split_of_it_on_block_rows(plane: NDArray[Any], da
     cuts = data.draw(st.sets(st.integers(0, plane.shape[0] // 4), max_size=5))
     edges = [0, *(4 * cut for cut in sorted(cuts)), plane.shape[0]]
     merged = BlockCounts.empty(SCHEME)
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         merged = merged.merge(count(plane[start:stop]))
     assert merged == count(plane)
 

@@ -398,6 +398,40 @@ def test_the_kernels_without_the_compiler_count_the_same() -> None:
     assert (done.returncode, done.stdout) == (0, "162\n"), done.stderr
 
 
+BETWEEN_FORBIDDEN_PAGES = """
+import ctypes
+import mmap
+import numpy as np
+from strategies import decode, expected
+from test_kernels import KERNELS, codes_of, counted
+PAGES = 80
+memory = mmap.mmap(-1, (PAGES + 2) * mmap.PAGESIZE)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+protect = ctypes.CDLL(None, use_errno=True).mprotect
+protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+for page in (0, PAGES + 1):
+    assert protect(start + page * mmap.PAGESIZE, mmap.PAGESIZE, 0) == 0
+allowed = np.frombuffer(memory, np.uint8)[mmap.PAGESIZE : -mmap.PAGESIZE]
+for dtype in ("F64", "F32", "F16", "I8"):
+    for shape in ((4, 4), (4, 16), (5, 13), (9, 67), (7, 9), (1, 64), (32768 + 12, 4), (2080 + 1, 63)):
+        codes = codes_of(dtype, shape, "special")
+        if codes.nbytes > allowed.size:
+            continue
+        for place in (slice(0, codes.nbytes), slice(allowed.size - codes.nbytes, None)):
+            allowed[place] = codes.view(np.uint8)
+            found = counted(KERNELS, dtype, "polarity", allowed[place].view(codes.dtype), shape)
+            assert found == expected(decode(codes, dtype, shape), "polarity")
+print("counted")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not COMPILED, reason="compiled code, and a call of Linux")
+def test_nothing_before_or_behind_the_codes_is_read() -> None:
+    """It would end the process: the codes lie at the edge of memory that may not be read."""
+    done = run_python(BETWEEN_FORBIDDEN_PAGES)
+    assert (done.returncode, done.stdout) == (0, "counted\n"), done.stderr
+
+
 COUNT_ONCE = """
 from strategies import decode, expected
 import numpy as np

@@ -25,8 +25,8 @@ def terms(n: int, blocks: int, drawn: int) -> tuple[float, float]:
 )
 def test_a_billion_blocks(n: int, seen: float, logs: float | None) -> None:
     found = terms(n, 10**9, 1024)
-    assert found[0] == pytest.approx(seen, rel=1e-12)
-    assert logs is None or found[1] == pytest.approx(logs, rel=1e-9, abs=1e-300)
+    assert found[0] == pytest.approx(seen, rel=1e-12, abs=0)
+    assert logs is None or found[1] == pytest.approx(logs, rel=1e-6, abs=0)
 
 
 @settings(max_examples=200)
@@ -37,16 +37,16 @@ def test_terms_are_the_exact_ones(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, blocks))
     seen, logs = terms(n, blocks, drawn)
     exact = naive.rarefied_terms(n, blocks, drawn)
-    assert seen == pytest.approx(exact[0], rel=1e-11)
-    assert logs == pytest.approx(exact[1], rel=1e-10, abs=1e-15)
+    assert seen == pytest.approx(exact[0], rel=1e-11, abs=0)
+    assert logs == pytest.approx(exact[1], rel=1e-9, abs=1e-300)
 
 
 @pytest.mark.parametrize("n", [1, 3, 50, 700, 5_000, 8_000, 15_000, 16_383, 16_384])
 def test_terms_of_a_large_layer(n: int) -> None:
     exact = naive.rarefied_terms(n, 16_384, 1024)
     found = terms(n, 16_384, 1024)
-    assert found[0] == pytest.approx(exact[0], rel=1e-12)
-    assert found[1] == pytest.approx(exact[1], rel=1e-12)
+    assert found[0] == pytest.approx(exact[0], rel=1e-12, abs=0)
+    assert found[1] == pytest.approx(exact[1], rel=1e-11, abs=1e-300)
 
 
 def test_many_terms_at_once_are_those_one_by_one() -> None:

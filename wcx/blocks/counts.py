@@ -96,8 +96,12 @@ class BlockCounts:
         if len(data) != at + length + 10 * found:
             raise ValueError("block counts of a wrong length")
         scheme = data[at : at + length].decode()
-        codes = np.frombuffer(data, "<u2", found, at + length)
+        codes = np.frombuffer(data, "<u2", found, at + length).astype(np.uint32)
         counts = np.frombuffer(data, "<i8", found, at + length + 2 * found)
         if (np.diff(codes.astype(np.int64)) <= 0).any() or (counts <= 0).any():
             raise ValueError("block counts that are not in order")
+        if not 1 <= cells <= 16 or (codes >> cells).any():
+            raise ValueError("block counts of a wrong shape")
+        if cells * sum(counts.tolist()) > symbols or ones > symbols:
+            raise ValueError("block counts that do not add up")
         return cls(scheme, codes.astype(np.uint16), counts.astype(np.int64), symbols, ones, cells)

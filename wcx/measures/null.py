@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import log2, sqrt
 
@@ -193,13 +193,23 @@ class _Weights:
         """Mean of a function of the points, one a row."""
         return _sum(self.weights * values)
 
+    def moved(self, fixed: Floats) -> _Weights:
+        """The same with whole numbers added to the points of each row."""
+        points = self.points + fixed[self.rows][:, None]
+        return replace(self, points=points, logs=_log2(points, self.whole))
+
     def next_logs(self) -> Floats:
         """log2 of the points + 1."""
         return _log2(self.points + 1, self.whole)
 
 
-def _weights(mean: Floats, variance: Floats | None, longest: float) -> list[_Weights]:
-    """Distributions with those means and variances (None: Poisson), in one or two parts that cover all rows."""
+def _weights(mean: Floats, variance: Floats | None, longest: float, fixed: Floats | None = None) -> list[_Weights]:
+    """Distributions with those means and variances (None: Poisson), in one or two parts that cover all rows.
+
+    fixed: what comes on top of every count, a whole number a row.
+    """
+    if fixed is not None and fixed.any():
+        return [part.moved(fixed) for part in _weights(mean, variance, longest)]
     spread = mean if variance is None else variance
     few = (mean > longest) | ((mean > 30) & (spread < mean / 2))
     if not few.any():
@@ -268,18 +278,27 @@ class _Null:
         self._times = np.array(list(planes.values()), float)[:, None]
         self._table = table
         cells = [_cells(plane, table.cells) for plane in planes]
-        self._means = np.array([some.mean for some in cells])  # [kinds of planes, classes]
-        variance = np.add.reduce(self._times * np.array([some.variance for some in cells]), axis=0)
+        means = np.array([some.mean for some in cells])  # [kinds of planes, classes]
+        variances = np.array([some.variance for some in cells])
+        variance = np.add.reduce(self._times * variances, axis=0)
         blocks = sum(plane.blocks * times for plane, times in planes.items())
-        self._cells = _Cells(np.add.reduce(self._times * self._means, axis=0), variance, blocks)
+        self._cells = _Cells(np.add.reduce(self._times * means, axis=0), variance, blocks)
+        # of a plane with few ones (or few zeros) beside others, most blocks are constant in every permutation
+        rarer = np.array([min(plane.ones, plane.symbols - plane.ones) for plane in planes])[:, None]
+        certain = (rarer < _FEW_ONES) & (self._times.sum() > 1)
+        fixed = np.where(certain, np.floor(np.maximum(means - variances, 0)), 0.0)
+        self._fixed = np.add.reduce(self._times * fixed, axis=0)
+        self._means = means - fixed
+        self._mean = np.add.reduce(self._times * self._means, axis=0)
+        self._some_fixed = fixed.any(axis=1)
 
     @cached_property
     def _exact(self) -> list[_Weights]:
-        return _weights(self._cells.mean, self._cells.variance, _LONG)
+        return _weights(self._mean, self._cells.variance, _LONG, self._fixed)
 
     @cached_property
     def _poisson(self) -> list[_Weights]:
-        return _weights(self._cells.mean, None, _LONG)
+        return _weights(self._mean, None, _LONG, self._fixed)
 
     @cached_property
     def bdm(self) -> Expectation:
@@ -310,7 +329,7 @@ class _Null:
             return self.bdm
         drawn = self._cells.drawn(rarefy)
         functions = []
-        for at in _weights(self._cells.mean, None, _LONG_RAREFIED):
+        for at in _weights(self._mean, None, _LONG_RAREFIED, self._fixed):
             (a, b), (a_next, b_next) = (
                 _rarefied_at(at.points, blocks, rarefy),
                 _rarefied_at(at.points + 1, blocks, rarefy),
@@ -362,18 +381,27 @@ class _Null:
             np.array([getattr(plane, name) for plane in self._planes], float) for name in ("blocks", "symbols", "ones")
         )
         share = ones / symbols
+        average_ones, spread = c * share, blocks * c * share * (1 - share)
+        loose = spread * (symbols - c * blocks) / np.maximum(symbols - 1, 1)
+        if self._some_fixed.any():
+            random = self._table.classes[0] * self._means
+            left = _sum(random)
+            left_ones = _sum(random * k) / np.where(left > 0, left, 1.0)
+            blocks = np.where(self._some_fixed, left, blocks)
+            average_ones = np.where(self._some_fixed, left_ones, average_ones)
+            spread = np.where(self._some_fixed, _sum(random * (k - left_ones[:, None]) ** 2), spread)
         weighted = self._means * slope
         by_blocks, by_ones = _sum(weighted), _sum(weighted * k)
-        spread = blocks * c * share * (1 - share)
-        per_one = np.where(spread > 0, by_ones - c * share * by_blocks, 0.0) / np.where(spread > 0, spread, 1.0)
-        linear = (by_blocks / blocks - per_one * c * share)[:, None] + per_one[:, None] * k  # [planes, classes]
-        loose = per_one**2 * spread * (symbols - c * blocks) / np.maximum(symbols - 1, 1)
-        extra = float(np.add.reduce(self._times[:, 0] * loose))
+        per_one = np.where(spread > 0, by_ones - average_ones * by_blocks, 0.0) / np.where(spread > 0, spread, 1.0)
+        per_block = by_blocks / np.where(blocks > 0, blocks, 1.0) - per_one * average_ones
+        linear = per_block[:, None] + per_one[:, None] * k  # [planes, classes]
+        extra = float(np.add.reduce(self._times[:, 0] * per_one**2 * loose))
         if len(self._planes) == 1:
             return linear[0], extra
-        mean = self._cells.mean
+        mean = self._mean
         average = np.add.reduce(self._times * linear * self._means, axis=0) / np.where(mean > 0, mean, 1.0)
-        return average, extra + float((self._times * self._means * (linear - average) ** 2).sum())
+        uneven = self._table.classes[0] * self._means * (linear - average) ** 2
+        return average, extra + float((self._times * uneven).sum())
 
 
 def _rarefied_at(points: Floats, blocks: int, rarefy: int) -> tuple[Floats, Floats]:

@@ -49,7 +49,7 @@ class NdjsonWriter:
 
     def _write(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            self._stream.write(self._encoder.text(_fields(row)) + "\n")
+            self._stream.write(self._encoder.line(_fields(row)) + "\n")
         self._stream.flush()
 
 
