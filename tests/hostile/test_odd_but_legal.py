@@ -60,16 +60,18 @@ def test_a_legal_file_opens(name: str, command: str, tmp_path: Path) -> None:
     assert json.loads(report.stdout)["checkpoint"]["path"] == str(path)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_a_hundred_thousand_tensors_are_read_fast(options: list[str], command: str, tmp_path: Path) -> None:
-    names = [f"model.layers.{number}.mlp.experts.gate_proj.weight" for number in range(100_000)]
+@pytest.mark.parametrize(
+    ("command", "number", "seconds"), [("inspect", 100_000, 5), ("inspect --json", 100_000, 5), ("analyze", 20_000, 60)]
+)
+def test_very_many_tensors_are_read_fast(command: str, number: int, seconds: int, tmp_path: Path) -> None:
+    """The seconds are a generous time-out against what grows with the square of the number."""
+    names = [f"model.layers.{layer}.mlp.experts.gate_proj.weight" for layer in range(number)]
     path = write_tensors(tmp_path / "model.safetensors", {name: ("I8", [4, 4]) for name in names})
-    done = run([command, path, *options])
+    done = run([*command.split(), path])
     assert done.code == 0
     assert done.peak_mib < 300
-    assert done.seconds < 5 or command != "inspect"
-    assert names[-1] in done.stdout or command != "inspect"
+    assert done.seconds < seconds
+    assert names[-1] in done.stdout
 
 
 def test_names_read_back_from_json_as_they_are(tmp_path: Path) -> None:
@@ -133,7 +135,7 @@ def test_odd_surroundings(surroundings: str, command: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_reader_that_goes_away_is_no_error(command: str, tmp_path: Path) -> None:
-    path = write_tensors(tmp_path / "model.safetensors", {f"w{number}": _SQUARE for number in range(20_000)})
+    path = write_tensors(tmp_path / "model.safetensors", {f"w{number}": _SQUARE for number in range(2_000)})
     process = subprocess.Popen(
         [sys.executable, "-m", "wcx", command, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
