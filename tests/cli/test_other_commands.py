@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -17,6 +18,11 @@ from wcx.measures.tables import table_checksums
 ROOT = Path(__file__).parent.parent.parent
 SAMPLES = ROOT / "sample_models"
 ONE = SAMPLES / "digits_bnn" / "seed_0" / "epoch_030.safetensors"
+
+
+def schema(name: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads((ROOT / "docs" / "schema" / name).read_text("utf-8"))
+    return found
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -43,7 +49,7 @@ def test_verify_agrees_with_pybdm_on_real_layers() -> None:
     done = run("verify", SAMPLES / "tiny_lm_bf16", "--json", "--seed", 3)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["schema"] == "wcx/verification/1"
+    jsonschema.validate(found, schema("verification-1.json"))
     assert (found["layers_checked"], found["layers_total"], found["agrees"]) == (20, 30, True)
     values = [value for plane in found["planes"] for value in plane["values"]]
     assert len(values) == 80
@@ -104,7 +110,7 @@ def test_verify_without_pybdm_names_the_command() -> None:
 
 def test_kinds_lists_what_is_registered() -> None:
     found = json.loads(run("kinds", "--json").stdout)
-    assert found["schema"] == "wcx/kinds/1"
+    jsonschema.validate(found, schema("kinds-1.json"))
     names = {kind: [entry["name"] for entry in entries] for kind, entries in found.items() if isinstance(entries, list)}
     assert names["quantizers"] == ["sign", "polarity"]
     assert "bdm_rarefied" in names["measures"]

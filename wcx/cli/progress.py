@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class _Bar:
 
     def __init__(self) -> None:
         self._started = time.monotonic()
+        self._lock = Lock()
         self._what = ""
         self._total = 0
         self._done = 0
@@ -51,22 +53,27 @@ class _Bar:
 
     def begin(self, what: str, total: int) -> None:
         """Start over with something else to be done."""
-        self._close_bar()
+        self.close()
         self._what, self._total, self._done = what, total, 0
 
     def advance(self, amount: int) -> None:
         """So much more is done."""
-        self._done += amount
-        if self._progress is not None:
+        with self._lock:
+            self._done += amount
+            if self._progress is None:
+                if time.monotonic() - self._started < _PATIENCE_SECONDS:
+                    return
+                self._open()
             self._progress.update(self._task, completed=self._done)
-        elif time.monotonic() - self._started > _PATIENCE_SECONDS:
-            self._open_bar()
 
     def close(self) -> None:
         """Take the bar off the terminal."""
-        self._close_bar()
+        with self._lock:
+            if self._progress is not None:
+                self._progress.stop()
+                self._progress = None
 
-    def _open_bar(self) -> None:
+    def _open(self) -> None:
         from rich import progress
         from rich.console import Console
 
@@ -79,8 +86,3 @@ class _Bar:
         self._progress = progress.Progress(*columns, console=Console(stderr=True), transient=True)
         self._task = self._progress.add_task(self._what, total=self._total, completed=self._done)
         self._progress.start()
-
-    def _close_bar(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None

@@ -1,0 +1,85 @@
+"""The progress bar: only on a terminal, only when it takes a while, one at a time, and gone at the end."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from wcx.cli import progress
+from wcx.types import LayerReport
+
+ONE = Path(__file__).parent.parent.parent / "sample_models" / "digits_bnn" / "seed_0" / "epoch_030.safetensors"
+
+
+def on_terminal(*arguments: str) -> tuple[int, str, bytes]:
+    """Run wcx with stderr on a terminal; returns its code, stdout, and what the terminal got."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "wcx", *arguments]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=slave, text=True)
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            part = os.read(master, 4096)
+        except OSError:  # how Linux says that the other side is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(master)
+    output, _ = child.communicate(timeout=60)
+    return child.returncode, output, shown
+
+
+def test_a_short_run_shows_none() -> None:
+    code, output, shown = on_terminal("analyze", str(ONE))
+    assert code == 0
+    assert "fc1.weight" in output
+    assert shown == b""
+
+
+def test_a_long_run_shows_one_that_goes_away_and_quiet_none() -> None:
+    long = ("analyze", str(ONE), "--null", "shuffle:1500")
+    code, _, shown = on_terminal(*long)
+    assert code == 0
+    assert b"shuffling" in shown
+    assert b"1500" in shown
+    assert shown.rstrip().endswith(b"\x1b[2K")  # the line is cleared
+    for option in ("--quiet", "--no-progress"):
+        assert on_terminal(*long, option)[2] == b""
+
+
+def test_threads_share_one_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    monkeypatch.setattr(progress, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(progress._Bar, "_open", lambda bar: (opened.append(1), setattr(bar, "_progress", _Silent())))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with progress.progress_bar(True, 0, _ignore) as calls:
+        calls.on_start(8000)
+        workers = [threading.Thread(target=lambda: [calls.on_bytes(1) for _ in range(1000)]) for _ in range(8)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert _Silent.completed == 8000
+    assert opened == [1]
+
+
+class _Silent:
+    completed = 0
+
+    def update(self, task: object, completed: int) -> None:
+        _Silent.completed = completed
+
+    def stop(self) -> None:
+        pass
+
+
+def _ignore(layer: LayerReport) -> None:
+    pass
