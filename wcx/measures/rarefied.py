@@ -18,6 +18,7 @@ from wcx.measures.tables import UNIT
 
 __all__ = ["BDM_RAREFIED", "bdm_rarefied", "rarefied_terms"]
 
+_MOST_TERMS = 1 << 18  # at once, whatever --rarefy asks for
 Floats = NDArray[np.float64]
 
 _ROWS = 64  # counts taken together; ascending ones have supports of about the same length
@@ -42,7 +43,8 @@ def rarefied_terms(counts: Floats, blocks: int, drawn: int) -> tuple[Floats, Flo
     counts: float64 [G] of whole numbers. Weights by the ratio of neighbours from the mode outward, divided by their
     sum; factorials and lgamma lose five digits at 10^9 blocks. B = 10^9, m = 1024, n = 2: P = 2.047998952448e-06.
     """
-    parts = [_terms(counts[at : at + _ROWS], blocks, drawn) for at in range(0, counts.size, _ROWS)]
+    rows = max(1, min(_ROWS, _MOST_TERMS // reach(drawn)))
+    parts = [_terms(counts[at : at + rows], blocks, drawn) for at in range(0, counts.size, rows)]
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 

@@ -16,6 +16,7 @@ __all__ = ["SMALLEST_WEIGHT", "log2_of_whole", "reach"]
 SMALLEST_WEIGHT = 1e-20
 """Weights below this share of the mode's are left out."""
 
+_TABLED = 1 << 17
 _NATS = 47.0  # a little more than -log(1e-20)
 _table: NDArray[np.float64] = np.zeros(0)
 
@@ -34,10 +35,15 @@ def reach(mean: float) -> int:
 
 
 def log2_of_whole(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log2 of an array of whole numbers >= 0, with 0 for 0."""
+    """log2 of an array of whole numbers >= 0, with 0 for 0; of large ones one by one."""
     global _table
     top = int(numbers.max(initial=0))
+    if top >= _TABLED:
+        logs = log2_of_whole(np.minimum(numbers, _TABLED - 1))
+        large = numbers >= _TABLED
+        logs[large] = [log2(number) for number in numbers[large].tolist()]
+        return logs
     if top >= _table.size:
-        _table = np.array([0.0, *map(log2, range(1, max(4096, 2 * top)))])
-    logs: NDArray[np.float64] = _table[numbers.astype(np.int64)]
-    return logs
+        _table = np.array([0.0, *map(log2, range(1, max(4096, min(2 * top, _TABLED))))])
+    tabled: NDArray[np.float64] = _table[numbers.astype(np.int64)]
+    return tabled
