@@ -67,6 +67,10 @@ class Condition:
         met = [self._met(value) for _, value in self._values(report)]
         return any(met) if self.quantifier == "any" else bool(met) and all(met)
 
+    def applies(self, report: Report) -> bool:
+        """Whether there is any value at all: not where a name matches no layer, or a measure was not asked for."""
+        return any(value is not None for _, value in self._values(report))
+
     def match(self, report: Report) -> str | None:
         """Say what meets the condition, the first value where there are several; None where it does not hold."""
         if not self.holds(report):

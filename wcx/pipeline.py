@@ -13,7 +13,7 @@ from wcx.dtypes import DTYPES
 from wcx.errors import UsageError
 from wcx.quantizers import Quantizer, parse_quantizer
 from wcx.selection import select
-from wcx.settings import make_settings, scheme_of
+from wcx.settings import check_whole, make_settings, scheme_of
 from wcx.types import (
     Checkpoint,
     CheckpointSummary,
@@ -76,7 +76,14 @@ def analyze(path: str | os.PathLike[str], *, threads: int | None = None, **setti
     from wcx.formats import open_checkpoint
 
     made = make_settings(**settings)
-    return analyze_checkpoint(open_checkpoint(path), made, threads or cores())
+    return analyze_checkpoint(open_checkpoint(path), made, _workers(threads))
+
+
+def _workers(threads: int | None) -> int:
+    if threads is None:
+        return cores()
+    check_whole("threads", threads, 1)
+    return threads
 
 
 def analyze_checkpoint(
@@ -235,6 +242,10 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
 
     from wcx.count import ArraySource, Layer
 
+    if isinstance(array, np.ma.MaskedArray):
+        raise UsageError("a masked array can't be measured: fill it first")
+    if {"include", "exclude"} & settings.keys():
+        raise UsageError("include and exclude choose among tensors: there is one array")
     values = np.asarray(array)
     dtype = _ARRAY_DTYPES.get(values.dtype.name, values.dtype.name)
     reason = "no such dtype in wcx" if dtype not in DTYPES else None
@@ -247,7 +258,7 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
     codes = little.reshape(rows, columns).view(f"<u{values.itemsize}")
     plan = Plan(parse_quantizer(quantizer_text(made)), [Layer(info, DTYPES[dtype], rows, columns)], [])
-    layers, _ = _Run(plan, made, lambda: ArraySource(codes), threads or cores(), Progress()).finish()
+    layers, _ = _Run(plan, made, lambda: ArraySource(codes), _workers(threads), Progress()).finish()
     return layers[0]
 
 

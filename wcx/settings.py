@@ -11,11 +11,12 @@ from wcx.measures.tables import table_checksums
 from wcx.quantizers import parse_quantizer
 from wcx.types import CtmReference, Scheme, Settings
 
-__all__ = ["BLOCKS", "BOUNDARIES", "LAYOUTS", "make_settings", "scheme_of"]
+__all__ = ["BLOCKS", "BOUNDARIES", "LAYOUTS", "SAMPLED_DRAWS", "check_whole", "make_settings", "scheme_of"]
 
 BLOCKS = ("4x4",)
 BOUNDARIES = ("ignore",)
 LAYOUTS = ("rows",)
+_SHUFFLES = 1_000_000
 SAMPLED_DRAWS = 1000
 """Draws of the null where it has no closed form."""
 
@@ -38,14 +39,14 @@ def make_settings(
 
     measures: names, or `all`; none means all. null: permutation, shuffle:K or none. seed: 0 or more.
     """
+    if not isinstance(quantize, str) or not isinstance(null, str):
+        raise UsageError(f"quantize and null are texts, not {quantize!r} and {null!r}")
     quantizer = parse_quantizer(quantize)
     scheme = Scheme(
         _one_of("block", block, BLOCKS), _one_of("boundary", boundary, BOUNDARIES), _one_of("layout", layout, LAYOUTS)
     )
-    if rarefy < 1:
-        raise UsageError(f"rarefy takes a number of blocks from 1 up, not {rarefy}")
-    if seed < 0:
-        raise UsageError(f"seed takes a number from 0 up, not {seed}")
+    check_whole("rarefy", rarefy, 1)
+    check_whole("seed", seed, 0)
     kind, draws = _parse_null(null)
     settings = Settings(
         quantize=quantizer.name,
@@ -55,9 +56,9 @@ def make_settings(
         null_draws=draws,
         rarefy=rarefy,
         seed=seed,
-        include=tuple(include),
-        exclude=tuple(exclude),
-        include_optimizer=include_optimizer,
+        include=_texts("include", include),
+        exclude=_texts("exclude", exclude),
+        include_optimizer=bool(include_optimizer),
         ctm=tuple(CtmReference(shape, name, sum_) for name, shape, sum_ in table_checksums() if shape == scheme.block),
     )
     return replace(settings, block=scheme.block, boundary=scheme.boundary, layout=scheme.layout)
@@ -68,6 +69,20 @@ def scheme_of(settings: Settings) -> Scheme:
     return Scheme(settings.block, settings.boundary, settings.layout)
 
 
+def check_whole(option: str, value: object, least: int) -> None:
+    """Raise UsageError for anything but a whole number from `least` up."""
+    if type(value) is not int or value < least:
+        raise UsageError(f"{option} takes a whole number from {least} up, not {value!r}")
+
+
+def _texts(option: str, values: Sequence[str]) -> tuple[str, ...]:
+    """One text or several, as a tuple; raises UsageError for anything else."""
+    found = (values,) if isinstance(values, str) else tuple(values)
+    if not all(isinstance(value, str) for value in found):
+        raise UsageError(f"{option} takes texts, not {values!r}")
+    return found
+
+
 def _one_of(option: str, value: str, known: Sequence[str]) -> str:
     if value not in known:
         raise UsageError(f"unknown {option} {value!r}: one of {', '.join(known)}")
@@ -76,6 +91,7 @@ def _one_of(option: str, value: str, known: Sequence[str]) -> str:
 
 def _parse_measures(names: Sequence[str]) -> tuple[str, ...]:
     """The measures in their usual order, each once."""
+    names = _texts("measure", names)
     if not names or "all" in names:
         return tuple(MEASURES)
     for name in names:
@@ -90,6 +106,12 @@ def _parse_null(text: str) -> tuple[str, int | None]:
     if text == "none":
         return text, None
     kind, _, number = text.partition(":")
-    if kind == "shuffle" and number.isascii() and number.isdigit() and int(number) >= 2:
+    if (
+        kind == "shuffle"
+        and number.isascii()
+        and number.isdigit()
+        and len(number) < 8
+        and 2 <= int(number) <= _SHUFFLES
+    ):
         return kind, int(number)
-    raise UsageError(f"unknown null {text!r}: permutation, shuffle:K with K of at least 2, or none")
+    raise UsageError(f"unknown null {text!r}: permutation, shuffle:K with K from 2 to {_SHUFFLES:,}, or none")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wcx import __version__
 from wcx.blocks.unpack import unpack
 from wcx.count import FileSource, Layer, count_layers
-from wcx.errors import MissingDependencyError
+from wcx.errors import MissingDependencyError, UsageError
 from wcx.evaluate import evaluate_layer
 from wcx.formats import open_reader
 from wcx.pipeline import make_plan, summarise_checkpoint
@@ -131,6 +131,8 @@ def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, th
     library = _import_pybdm()
     plan = make_plan(checkpoint, settings)
     random = np.random.default_rng(settings.seed)
+    if not plan.layers:
+        raise UsageError(f"{checkpoint.path}: no layer to compare: wcx inspect says why")
     chosen = list(range(len(plan.layers)))
     if not full and len(chosen) > _LAYERS:
         chosen = sorted(random.choice(len(chosen), _LAYERS, replace=False).tolist())

@@ -153,3 +153,36 @@ def assert_close(found: object, golden: object, where: str = "") -> None:
         assert found == pytest.approx(golden, rel=1e-9), where
     else:
         assert found == golden, where
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rarefy": 1.5},
+        {"rarefy": True},
+        {"rarefy": "x"},
+        {"seed": -1},
+        {"seed": 0.5},
+        {"threads": 0},
+        {"threads": 1.5},
+        {"null": None},
+        {"null": "shuffle:99999999999999999999"},
+        {"quantize": None},
+        {"measures": [5]},
+        {"include": ["*"]},
+    ],
+)
+def test_settings_that_make_no_sense_raise(options: dict[str, object]) -> None:
+    with pytest.raises(wcx.UsageError):
+        wcx.measure(np.zeros((8, 8)), **options)  # type: ignore[arg-type]
+
+
+def test_a_masked_array_is_refused() -> None:
+    with pytest.raises(wcx.UsageError, match="masked"):
+        wcx.measure(np.ma.masked_less(np.zeros((8, 8)), 0.5))
+
+
+def test_verify_of_nothing_is_no_success() -> None:
+    done = run("verify", ONE, "--include", "nothing*")
+    assert done.returncode == 2
+    assert "no layer to compare" in done.stderr

@@ -5,16 +5,19 @@ No command is imported before it is asked for, and no command imports numpy, num
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 import click
 
 from wcx import __version__
+from wcx.cli.complain import complain
 from wcx.errors import WcxError
-from wcx.escape import escape
 
 __all__ = ["cli", "main", "run"]
 
@@ -24,7 +27,10 @@ _COMMANDS = {
     "verify": "wcx.cli.verify",
     "kinds": "wcx.cli.kinds",
 }
+_UNWRITABLE = 2
+_WRITE_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 _INTERRUPTED = 130
+_TERMINATED = 143
 _BROKEN_PIPE = 141
 _BUG = 70
 
@@ -76,42 +82,71 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    signal.signal(signal.SIGTERM, _end_by_signal)
     code = run(sys.argv[1:])
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; the codes are those of docs/exit-codes.md."""
+    if sys.stdout is None:  # closed before we began
+        complain("stdout is closed: send it somewhere, or use -o FILE")
+        return _UNWRITABLE
     try:
         result = cli.main(args=list(arguments), prog_name="wcx", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as exit_:
-        return exit_.exit_code
+        return _flushed(exit_.exit_code)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return error.exit_code
     except WcxError as error:
-        click.echo(f"wcx: {escape(str(error))}", err=True)
+        complain(str(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
-    except (BrokenPipeError, SystemExit):  # click exits on its own when nobody reads stdout any more
-        return _end_quietly()
+    except SystemExit as exit_:  # by a signal, or by click, which ends on its own when nobody reads stdout any more
+        return _TERMINATED if exit_.code == _TERMINATED else _give_up_stdout(_BROKEN_PIPE)
+    except BrokenPipeError:
+        return _give_up_stdout(_BROKEN_PIPE)
+    except OSError as error:
+        return _say_unwritable(error) if error.errno in _WRITE_FAILURES else _report_bug()
     except Exception:
         return _report_bug()
     return result if isinstance(result, int) else 0
 
 
-def _end_quietly() -> int:
-    """Whoever read our output has gone: point stdout at nothing, so that closing it does not complain."""
+def _flushed(code: int) -> int:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return _say_unwritable(error)
+    return code
+
+
+def _say_unwritable(error: OSError) -> int:
+    complain(f"stdout can't be written: {error.strerror}")
+    return _give_up_stdout(_UNWRITABLE)
+
+
+def _give_up_stdout(code: int) -> int:
+    """Point stdout at nothing, so that closing it does not complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return _BROKEN_PIPE
+    return code
+
+
+def _end_by_signal(*_signal: object) -> None:
+    """Leave by way of every `finally`, so that nothing half-written stays behind."""
+    sys.exit(_TERMINATED)
 
 
 def _report_bug() -> int:
     import traceback
 
-    traceback.print_exc()
-    click.echo(f"\nwcx {__version__}: this is a bug in wcx. Please report it with the lines above.", err=True)
+    with suppress(OSError):
+        traceback.print_exc()
+        click.echo(f"\nwcx {__version__}: this is a bug in wcx. Please report it with the lines above.", err=True)
     return _BUG

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wcx.cli.complain import complain
 from wcx.cli.options import analysis_options, choose_output, make_view, output_options
 from wcx.errors import CheckpointError
-from wcx.escape import escape
 
 if TYPE_CHECKING:
     from wcx.conditions import Condition
@@ -87,7 +87,7 @@ def _analyze_one(
         with progress_bar(show_progress, checkpoint.nbytes, lambda layer: writer.layer(path, layer)) as progress:
             report = analyze_checkpoint(checkpoint, settings, threads or cores(), progress)
     except CheckpointError as error:
-        click.echo(f"wcx: {escape(str(error))}", err=True)
+        complain(str(error))
         writer.error(error)
         return None
     writer.report(report)
@@ -95,8 +95,13 @@ def _analyze_one(
 
 
 def _any_holds(conditions: list[Condition], report: Report) -> bool:
-    """Say on stderr which conditions hold."""
-    matches = [match for condition in conditions if (match := condition.match(report)) is not None]
-    for match in matches:
-        click.echo(f"wcx: {escape(report.checkpoint.path)}: {match}", err=True)
-    return bool(matches)
+    """Say on stderr which conditions hold, and which had nothing to look at."""
+    held = False
+    for condition in conditions:
+        match = condition.match(report)
+        held |= match is not None
+        if match is not None:
+            complain(f"{report.checkpoint.path}: {match}")
+        elif not condition.applies(report):
+            complain(f"{report.checkpoint.path}: {condition}: no layer or no value that it could be met by")
+    return held

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from wcx.cli.complain import complain
 from wcx.cli.options import choose_output
 from wcx.errors import CheckpointError, UsageError
 from wcx.escape import escape
@@ -77,7 +78,7 @@ def _inspect_one(path: str, settings: Settings, show: _Show) -> bool:
     try:
         inspection = inspect(path, settings)
     except CheckpointError as error:
-        click.echo(f"wcx: {escape(str(error))}", err=True)
+        complain(str(error))
         show(error)
         return False
     show(inspection)

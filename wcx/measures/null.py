@@ -127,7 +127,7 @@ class _Cells:
         pairs = share * (number - 1) / (self.blocks - 1)
         spread = share * (self.blocks - number) / (self.blocks * (self.blocks - 1))
         variance = self.mean * share + (self.variance - self.mean) * pairs - self.mean**2 * spread
-        return _Cells(self.mean * share, variance, number)
+        return _Cells(self.mean * share, np.maximum(variance, 0), number)
 
 
 @lru_cache(maxsize=1024)
@@ -152,7 +152,7 @@ def _chances(plane: Margins, cells: int, top: int) -> Floats:
     steps = np.arange(top)
     down = [np.concatenate([[1.0], np.cumprod(np.maximum(n - steps, 0) / plane.symbols)]) for n in (ones, zeros)]
     every = np.cumprod((plane.symbols - steps) / plane.symbols)[-1]
-    chances: Floats = down[0] * down[1][::-1] / every
+    chances: Floats = np.minimum(down[0] * down[1][::-1] / every, 1.0)
     return chances
 
 
