@@ -35,7 +35,9 @@ def compiled_kernels() -> Any:  # noqa: ANN401
     for attempt in (import_module, _import_with_own_cache):
         try:
             kernels = attempt("wcx.blocks.kernels")
-            Counter(1, kernels).count(np.zeros(_LANES, np.uint8), 4, _LANES // 4)
+            counter = Counter(1, kernels)
+            counter.count(np.zeros(_LANES, np.uint8), 4, _LANES // 4)
+            counter.take()
         except Exception:
             continue
         return kernels

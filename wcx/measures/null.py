@@ -330,10 +330,7 @@ class _Null:
         drawn = self._cells.drawn(rarefy)
         functions = []
         for at in _weights(self._mean, None, _LONG_RAREFIED, self._fixed):
-            (a, b), (a_next, b_next) = (
-                _rarefied_at(at.points, blocks, rarefy),
-                _rarefied_at(at.points + 1, blocks, rarefy),
-            )
+            (a, b), (a_next, b_next) = _rarefied_at(at.points, blocks, rarefy)
             functions.append(_Function(at, a, b, a_next - a, b_next - b))
         return Expectation(self._bdm_mean(_weights(drawn.mean, drawn.variance, _LONG)), self._sd(functions))
 
@@ -404,17 +401,20 @@ class _Null:
         return average, extra + float((self._times * uneven).sum())
 
 
-def _rarefied_at(points: Floats, blocks: int, rarefy: int) -> tuple[Floats, Floats]:
-    """P(k > 0) and E[log2 k; k > 0] at any points, between whole numbers along a straight line."""
+def _rarefied_at(points: Floats, blocks: int, rarefy: int) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+    """P(k > 0) and E[log2 k; k > 0] at any points and at the points + 1; between whole numbers along straight lines."""
     points = np.minimum(points, float(blocks))
     low = np.floor(points)
-    needed, place = np.unique(np.concatenate([low.ravel(), np.minimum(low.ravel() + 1, blocks)]), return_inverse=True)
-    part = (points - low).ravel()
-    both = []
+    part = points - low
+    whole = np.minimum(low.ravel() + np.arange(3)[:, None], blocks)
+    needed, place = np.unique(whole, return_inverse=True)
+    at: list[Floats] = []
+    after: list[Floats] = []
     for values in rarefied_terms(needed, blocks, rarefy):
-        ends = values[place].reshape(2, -1)
-        both.append(((1 - part) * ends[0] + part * ends[1]).reshape(points.shape))
-    return both[0], both[1]
+        ends = values[place.reshape(-1)].reshape(3, *points.shape)
+        at.append((1 - part) * ends[0] + part * ends[1])
+        after.append((1 - part) * ends[1] + part * ends[2])
+    return (at[0], at[1]), (after[0], after[1])
 
 
 # --------------------------------------------------------------------------------------------------------- mean_ctm
