@@ -242,8 +242,8 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
 
     from wcx.count import ArraySource, Layer
 
-    if isinstance(array, np.ma.MaskedArray):
-        raise UsageError("a masked array can't be measured: fill it first")
+    if np.ma.is_masked(array):
+        raise UsageError("an array with masked values can't be measured: fill it first")
     if {"include", "exclude"} & settings.keys():
         raise UsageError("include and exclude choose among tensors: there is one array")
     values = np.asarray(array)
