@@ -96,6 +96,9 @@ MODELS = {
     "a large one beside small ones": [Plane(160, 160, 11_000), Plane(16, 16, 100), Plane(16, 20, 30)],
     "a small constant layer": [Plane(64, 70, 2240), Plane(8, 8, 64)],
     "constant blocks": [Plane(64, 64, 2000), Plane(4, 4, 0), Plane(4, 8, 32)],
+    "a single one": [Plane(64, 64, 2000), Plane(40, 40, 1)],
+    "a sparse layer": [Plane(64, 64, 2000), Plane(40, 40, 30)],
+    "sparse layers": [Plane(100, 100, 90), Plane(60, 61, 50)],
 }
 
 
@@ -106,13 +109,13 @@ def test_closed_form_against_shuffles_of_a_pooled_model(name: str, rarefy: int) 
         assert_within(found[quantity], correct)
 
 
-@pytest.mark.parametrize("small", [Plane(8, 8, 1), Plane(8, 8, 62), Plane(12, 12, 2), Plane(40, 40, 3)])
-def test_the_mean_with_a_layer_that_is_almost_constant(small: Plane) -> None:
+@pytest.mark.parametrize("small", [Plane(8, 8, 1), Plane(8, 8, 62), Plane(12, 12, 3), Plane(40, 40, 1598)])
+def test_closed_form_with_a_layer_that_is_almost_constant(small: Plane) -> None:
     """Of one code it adds a number of copies that is all but fixed."""
     planes = [Plane(64, 64, 2000), small]
     found = closed_form(planes, 100)
     for quantity, correct in moments(planes, 2000, 100, permuted, seed=8).items():
-        assert_within(found[quantity], correct, sd=0.5)
+        assert_within(found[quantity], correct, sd=0.15)
 
 
 @pytest.mark.parametrize("plane", [Plane(67, 79, 2600), Plane(259, 130, 3000), Plane(7, 1000, 3500)])

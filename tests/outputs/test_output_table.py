@@ -326,3 +326,15 @@ def test_dimensions_that_are_huge_still_fit() -> None:
     wide = layer("embed.weight", (128256, 16384), (replace(plane(blocks=131334144), distinct=65536),))
     text = table(report((wide, *transformer(5).layers)), View(terminal=True, width=80))
     assert max(map(cell_len, text.splitlines())) <= 80
+
+
+def test_names_that_would_be_shortened_to_the_same_text_stay_apart() -> None:
+    layers = [
+        f"encoder.layer.{n}.{part}"
+        for n in range(6)
+        for part in ("attention.output.dense.weight", "output.dense.weight")
+    ]
+    short = shorten(layers, 24, len, "…")
+    assert len(set(short)) == len(layers)
+    assert all(len(name) <= 24 for name in short)
+    assert "…0.attention…dense…" in short

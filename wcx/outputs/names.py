@@ -20,9 +20,21 @@ Measure = Callable[[str], int]
 
 
 def shorten(names: Sequence[str], width: int, measure: Measure, ellipsis: str) -> list[str]:
-    """Return the names, each at most `width` cells wide as `measure` counts them; short enough ones stay whole."""
+    """Return the names, each at most `width` cells wide as `measure` counts them; short enough ones stay whole.
+
+    Where two come out alike, the components that only one of them has stay.
+    """
     frequency = Counter(part for name in names if len(name) <= _LONGEST_PATH for part in set(_SEPARATOR.split(name)))
-    return [_shortened(name, width, measure, ellipsis, frequency) for name in names]
+    short = {name: _shortened(name, width, measure, ellipsis, frequency) for name in names}
+    alike: dict[str, list[str]] = {}
+    for name, text in short.items():
+        alike.setdefault(text, []).append(name)
+    for group in alike.values():
+        if len(group) > 1:
+            shared = set.intersection(*(set(_SEPARATOR.split(name)) for name in group))
+            common = Counter({part: frequency[part] for part in shared})
+            short |= {name: _shortened(name, width, measure, ellipsis, common) for name in group}
+    return [short[name] for name in names]
 
 
 def cut(name: str, width: int, measure: Measure, ellipsis: str) -> str:
