@@ -42,6 +42,7 @@ NULL_MEASURES = ("bdm", "mean_ctm", "block_entropy", "bdm_rarefied")
 
 _FEW_WEIGHTS = 1024
 _FEW_ONES = 100
+_ALL_BUT_CONSTANT = 5  # ones; from 10 on the sd of block_entropy would be 19 % low were blocks taken as fixed
 _LONG = 20_000.0
 _LONG_RAREFIED = 500.0  # its terms cost a sum each; here three points change the sd by less than 0.1 %
 
@@ -285,8 +286,8 @@ class _Null:
         self._cells = _Cells(np.add.reduce(self._times * means, axis=0), variance, blocks)
         # of a plane with few ones (or few zeros) beside others, most blocks are constant in every permutation
         rarer = np.array([min(plane.ones, plane.symbols - plane.ones) for plane in planes])[:, None]
-        certain = (rarer < _FEW_ONES) & (self._times.sum() > 1)
-        fixed = np.where(certain, np.floor(np.maximum(means - variances, 0)), 0.0)
+        certain = (rarer < _ALL_BUT_CONSTANT) & (self._times.sum() > 1)
+        fixed = np.where(certain, np.floor(np.maximum(means - variances + 1e-6, 0)), 0.0)
         self._fixed = np.add.reduce(self._times * fixed, axis=0)
         self._means = means - fixed
         self._mean = np.add.reduce(self._times * self._means, axis=0)
