@@ -33,7 +33,7 @@ class Codes:
 class DType:
     """One stored type: its width in bits and which of its codes are above, below, equal to zero, or not finite.
 
-    `kind` is float, signed, unsigned, bool, scale (E8M0: powers of two, no sign) or complex.
+    `kind` is float, signed, unsigned, bool, scale (E8M0: powers of two, no sign), complex or text.
     """
 
     name: str
@@ -57,8 +57,8 @@ class DType:
 
     @property
     def ordered(self) -> bool:
-        """Whether "above zero" means something: everything but complex numbers."""
-        return self.kind != "complex"
+        """Whether "above zero" means something: everything but complex numbers and text."""
+        return self.kind not in ("complex", "text")
 
 
 def _ieee(name: str, bits: int, infinity: int) -> DType:
@@ -144,9 +144,15 @@ DTYPES: dict[str, DType] = {
         _unsigned("U32", 32),
         _unsigned("U16", 16),
         _unsigned("U8", 8),
+        _signed("I4", 4),
+        _unsigned("U4", 4),
+        _signed("I2", 2),
+        _unsigned("U2", 2),
         _unsigned("BOOL", 8, "bool"),
+        DType("C32", 32, "complex"),
         DType("C64", 64, "complex"),
         DType("C128", 128, "complex"),
+        DType("STRING", 0, "text"),
     )
 }
-"""Every dtype by the name that safetensors gives it (C128 beside)."""
+"""Every dtype by the name that safetensors gives it; I4, U4, I2, U2, C32, C128 and STRING beside, which it lacks."""

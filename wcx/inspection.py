@@ -84,13 +84,7 @@ def inspect(path: str | os.PathLike[str], settings: Settings | None = None) -> I
     return Inspection(
         schema=SCHEMA,
         wcx=__version__,
-        checkpoint=CheckpointSummary(
-            path=checkpoint.path,
-            format=checkpoint.format,
-            files=checkpoint.files,
-            nbytes=checkpoint.nbytes,
-            metadata=checkpoint.metadata,
-        ),
+        checkpoint=checkpoint.summary(),
         tensors=tensors,
         totals=_totals(tensors),
         notes=checkpoint.notes,

@@ -16,7 +16,6 @@ from wcx.selection import select
 from wcx.settings import check_whole, make_settings, scheme_of
 from wcx.types import (
     Checkpoint,
-    CheckpointSummary,
     LayerReport,
     ModelReport,
     Report,
@@ -191,20 +190,13 @@ def make_report(checkpoint: Checkpoint, plan: Plan, settings: Settings, run: _Ru
     return Report(
         schema=SCHEMA,
         wcx=__version__,
-        checkpoint=summarise_checkpoint(checkpoint),
+        checkpoint=checkpoint.summary(),
         settings=settings,
         layers=tuple(layers),
         skipped=tuple(plan.skipped),
         model=rows,
         notes=(*checkpoint.notes, *_notes(layers)),
         warnings=tuple(_warnings(layers)),
-    )
-
-
-def summarise_checkpoint(checkpoint: Checkpoint) -> CheckpointSummary:
-    """Of which checkpoint a report speaks."""
-    return CheckpointSummary(
-        checkpoint.path, checkpoint.format, checkpoint.files, checkpoint.nbytes, dict(checkpoint.metadata)
     )
 
 

@@ -43,6 +43,8 @@ def select(
         return "excluded"
     if include and not _matches(tensor.name, include):
         return "not included"
+    if tensor.obstacle:
+        return tensor.obstacle
     shape_reason = _shape_reason(tensor.shape, scheme)
     if include:
         return shape_reason or _complex_reason(tensor)

@@ -21,7 +21,7 @@ from wcx.count import FileSource, Layer, count_layers
 from wcx.errors import MissingDependencyError, UsageError
 from wcx.evaluate import evaluate_layer
 from wcx.formats import open_reader
-from wcx.pipeline import make_plan, summarise_checkpoint
+from wcx.pipeline import make_plan
 from wcx.settings import scheme_of
 from wcx.types import Checkpoint, CheckpointSummary, Settings, TensorReader, to_plain
 
@@ -152,7 +152,7 @@ def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, th
         schema=SCHEMA,
         wcx=__version__,
         pybdm="0.1.0",
-        checkpoint=summarise_checkpoint(checkpoint),
+        checkpoint=checkpoint.summary(),
         quantize=settings.quantize,
         zero=settings.zero,
         seed=settings.seed,

@@ -23,7 +23,7 @@ from wcx.types import Checkpoint, Signature, TensorInfo
 
 __all__ = ["DTYPE_NAMES", "FORMAT", "Header", "read_header"]
 
-DTYPE_NAMES = tuple(name for name in DTYPES if name != "C128")
+DTYPE_NAMES = tuple(name for name in DTYPES if name not in ("I4", "U4", "I2", "U2", "C32", "C128", "STRING"))
 """The dtypes that safetensors 0.8 knows."""
 
 _LENGTH = 8  # bytes that hold the header's length
