@@ -119,7 +119,7 @@ def _storage(value: Value, storages: Storages) -> _Storage:
 
 def _named(value: Value) -> str:
     """A class for a message; never the text of any other value, which may be nested without end."""
-    return shortened(str(value)) if isinstance(value, Global) else "no class at all"
+    return shortened(str(value)) if isinstance(value, Global) else "(not a name)"
 
 
 def _part(storage: _Storage, metadata: Value) -> _Storage:
