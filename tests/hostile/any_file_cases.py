@@ -41,7 +41,7 @@ for _suffix in (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".gguf", ".h5", 
         _file("model" + _suffix, _random_bytes(5000)),
         "not a safetensors file: header length" if _suffix == ".safetensors" else r"nothing that wcx recognises \(5000",
     )
-CASES["random bytes .onnx"] = (_file("model.onnx", _random_bytes(5000)), "named as an ONNX file")
+CASES["random bytes .onnx"] = (_file("model.onnx", _random_bytes(5000)), "damaged model")
 CASES["random bytes .index.json"] = (
     _file("model.safetensors.index.json", _random_bytes(5000)),
     "bad index: not valid JSON",
