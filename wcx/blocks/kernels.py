@@ -411,8 +411,9 @@ def count_rows(itemsize, address, rows, columns, rules, magnitude, top, bits, wo
     rules: uint64 [2 + planes, 4], the code intervals of zero, of not-finite numbers, and of each plane's ones.
     magnitude, top: a code & magnitude of 0 or of at least `top` means that a tile has zeros or non-finite numbers and
     they are counted. bits: uint64 [TILE / 64 + 2] scratch; words: uint64 [TILE / 48 + 1] scratch, narrow: the same
-    memory as uint16. histograms: uint32 [planes, 65536], added to. totals: int64 [2 + planes], zeros, non-finite numbers and
-    each plane's ones, added to. 4 * columns <= TILE, rows * columns >= 64; rows that fill no stripe are only totalled.
+    memory as uint16. histograms: uint32 [planes, 65536], added to. totals: int64 [2 + planes], zeros, non-finite
+    numbers and each plane's ones, added to. 4 * columns <= TILE, rows * columns >= 64; rows that fill no stripe are
+    only totalled.
     """
     planes = rules.shape[0] - 2
     tile_rows = max(4, (TILE // columns) & ~3)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ def floats_of(codes: Unsigned, dtype: DType) -> Floats:
         return codes.view(f"<{kind}{codes.itemsize}").astype(np.float32, copy=False)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _every_float(dtype: DType) -> Floats:
     """The number of each code of up to 16 bits; what is no code of fewer than 8 bits is 0."""
     if dtype.bits <= 8:
@@ -89,13 +89,14 @@ def levels_of(numbers: Floats, cut: Levels) -> NDArray[np.uint16]:
     with np.errstate(all="ignore"):
         steps = (numbers - np.float32(cut.lo)) / np.float32(cut.delta)
         steps = np.where(steps > 0, steps, np.float32(0))
-        return np.rint(np.minimum(steps, np.float32((1 << cut.bits) - 1))).astype(np.uint16)
+        levels: NDArray[np.uint16] = np.rint(np.minimum(steps, np.float32((1 << cut.bits) - 1))).astype(np.uint16)
+    return levels
 
 
 def tables_of(dtype: DType, cut: Levels | CodeBits) -> NDArray[np.uint8]:
-    """The levels of every code, byte for byte: uint8 [bytes of a level, codes]; codes of 4 and 8 bytes have none.
+    """The levels of every code, byte for byte: uint8 [bytes of a level, codes].
 
-    But bits of such codes have one, of their own bytes.
+    Codes of 4 and 8 bytes have none, and for their own bits one that takes each byte of a code for itself.
     """
     if isinstance(cut, CodeBits):
         return _tables_of_bits(dtype)
@@ -108,7 +109,7 @@ def _bytes_of(levels: NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:
     return np.stack([(levels >> shift & 255).astype(np.uint8) for shift in range(0, bits, 8)])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tables_of_bits(dtype: DType) -> NDArray[np.uint8]:
     """Codes as they are; of signed types the highest bit inverted."""
     highest = 1 << (dtype.bits - 1) if dtype.kind == "signed" else 0

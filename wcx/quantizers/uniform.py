@@ -1,7 +1,7 @@
 """uniform: the planes of a uniform quantizer of 1 to 16 bits over the range of each tensor.
 
-Source: QuBD, Bakhtiarifard et al., arXiv 2605.15551 and github.com/saintslab/QuBD, qbdm/qbdm.py, get_bitplanes: the same
-numbers in float32 as torch computes on a CPU, bit for bit.
+Source: QuBD, Bakhtiarifard et al., arXiv 2605.15551, and github.com/saintslab/QuBD, get_bitplanes in qbdm/qbdm.py: the
+same numbers in float32, bit for bit, as torch computes on a CPU.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from wcx.dtypes import DType, Levels
 from wcx.errors import UsageError
 from wcx.quantizers import Needs
 from wcx.types import Fit, Statistics
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["KIND", "Uniform"]
 
@@ -23,11 +27,11 @@ _LEAST_RANGE = 1e-8
 
 @dataclass(frozen=True, slots=True)
 class Uniform:
-    """Plane k is bit k of q = clamp(round_half_even((w - lo) / delta), 0, 2^bits - 1), delta = (hi - lo) / (2^bits - 1).
+    """Plane k is bit k of q = clamp(round_half_even((w - lo) / delta), 0, 2^bits - 1).
 
-    lo, hi over the finite values: `minmax`, the smallest and the largest; `absmax`, -a and a with a = max(abs(w)); pNN.N,
-    the quantiles (1 - p) / 2 and 1 - (1 - p) / 2. q is 0 everywhere where hi - lo < 1e-8, and where the range or w - lo
-    is beyond float32. NaN gives 0; infinities the lowest and the highest level.
+    delta = (hi - lo) / (2^bits - 1). lo, hi: of the finite values, the smallest and the largest (`minmax`), -a and a
+    with a = max(abs(w)) (`absmax`), or the quantiles (1 - p) / 2 and 1 - (1 - p) / 2 (p99.9). q is 0 everywhere where
+    hi - lo < 1e-8, and where hi - lo is beyond float32. NaN gives 0, infinities the lowest and the highest level.
     """
 
     bits: int
@@ -72,7 +76,7 @@ class Uniform:
             delta = float(width / np.float32((1 << self.bits) - 1))
         if width < np.float32(_LEAST_RANGE) or not isfinite(delta):
             delta = 0.0
-        return Fit(*(float(bound) + 0.0 if isfinite(bound) else None for bound in (lo, hi)), delta)
+        return Fit(lo=_plain(lo), hi=_plain(hi), delta=delta)
 
     def _bounds(self, statistics: Statistics) -> tuple[float, float]:
         if self.range[0] == "p":
@@ -86,6 +90,11 @@ class Uniform:
     def cut(self, dtype: DType, fit: Fit) -> Levels:
         """Return the levels."""
         return Levels(self.bits, fit.lo or 0.0, fit.delta or 0.0)
+
+
+def _plain(bound: np.float32) -> float | None:
+    """A bound of the range as a number without -0.0; None beyond float32."""
+    return float(bound) + 0.0 if isfinite(bound) else None
 
 
 class _Kind:
