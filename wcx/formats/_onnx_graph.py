@@ -25,8 +25,9 @@ _MAX_DEPTH = 50
 _MAX_METADATA = 16 << 20
 _MAX_DOC = 1000  # characters of a text that are shown
 _MAX_INTS = 64
+_MAX_LINKS = 100_000
 _COST_NODE = 700  # bytes of memory, measured
-_COST_TASK = 400
+_COST_TASK = 900
 _COST_PAIR = 450
 
 
@@ -40,6 +41,10 @@ class Node:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     numbers: dict[str, int | tuple[int, ...]] = field(default_factory=dict)
+
+    def input(self, position: int) -> str:
+        """The name of an input; empty where it is left out."""
+        return self.inputs[position] if 0 <= position < len(self.inputs) else ""
 
     def number(self, name: str, default: int) -> int:
         """An integer attribute."""
@@ -115,7 +120,7 @@ class _Reader:
             number, wire, begin, end, _value = item
             if number in several:
                 self._expect(wire, BYTES, "model", item)
-                self.source.spend(100, begin)
+                self.source.spend(_COST_TASK if number == 25 else 130, begin)
                 several[number].append((begin, end))
             else:
                 self._model_field(item)
@@ -160,12 +165,12 @@ class _Reader:
             number, wire, begin, end, value = item
             if number == 1:
                 self._expect(wire, BYTES, "opset", item)
-                domain = self.source.text(begin, end, "a domain")
+                domain = self.source.kept_text(begin, end, "a domain")
             elif number == 2:
                 self._expect(wire, VARINT, "opset", item)
                 version = signed(value)
         self.source.spend(_COST_PAIR, extent[0])
-        self.model.opsets["" if domain == "ai.onnx" else domain] = version
+        self.model.opsets[_domain(domain)] = version
 
     def _metadata(self, extent: Extent) -> None:
         begin, end = extent
@@ -193,7 +198,7 @@ class _Reader:
                 number, wire, begin, end, _value = item
                 if number in parts:
                     self._expect(wire, BYTES, "training_info", item)
-                    self.source.spend(100, begin)
+                    self.source.spend(130, begin)
                     parts[number].append((begin, end))
             for number, extents in parts.items():
                 if extents:
@@ -228,7 +233,7 @@ class _Reader:
             number, wire, begin, end, _value = item
             if number in texts:
                 self._expect(wire, BYTES, "function", item)
-                texts[number] = self.source.text(begin, end, "a function's name")
+                texts[number] = self.source.kept_text(begin, end, "a function's name")
         return ".".join(text for text in (texts[10], texts[1], texts[13]) if text)
 
     def _function(self, task: _Task) -> None:
@@ -248,31 +253,40 @@ class _Reader:
         inputs: list[Extent] = []
         outputs: list[Extent] = []
         attributes: list[Extent] = []
-        texts = {3: "", 4: "", 7: ""}
-        several = {1: inputs, 2: outputs, 5: attributes}
+        name = operator = domain = ""
         for item in self.source.fields(*extent, "node"):
             number, wire, begin, end, _value = item
-            if number in several:
-                self._expect(wire, BYTES, "node", item)
-                several[number].append((begin, end))
-                if len(several[number]) > 1000:
-                    self.source.spend(100, begin)
-            elif number in texts:
-                self._expect(wire, BYTES, "node", item)
-                texts[number] = self.source.text(begin, end, "a node's name")
-        domain = "" if texts[7] == "ai.onnx" else texts[7]
-        node = Node(domain, texts[4], texts[3] or f"{texts[4]}_{position}")
-        if outputs and texts[4] == "Constant" and not domain:
-            node.outputs = self._texts(outputs[:1])
+            if number > 7 or number == 6:  # a doc_string, metadata
+                continue
+            self._expect(wire, BYTES, "node", item)
+            if len(inputs) + len(outputs) + len(attributes) >= _MAX_LINKS:
+                reason = f"a node with more than {_MAX_LINKS} inputs, outputs and attributes"
+                raise CheckpointError(self.source.path, reason, extent[0])
+            if number == 1:
+                inputs.append((begin, end))
+            elif number == 2:
+                outputs.append((begin, end))
+            elif number == 3:
+                name = self.source.text(begin, end, "a node's name")
+            elif number == 4:
+                operator = self.source.text(begin, end, "an operator")
+            elif number == 5:
+                attributes.append((begin, end))
+            elif number == 7:
+                domain = _domain(self.source.text(begin, end, "a domain"))
+        node = Node(domain, operator, name or f"{operator}_{position}")
+        kept = is_of_interest(domain, operator)
+        if kept:
+            self.source.spend(_COST_NODE, extent[0])
+        if kept or (operator == "Constant" and not domain):
+            node.inputs, node.outputs = self._texts(inputs), self._texts(outputs)
         for attribute in attributes:
             self._attribute(graph, node, attribute)
-        if is_of_interest(domain, texts[4]):
-            self.source.spend(_COST_NODE, extent[0])
-            node.inputs, node.outputs = self._texts(inputs), self._texts(outputs)
+        if kept:
             graph.nodes.append(node)
 
     def _texts(self, extents: list[Extent]) -> tuple[str, ...]:
-        return tuple(self.source.text(begin, end, "a tensor's name") for begin, end in extents)
+        return tuple(self.source.kept_text(begin, end, "a tensor's name") for begin, end in extents)
 
     def _attribute(self, graph: Graph, node: Node, extent: Extent) -> None:
         name = ""
@@ -291,7 +305,7 @@ class _Reader:
                 ints += self._ints(item)[: _MAX_INTS + 1 - len(ints)]
             elif number in (5, 6, 10, 11, 22, 23):
                 self._expect(wire, BYTES, "attribute", item)
-                self.source.spend(100, begin)
+                self.source.spend(130, begin)
                 parts.setdefault(number, []).append((begin, end))
         if number_of is not None:
             node.numbers[name] = number_of
@@ -356,7 +370,7 @@ class _Reader:
             number, wire, begin, end, _value = item
             if number in parts:
                 self._expect(wire, BYTES, "sparse tensor", item)
-                self.source.spend(100, begin)
+                self.source.spend(130, begin)
                 parts[number].append((begin, end))
         if not parts[1] or not parts[2]:
             raise CheckpointError(self.source.path, "a sparse tensor without values or indices", extents[0][0])
@@ -372,6 +386,11 @@ class _Reader:
         if wire != expected:
             reason = f"not an ONNX model: field {item[0]} of a {what} has wire type {wire} instead of {expected}"
             raise CheckpointError(self.source.path, reason, item[2])
+
+
+def _domain(text: str) -> str:
+    """The name of a domain: that of the standard is empty, however it is written."""
+    return "" if text == "ai.onnx" else text
 
 
 def _each(parts: dict[int, list[Extent]], one: int, several: int) -> Iterator[tuple[tuple[Extent, ...], str]]:

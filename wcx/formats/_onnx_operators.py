@@ -57,8 +57,16 @@ PACKING = {
 }
 """Operators that give the integers of a weight another meaning, and why that can't be followed."""
 
-BUFFERS = {("", "BatchNormalization"): (3, 4), (_MICROSOFT, "BatchNormalization"): (3, 4)}
-"""Inputs that are statistics and not weights."""
+BUFFERS = {
+    ("", "BatchNormalization"): (3, 4),
+    ("", "QuantizeLinear"): (1, 2),
+    ("", "QLinearConv"): (1, 2, 6, 7),
+    ("", "QLinearMatMul"): (6, 7),
+    (_MICROSOFT, "QuantizeLinear"): (1, 2),
+    (_MICROSOFT, "QAttention"): (3, 6),
+    (_MICROSOFT, "QGemm"): (7, 8),
+}
+"""Inputs that are statistics, or scales and zero points of what is not stored, and no weights."""
 
 LAYOUTS: dict[tuple[str, str], dict[int, tuple[str, str]]] = {
     ("", "MatMul"): {0: ("A", "[out, in]"), 1: ("B", "[in, out]")},

@@ -33,32 +33,27 @@ class _Use:
     origins: Origins
     values: Values
 
-    def input(self, position: int) -> str:
-        """The name of an input; empty where it is left out."""
-        return self.node.inputs[position] if 0 <= position < len(self.node.inputs) else ""
-
     def tensor(self, position: int) -> Draft | None:
         """The tensor behind an input, if its elements come as they are stored."""
-        origin = self.origins.of(self.graph, self.input(position))
+        origin = self.origins.of(self.graph, self.node.input(position))
         return None if origin is None or origin.through else origin.tensor
 
 
 def note_codes(graph: Graph, node: Node, origins: Origins, values: Values) -> None:
     """Note on every weight of codes that a node uses what these stand for, and that scales and zero points are none."""
     for rule in QUANTIZED.get((node.domain, node.operator), ()):
-        name = node.inputs[rule.codes] if rule.codes < len(node.inputs) else ""
-        origin = origins.of(graph, name)
-        if origin is None:
-            continue
-        use = _Use(graph, node, rule, origin, origins, values)
         for position in (rule.scale, rule.zero_point):
-            beside = origins.of(graph, use.input(position))
-            if beside is not None and beside.tensor.role == "weight":
-                beside.tensor.role = "buffer"
-        if DTYPES[origin.tensor.dtype].kind in ("signed", "unsigned"):
-            view = _view(use)
+            _mark_buffer(origins.of(graph, node.input(position)))
+        origin = origins.of(graph, node.input(rule.codes))
+        if origin is not None and DTYPES[origin.tensor.dtype].kind in ("signed", "unsigned"):
+            view = _view(_Use(graph, node, rule, origin, origins, values))
             if view not in origin.tensor.views:
                 origin.tensor.views.append(view)
+
+
+def _mark_buffer(origin: Origin | None) -> None:
+    if origin is not None and origin.tensor.role == "weight":
+        origin.tensor.role = "buffer"
 
 
 def _view(use: _Use) -> View:
@@ -79,7 +74,7 @@ def _quantization(use: _Use) -> Quantization:
     scale = _scale(use)
     tensor = use.origin.tensor
     ones = (1,) * len(tensor.shape)
-    if not use.input(use.rule.zero_point):
+    if not use.node.input(use.rule.zero_point):
         return Quantization((0,), ones, scale)
     points = _zero_point_tensor(use)
     if points.dtype != tensor.dtype:
@@ -197,7 +192,7 @@ def _nbits(use: _Use) -> View:
 
 def _nbits_zero_points(use: _Use, grid: tuple[int, int], bits: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Packed like the codes, every row filled up to whole bytes; half the range where there are none."""
-    if not use.input(use.rule.zero_point):
+    if not use.node.input(use.rule.zero_point):
         return (1 << (bits - 1),), (1, 1)
     tensor = _zero_point_tensor(use)
     if tensor.dtype != "U8":
@@ -231,7 +226,7 @@ def _block_quantized(use: _Use) -> View:
     shape = (*tensor.shape[:-1], tensor.shape[-1] * (8 // bits)) if packed else tensor.shape
     ones = (1,) * len(shape)
     scale = _scale(use)
-    if not use.input(use.rule.zero_point):
+    if not use.node.input(use.rule.zero_point):
         return View(dtype, shape, Quantization((1 << (bits - 1) if packed else 0,), ones, scale))
     axis = _axis(node.number("quantize_axis", 1), shape)
     points = _zero_point_tensor(use)

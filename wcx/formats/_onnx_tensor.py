@@ -88,7 +88,7 @@ _MAX_RANK = 64  # NumPy's limit
 _MAX_BITS = 1 << 66
 _MAX_PAIRS = 64
 _MAX_KEY = 4096
-_COST = 2600  # bytes of memory that a tensor takes until it is described, measured
+_COST = 1000  # bytes of memory that a tensor takes, measured
 _COUNTED = 1 << 20  # bytes of a run that are looked at together
 _CONTINUED = bytes(range(128, 256))
 
@@ -166,7 +166,7 @@ def read_pairs(source: Source, extent: Extent, what: str, limit: int = _MAX_KEY)
         if number in texts and wire == BYTES:
             if end - begin > limit:
                 raise ValueError(f"{what} of {end - begin} bytes")
-            texts[number] = source.text(begin, end, what)
+            texts[number] = source.kept_text(begin, end, what)
     return texts[1], texts[2]
 
 
@@ -188,7 +188,7 @@ def _take(source: Source, found: _Fields, item: Field) -> None:
     elif number in (_NAME, _RAW, _EXTERNAL):
         _expect(wire, BYTES, number)
         if number == _NAME:
-            found.name = source.text(begin, end, "a tensor's name")
+            found.name = source.kept_text(begin, end, "a tensor's name")
         elif number == _RAW:
             found.raw = begin, end
         elif len(found.external) >= _MAX_PAIRS:

@@ -24,7 +24,7 @@ def note_uses(model: Model, values: Values) -> None:
                 origin = origins.of(graph, name)
                 if origin is not None:
                     _note_use(node, position, origin)
-            first = origins.of(graph, node.inputs[0]) if node.inputs else None
+            first = origins.of(graph, node.input(0))
             if first is not None and not node.domain and (node.operator in KEEPING or node.operator in MOVING):
                 origins.pass_on(graph, node, first)
 
