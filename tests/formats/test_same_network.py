@@ -45,8 +45,8 @@ def of_the_model(found: dict[str, Content]) -> dict[str, Content]:
 
 
 @cache
-def layers(file: str) -> tuple[LayerReport, ...]:
-    return wcx.analyze(FOLDER / file).layers
+def layers(file: str, null: str = "permutation") -> tuple[LayerReport, ...]:
+    return wcx.analyze(FOLDER / file, null=null).layers
 
 
 def anonymous(layer: LayerReport) -> LayerReport:
@@ -64,7 +64,16 @@ def test_the_four_layers_are_analysed_and_nothing_else(file: str) -> None:
 
 @pytest.mark.parametrize("file", FILES[1:])
 def test_every_number_is_that_of_the_safetensors_file(file: str) -> None:
-    assert in_order(layers(file)) == in_order(layers("model.safetensors"))
+    assert in_order(layers(file, "none")) == in_order(layers("model.safetensors", "none"))
+
+
+@pytest.mark.parametrize("file", FILES[1:])
+def test_so_is_the_null_where_it_is_not_drawn_with_the_name_as_seed(file: str) -> None:
+    def exact(found: tuple[LayerReport, ...]) -> list[LayerReport]:
+        return [layer for layer in in_order(found) if all(plane.null.kind == "permutation" for plane in layer.planes)]
+
+    assert exact(layers(file)) == exact(layers("model.safetensors"))
+    assert [layer.shape for layer in exact(layers(file))] == [(32, 16, 3, 3), (64, 128)]
 
 
 @pytest.mark.parametrize("file", ["checkpoint.pt", "checkpoint_legacy.pt"])
