@@ -56,7 +56,10 @@ CASES["HTML page"] = (
     "an HTML page, such as a site shows instead of a file: download the file itself",
 )
 CASES["GGUF"] = (_file("model.safetensors", b"GGUF\x03\0\0\0" + bytes(100)), "a GGUF file")
-CASES["pickle"] = (_file("model.safetensors", b"\x80\x02}q\x00(X\x01\x00\x00\x00a" + bytes(100)), "a pickle")
+CASES["pickle"] = (
+    _file("model.safetensors", b"\x80\x02}q\x00(X\x01\x00\x00\x00a" + bytes(100)),
+    "the pickle has the unknown opcode 0x00",
+)
 CASES["HDF5"] = (_file("model.safetensors", b"\x89HDF\r\n\x1a\n" + bytes(100)), "an HDF5 file")
 CASES["npy"] = (_file("model.safetensors", b"\x93NUMPY\x01\0v\0" + bytes(100)), r"a NumPy \.npy file")
 CASES["gzip"] = (_file("model.safetensors", b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + bytes(100)), "compressed with gzip")
@@ -75,7 +78,10 @@ def _zip(name: str, *members: str) -> Build:
     return build
 
 
-CASES["PyTorch zip"] = (_zip("model.safetensors", "archive/data/0", "archive/data.pkl"), "a PyTorch file")
+CASES["PyTorch zip"] = (
+    _zip("model.safetensors", "archive/data/0", "archive/data.pkl"),
+    "the pickle takes more from its stack",
+)
 CASES["npz"] = (_zip("model.npz", "weight.npy"), r"a NumPy \.npz file")
 CASES["zip"] = (_zip("model.safetensors", "model.txt"), "a zip archive: unpack it")
 
