@@ -146,11 +146,14 @@ def legacy(
     keys: bytes | None = None,
     numels: Mapping[str, int] | None = None,
     little_endian: bool = True,
+    views: bool = False,
 ) -> bytes:
     """What torch.save wrote before 1.6: five pickles, then the storages, each behind its number of elements.
 
-    keys: the fifth pickle; numels: what is said of a storage, a quarter of its bytes where nothing else is.
+    keys: the fifth pickle; numels: what is said of a storage, a quarter of its bytes where nothing else is; views:
+    whether the references to storages say of which part, as their sixth item, themselves.
     """
+    pickle = pickle if views else pickle.replace(TUPLE + b"Q", NONE + TUPLE + b"Q")
     storages = {"0": _DATA} if storages is None else storages
     numels = numels or {}
     system = dict_of(
