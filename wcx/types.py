@@ -57,7 +57,8 @@ class Storage:
     """The storage that a tensor is a view of, where its bytes are not simply one run of its file.
 
     start, nbytes: the run of bytes of the file that holds the storage. elements: how many numbers of the tensor's dtype
-    it holds once decoded. first: which of them the tensor begins with. strides: in elements, one a dimension, 0 where
+    it holds once decoded (bytes, for dtypes of fewer than 8 bits, which are always in C order). first: which of them
+    the tensor begins with. strides: in elements, one a dimension, 0 where
     it is expanded; None for C order. encoding: `raw`, `deflate` (a compressed zip member) or `varint` (protobuf: one
     variable-length integer a number; of 4-bit types one a byte). big_endian: whether raw and deflated numbers are.
     crc32: of the decoded storage, checked when a tensor that is all of it has been read; None where it is not known.

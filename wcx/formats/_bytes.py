@@ -12,9 +12,11 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 
 from wcx.errors import ChangedFileError, CheckpointError
+from wcx.formats._storage import StorageReader
 from wcx.types import Checkpoint, Signature, TensorInfo
 
 __all__ = ["FileReader", "describe_os_error", "open_regular", "read_extent", "signature_of"]
@@ -132,7 +134,7 @@ class _OpenFile:
 
 
 class FileReader:
-    """Reads tensors whose bytes lie in one piece in a file; safe from several threads, holds few files open.
+    """Reads the tensors of a checkpoint; safe from several threads, holds few files open.
 
     Files are opened when first read and must still be those whose headers were read (ChangedFileError).
     """
@@ -142,6 +144,7 @@ class FileReader:
         self._signatures = checkpoint.signatures
         self._open: OrderedDict[int, _OpenFile] = OrderedDict()  # the least recently used first
         self._lock = Lock()
+        self._storages = StorageReader()
 
     def __enter__(self) -> FileReader:
         return self
@@ -161,8 +164,12 @@ class FileReader:
         out = out.cast("B")
         if start < 0 or start + len(out) > tensor.nbytes:
             raise ValueError(f"bytes {start}..{start + len(out)} of a tensor that has {tensor.nbytes}")
+        path = self._paths[tensor.file]
         with self._borrow(tensor.file) as descriptor:
-            _fill(descriptor, self._paths[tensor.file], tensor.offset + start, out)
+            if tensor.storage is None:
+                _fill(descriptor, path, tensor.offset + start, out)
+            else:
+                self._storages.read_into(partial(_fill, descriptor, path), path, tensor, start, out)
 
     def check_unchanged(self) -> None:
         """Raise ChangedFileError when a file is no longer the one whose header was read."""
