@@ -587,7 +587,8 @@ _legacy(
                     tuple_of(text("v"), integer(8), integer(16)),
                 )
             )
-        )
+        ),
+        views=True,
     ),
     "view|storage",
 )
@@ -600,7 +601,8 @@ _legacy(
                     text("storage"), named("torch", "FloatStorage"), text("0"), text("cpu"), integer(16), integer(8)
                 )
             )
-        )
+        ),
+        views=True,
     ),
     "view|storage",
 )

@@ -25,6 +25,7 @@ FORMATS: Registry[Format] = Registry(
         "safetensors": "wcx.formats.safetensors:FORMAT",
         "sharded": "wcx.formats.sharded:FORMAT",
         "pytorch": "wcx.formats.pytorch:FORMAT",
+        "onnx": "wcx.formats.onnx:FORMAT",
     },
 )
 

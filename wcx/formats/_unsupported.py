@@ -14,7 +14,7 @@ from wcx.formats._format import Evidence
 __all__ = ["describe", "describe_unknown", "refuse_unsupported"]
 
 _CONVERT = "save it as safetensors"
-_READS = "wcx reads safetensors files and their index.json"
+_READS = "wcx reads safetensors files, their index.json, and ONNX models"
 
 
 def _starts(*magics: bytes) -> Callable[[Evidence], bool]:
@@ -45,12 +45,6 @@ def _json(evidence: Evidence) -> bool:
     return evidence.head.lstrip(b" \t\r\n")[:1] in (b"{", b"[") and b"\0" not in evidence.head
 
 
-def _onnx(evidence: Evidence) -> bool:
-    """A protobuf that begins with a small IR version and a producer, a graph or an opset (or is named so)."""
-    head = evidence.head
-    return head[:1] == b"\x08" and head[1:2] < b"\x20" and head[2:3] in (b"\x12", b"\x3a", b"\x42")
-
-
 def _suffix(*suffixes: str) -> Callable[[Evidence], bool]:
     return lambda evidence: evidence.name.lower().endswith(suffixes)
 
@@ -77,6 +71,10 @@ _TABLE: tuple[tuple[Callable[[Evidence], bool], str], ...] = (
     (_zip_of(b"model.weights.h5"), f"a Keras file, which wcx does not read: {_CONVERT}"),
     (_starts(b"PK\x03\x04", b"PK\x05\x06"), f"a zip archive: unpack it; {_READS}"),
     (_pickle, f"a pickle (PyTorch or other), which this version of wcx does not read: {_CONVERT}"),
+    (
+        lambda evidence: evidence.head[4:8] == b"ORTM",
+        "a model in ONNX Runtime's own format (.ort), which wcx does not read: name the .onnx file",
+    ),
     (lambda evidence: evidence.head[4:8] == b"TFL3", f"a TensorFlow Lite file, which wcx does not read: {_CONVERT}"),
     (_starts(b"\x1f\x8b"), f"compressed with gzip: unpack it; {_READS}"),
     (_starts(b"BZh"), f"compressed with bzip2: unpack it; {_READS}"),
@@ -84,8 +82,6 @@ _TABLE: tuple[tuple[Callable[[Evidence], bool], str], ...] = (
     (_starts(b"\x28\xb5\x2f\xfd"), f"compressed with zstd: unpack it; {_READS}"),
     (_starts(b"7z\xbc\xaf\x27\x1c"), f"a 7z archive: unpack it; {_READS}"),
     (lambda evidence: evidence.head[257:262] == b"ustar", f"a tar archive: unpack it; {_READS}"),
-    (_onnx, f"an ONNX file, which this version of wcx does not read: {_CONVERT}"),
-    (_suffix(".onnx"), f"named as an ONNX file, which this version of wcx does not read: {_CONVERT}"),
     (_suffix(".pb"), f"a TensorFlow model, which wcx does not read: {_CONVERT}"),
     (
         _suffix(".ckpt.index", ".ckpt.meta", ".data-00000-of-00001"),
