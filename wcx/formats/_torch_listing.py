@@ -82,8 +82,10 @@ def _tensor_info(
     place = view.place
     if place is None:
         return TensorInfo(name, view.dtype, view.shape, nbytes, file, 0, role, source, aliases, obstacle=view.obstacle)
-    plain = place.encoding == "raw" and view.strides is None and view.first * bits % 8 == 0
+    plain = place.encoding == "raw" and view.strides is None
     obstacle = view.obstacle
+    if bits < 8 and not obstacle and (view.strides is not None or view.first * bits % 8):
+        obstacle = f"a view of {view.dtype} that cuts bytes apart"
     return TensorInfo(
         name=name,
         dtype=view.dtype,
@@ -106,11 +108,13 @@ def _needs_no_storage(view: View, place: Place, *, plain: bool) -> bool:
 
 
 def _storage(view: View, place: Place) -> Storage:
+    """The storage that a view is of; of less than 8 bits, bytes are counted instead of elements."""
+    bits = min(8, DTYPES[view.dtype].bits)
     return Storage(
         start=place.start,
         nbytes=place.packed,
-        elements=view.elements,
-        first=view.first,
+        elements=view.elements * bits // 8,
+        first=view.first * bits // 8,
         strides=view.strides,
         encoding=place.encoding,
         big_endian=place.big_endian,
@@ -134,7 +138,7 @@ def overlap_note(tensors: Iterable[TensorInfo]) -> str | None:
         count = prod(tensor.shape)
         if strides is not None:
             count = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, strides, strict=True))
-        first = (storage.start * 8 if storage.encoding == "raw" else 0) + storage.first * bits
+        first = (storage.start * 8 if storage.encoding == "raw" else 0) + storage.first * max(8, bits)
         extents.setdefault(0 if storage.encoding == "raw" else storage.start, []).append((first, first + count * bits))
     overlapping = sum(_overlapping(sorted(items)) for items in extents.values())
     if not overlapping:

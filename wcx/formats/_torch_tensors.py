@@ -222,7 +222,7 @@ def _arguments(args: tuple[Value, ...], least: int, most: int) -> tuple[Value, .
 
 def _rebuild_tensor(args: tuple[Value, ...], storages: Storages) -> View:
     storage = _storage(_arguments(args, 4, 4)[0], storages)
-    return _view(storage, storage.type, args[1:4])  # type: ignore[arg-type]
+    return _view(storage, storage.type, args[1:4])
 
 
 def _rebuild_tensor_v2(args: tuple[Value, ...], storages: Storages) -> View:
@@ -236,7 +236,7 @@ def _rebuild_tensor_v3(args: tuple[Value, ...], storages: Storages) -> View:
     type_ = _known_type(args[6])
     if storage.type is not BYTES:
         raise ValueError("its storage should be untyped")
-    return _with_metadata(_view(storage, type_, args[1:4]), args[7:])  # type: ignore[arg-type]
+    return _with_metadata(_view(storage, type_, args[1:4]), args[7:])
 
 
 def _known_type(value: Value) -> TorchType:

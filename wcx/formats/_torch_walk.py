@@ -38,6 +38,10 @@ _WITH_STATE = "torch._utils._rebuild_parameter_with_state"
 _SUBCLASS = frozenset(
     f"torch.{module}._rebuild_from_type{version}" for module in ("_tensor", "tensor") for version in ("", "_v2")
 )
+_MODULES_OF_FX = frozenset(
+    f"torch.fx.graph_module.reduce_{kind}" for kind in ("graph_module", "package_graph_module", "deploy_graph_module")
+)
+_MAX_WRAPPERS = 4
 _SPARSE = "torch._utils._rebuild_sparse_tensor"
 _NESTED = "torch._utils._rebuild_nested_tensor"
 _FROM_BYTES = "torch.storage._load_from_bytes"
@@ -158,15 +162,14 @@ class _Walker:
         return None
 
     def _visit_call(self, node: _Node, call: Call) -> Iterator[_Step] | None:
-        if function_of(call) == _FROM_BYTES:
+        inner = _unwrapped(call)
+        if _is_pickled_plainly(inner):
             self.result.unopened += 1
-        elif _is_pickled_plainly(call):
-            self.result.unopened += 1
-            return None
-        elif not self._add(node, lambda: view_of(call, self._storages)):
-            if not self._add(node, lambda: array_of(call), "NumPy array"):
-                return self._once(call, _children_of_call(node, call, self._is_first))
-        return self._once(call, _state(node, call.state, self._is_first)) if isinstance(call.state, Dict) else None
+        elif not self._add(node, lambda: view_of(inner, self._storages)) and not self._add(
+            node, lambda: array_of(inner), "NumPy array"
+        ):
+            return self._once(call, _children_of_call(node, call, self._is_first))
+        return self._once(call, _state_of_tensor(node, call, self._is_first)) if call is not inner else None
 
     def _once(self, value: Value, children: Iterator[_Step]) -> Iterator[_Step] | None:
         return children if self._is_first(value) else None
@@ -260,12 +263,11 @@ def _children_of_call(node: _Node, call: Call, is_first: _IsFirst) -> Iterator[_
     args = call.args if isinstance(call.args, tuple) else (call.args,)
     if function in _ONLY_FIRST or function in _SEQUENCES:
         yield from ((node, value) for value in args[:1])
-    elif function == _WITH_STATE:
-        yield from ((node, value) for value in args[:1])
-        yield from _state(node, args[3] if len(args) > 3 else None, is_first)
-    elif function in _SUBCLASS and len(args) == 4:
-        yield node, Call(args[0], args[2])
-        yield from _state(node, args[3], is_first)
+    elif function == _WITH_STATE or (function in _SUBCLASS and len(args) == 4):
+        yield node, args[0] if function == _WITH_STATE else Call(args[0], args[2])
+        yield from _state_of_tensor(node, call, is_first)
+    elif function in _MODULES_OF_FX:
+        yield from _state(node, args[0] if args else None, is_first)
     elif function in (_SPARSE, _NESTED):
         yield from _parts(node, function, args)
     elif function in _DICTS:
@@ -277,6 +279,28 @@ def _children_of_call(node: _Node, call: Call, is_first: _IsFirst) -> Iterator[_
     if call.pairs:
         yield from _members(node, call.pairs)
     yield from _state(node, call.state, is_first)
+
+
+def _unwrapped(call: Call) -> Call:
+    """The call that rebuilds the tensor itself, inside those that make a parameter or a subclass of it."""
+    for _ in range(_MAX_WRAPPERS):
+        args = call.args
+        function = function_of(call)
+        if not isinstance(args, tuple) or not args:
+            break
+        if function in _SUBCLASS and len(args) == 4:
+            call = Call(args[0], args[2])
+        elif (function in _ONLY_FIRST or function == _WITH_STATE) and isinstance(args[0], Call):
+            call = args[0]
+        else:
+            break
+    return call
+
+
+def _state_of_tensor(node: _Node, call: Call, is_first: _IsFirst) -> Iterator[_Step]:
+    """The attributes of a parameter or of a subclass of tensors."""
+    if isinstance(call.args, tuple) and len(call.args) == 4:
+        yield from _state(node, call.args[3], is_first)
 
 
 def _given_pairs(node: _Node, pairs: Value, is_first: _IsFirst) -> Iterator[_Step]:
@@ -319,6 +343,8 @@ def _parts(node: _Node, function: str, args: tuple[Value, ...]) -> Iterator[_Ste
         source = "nested tensor"
     else:
         layout, values = args if len(args) == 2 and isinstance(args[1], tuple) else (None, args)
+        if isinstance(layout, Call) and isinstance(layout.args, tuple):
+            layout = layout.args[0] if layout.args else None
         names = _SPARSE_PARTS.get(str(layout), _SPARSE_PARTS["torch.sparse_coo"])
         source = "sparse tensor"
     for name, value in zip(names, values, strict=False):
@@ -333,13 +359,13 @@ _SPARSE_PARTS = {
 
 
 def _is_pickled_plainly(call: Call) -> bool:
-    """Whether a tensor's storage is wrapped in bytes, as plain pickle does it, and never opened here."""
-    args = call.args
+    """Whether a storage, or that of a tensor, is wrapped in bytes, as plain pickle does it, and never opened here."""
+    if function_of(call) == _FROM_BYTES:
+        return True
+    storage = call.args[0] if isinstance(call.args, tuple) and call.args else None
     return (
-        isinstance(args, tuple)
-        and bool(args)
-        and isinstance(args[0], Call)
-        and function_of(args[0]) == _FROM_BYTES
+        isinstance(storage, Call)
+        and function_of(storage) == _FROM_BYTES
         and function_of(call).startswith("torch._utils._rebuild_")
     )
 

@@ -252,7 +252,7 @@ def _header_of(member: Member) -> int:
 
 
 def _check_sizes(path: str, member: Member, found: tuple[int, ...]) -> None:
-    """Hold checksum and sizes of a member's own header against the directory; zeros are allowed if they follow later."""
+    """Hold checksum and sizes of a member's own header against the directory; zeros stand for what follows later."""
     expected = (member.crc32 or 0, member.nbytes, member.packed)
     for value, wanted in zip(found, expected, strict=True):
         if value != wanted and not (member.flags & _SIZES_FOLLOW and value == 0):

@@ -1,4 +1,4 @@
-"""PyTorch: a pickle that describes tensors, and the storages they are views of, in a zip archive or one after the other.
+"""PyTorch: a pickle that describes tensors, and the storages that they are views of, in a zip archive or in a row.
 
 Source: torch/serialization.py and caffe2/serialize/inline_container.h of PyTorch 2.13. Three layouts are read: the zip
 archive of torch.save since 1.6, that of TorchScript, and the concatenated pickles before 1.6. torch is never imported;
