@@ -46,6 +46,10 @@ class Node:
         """The name of an input; empty where it is left out."""
         return self.inputs[position] if 0 <= position < len(self.inputs) else ""
 
+    def output(self, position: int) -> str:
+        """The name of an output; empty where it is left out."""
+        return self.outputs[position] if position < len(self.outputs) else ""
+
     def number(self, name: str, default: int) -> int:
         """An integer attribute."""
         value = self.numbers.get(name, default)
@@ -331,14 +335,15 @@ class _Reader:
         step = f"{node.label}.{name}"
         for extents, suffix in _each(parts, 6, 11):
             self._queue(graph, step + suffix, extents)
-        is_constant = node.operator == "Constant" and not node.domain and any(node.outputs)
+        is_constant = node.operator == "Constant" and not node.domain and node.output(0) != ""
         kind = "Constant" if is_constant else f"attribute {name} of {node.operator}"
         for extents, suffix in _each(parts, 5, 10):
-            draft = self._tensor(graph, extents, kind)
-            draft.name = node.outputs[0] if is_constant else step + suffix
+            known_as = node.output(0) if is_constant else step + suffix
+            draft = self._tensor(graph, extents, kind, known_as)
+            draft.name = known_as
             self._add(graph, draft)
         for extents, suffix in _each(parts, 22, 23):
-            self._sparse(graph, extents, f"sparse {kind}", node.outputs[0] if is_constant else step + suffix)
+            self._sparse(graph, extents, f"sparse {kind}", node.output(0) if is_constant else step + suffix)
 
     def _queue(self, graph: Graph, step: str, extents: tuple[Extent, ...]) -> None:
         if graph.depth >= _MAX_DEPTH:
@@ -349,8 +354,8 @@ class _Reader:
 
     # ------------------------------------------------------------------------------------------------ the tensors
 
-    def _tensor(self, graph: Graph, extents: tuple[Extent, ...], kind: str) -> Draft:
-        draft = read_tensor(self.source, extents, self.files)
+    def _tensor(self, graph: Graph, extents: tuple[Extent, ...], kind: str, known_as: str = "") -> Draft:
+        draft = read_tensor(self.source, extents, self.files, known_as)
         draft.role = graph.role
         draft.place = f"{kind} of {graph.path[:-1]}" if graph.path else kind
         return draft
@@ -374,8 +379,8 @@ class _Reader:
                 parts[number].append((begin, end))
         if not parts[1] or not parts[2]:
             raise CheckpointError(self.source.path, "a sparse tensor without values or indices", extents[0][0])
-        values = self._tensor(graph, tuple(parts[1]), kind)
-        indices = self._tensor(graph, tuple(parts[2]), kind)
+        values = self._tensor(graph, tuple(parts[1]), kind, name or "")
+        indices = self._tensor(graph, tuple(parts[2]), kind, f"{values.name or name}.indices")
         whole = values.name if name is None else name
         values.name, indices.name = f"{whole}.values", f"{whole}.indices"
         indices.obstacle = "sparse indices"

@@ -145,8 +145,11 @@ class _Fields:
     is_external: bool = False
 
 
-def read_tensor(source: Source, extents: Sequence[Extent], files: ExternalFiles) -> Draft:
-    """Describe the tensor whose message stands at `extents`; CheckpointError where it contradicts itself."""
+def read_tensor(source: Source, extents: Sequence[Extent], files: ExternalFiles, known_as: str = "") -> Draft:
+    """Describe the tensor whose message stands at `extents`; CheckpointError where it contradicts itself.
+
+    known_as: what it is called in messages, where it has no name of its own.
+    """
     position = extents[0][0]
     source.spend(_COST, position)
     found = _Fields()
@@ -155,8 +158,17 @@ def read_tensor(source: Source, extents: Sequence[Extent], files: ExternalFiles)
             _take(source, found, item)
         return _checked(source, found, files, position)
     except ValueError as error:
-        shown = f"tensor {shortened(found.name)}" if found.name else "a tensor without a name"
+        name = found.name or known_as or _name_of(source, extents)
+        shown = f"tensor {shortened(name)}" if name else "a tensor without a name"
         raise CheckpointError(source.path, f"{shown}: {error}", position) from None
+
+
+def _name_of(source: Source, extents: Sequence[Extent]) -> str:
+    """The name of a tensor of which not all has been read."""
+    for number, wire, begin, end, _value in merged_fields(source, extents, "tensor"):
+        if number == _NAME and wire == BYTES:
+            return source.text(begin, end, "a tensor's name")
+    return ""
 
 
 def read_pairs(source: Source, extent: Extent, what: str, limit: int = _MAX_KEY) -> tuple[str, str]:
@@ -348,7 +360,7 @@ def _place_run(draft: Draft, runs: _Runs) -> None:
         draft.obstacle = f"{_LISTS[expected]} in {runs.pieces} pieces"
     elif _WIRE_OF[expected] == VARINT:
         draft.storage = Storage(begin, end - begin, prod(draft.shape), encoding="varint")
-        if draft.dtype.startswith("F6"):
+        if draft.dtype.startswith("F6_"):
             draft.obstacle = "6-bit numbers in int32_data"
 
 
