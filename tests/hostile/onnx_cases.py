@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -44,11 +43,11 @@ _GOOD = model(graph(tensor(raw=_RAW)))
 
 _case("an empty model", field(1, 8), "no graph")
 _case("a model of another kind", field(1, "8") + field(7, graph(tensor(raw=_RAW))), "ONNX")
-_case("garbage", b"\x08\x08\x12" + b"\xff" * 1000, "ONNX|protobuf")
-_case("garbage that is text", b"onnx model, honestly" * 50, "ONNX|protobuf|recognises")
+_case("garbage", b"\x08\x08\x12" + b"\xff" * 1000, "damaged model")
+_case("garbage that is text", b"onnx model, honestly" * 50, "damaged model|ONNX|recognises")
 _case("truncated", _GOOD[:-1], "truncated|beyond|past|end")
 _case("truncated in the graph", _GOOD[:60], "truncated|beyond|past|end")
-_case("something after the model", _GOOD + b"\xff", "ONNX|protobuf|truncated|varint")
+_case("something after the model", _GOOD + b"\xff", "ends within a field")
 _case(
     "a graph beyond the end",
     field(1, 8) + key(7, 2) + varint(1 << 20) + graph(tensor(raw=_RAW)),
@@ -58,7 +57,6 @@ _case("a graph of 2^63 bytes", field(1, 8) + key(7, 2) + varint(1 << 63), "beyon
 _case("a graph of 2^64-1 bytes", field(1, 8) + key(7, 2) + varint(-1), "beyond|past|end|truncated|length")
 _case("a graph that is a number", field(1, 8) + field(7, 5), "graph|wire|field")
 _case("a graph that is a fixed64", field(1, 8) + key(7, 1) + bytes(8), "graph|wire|field")
-_case("two graphs", _GOOD + field(7, graph(tensor("x", raw=_RAW))), "graph|twice")
 _case("a varint of eleven bytes", field(1, 8) + key(5, 0) + b"\x80" * 10 + b"\x01", "varint|integer")
 _case("a varint without end", field(1, 8) + key(7, 2) + b"\xff" * 100, "varint|integer")
 _case("a key of eleven bytes", field(1, 8) + b"\xff" * 10 + b"\x01", "varint|integer|key")
@@ -92,8 +90,8 @@ def _built_from_inside(depth: int) -> bytes:
     return field(1, 8) + key(7, 2) + varint(size) + b"".join(reversed(layers))
 
 
-_case("subgraphs 1,000 deep", _nested(1_000), "deep|nested")
-_case("subgraphs 50,000 deep", _built_from_inside(50_000), "deep|nested")
+_case("subgraphs 1,000 deep", _nested(1_000), "to a depth of more than")
+_case("subgraphs 50,000 deep", _built_from_inside(50_000), "to a depth of more than")
 
 # --------------------------------------------------------------------------------------------- data in the file
 
@@ -101,14 +99,14 @@ _tensor("dims negative", tensor(dims=[-4, -4], raw=_RAW), "-4|dimension|shape")
 _tensor("dims of -1 and bytes", tensor(dims=[-1], raw=b""), "-1|dimension|shape")
 _tensor("dims that overflow", tensor(dims=[1 << 32, 1 << 32], raw=b""), "bytes|shape|elements|need")
 _tensor("dims that overflow to fit", tensor(dims=[1 << 62, 4, 16], raw=_RAW), "bytes|shape|elements|need")
+_tensor("dims of 0 and 2^62", tensor(dims=[0, 1 << 62], raw=b""), "2\\^63 bytes")
 _tensor("dims of 2^62", tensor(dims=[1 << 62], raw=_RAW), "bytes|shape|elements|need")
-_tensor("rank 65", tensor(dims=[1] * 65, raw=bytes(4)), "dimensions|rank")
-_tensor("rank 100,000", tensor(dims=[1] * 100_000, raw=bytes(4)), "dimensions|rank")
+_case("rank 65", model(graph(tensor(dims=[1] * 65, raw=bytes(4)))), "more than 64 dimensions")
+_case("rank 100,000", model(graph(tensor(dims=[1] * 100_000, raw=bytes(4)))), "more than 64 dimensions")
 _tensor("raw_data too short", tensor(raw=_RAW[:-1]), "63")
 _tensor("raw_data too long", tensor(raw=_RAW + b"\0"), "65")
 _tensor("raw_data of no bytes", tensor(raw=b""), "0|no ")
 _tensor("no data", tensor(), "data|0")
-_tensor("raw_data twice", tensor(raw=_RAW, more=field(9, _RAW)), "twice|more than one|raw_data")
 _tensor("raw and typed data", tensor(raw=_RAW, more=floats(4, [1.0] * 16)), "both|raw")
 _tensor("two typed data", tensor(more=floats(4, [1.0] * 16) + packed(5, [1] * 16)), "both|two|int32_data|data")
 _tensor("typed data of another type", tensor(more=packed(5, [1] * 16)), "int32_data|data")
@@ -121,13 +119,12 @@ _tensor("int32_data without end", tensor(dtype=3, more=field(5, b"\x01" * 15 + b
 _tensor(
     "int32_data of long varints",
     tensor(dtype=3, more=field(5, (b"\x80" * 10 + b"\x01") * 16)),
-    "varint|integer|int32_data",
+    "longer than 10 bytes",
 )
-_tensor("int32_data beyond int8", tensor(dtype=3, more=packed(5, [1 << 20] * 16)), "int32_data|range|fit|1048576")
 _tensor("unknown dtype 77", tensor(dtype=77, raw=_RAW), "77")
 _tensor("unknown dtype 2^31", tensor(dtype=1 << 31, raw=_RAW), "2147483648|dtype|data type|data_type")
 _tensor("unknown dtype -1", tensor(dtype=-1, raw=_RAW), "-1|dtype|data type|data_type")
-_tensor("dtype 0", tensor(dtype=0, raw=_RAW), "0|undefined|dtype")
+_tensor("dtype 0", tensor(dtype=0, raw=_RAW), "no data type")
 _tensor("no dtype", field(1, 4, 4) + field(8, "w") + field(9, _RAW), "dtype|data type|data_type")
 _tensor("a segment", tensor(raw=_RAW, more=field(3, field(1, 0) + field(2, 1))), "segment")
 _tensor("data_location 7", tensor(raw=_RAW, more=field(14, 7)), "location|7")
@@ -143,6 +140,7 @@ _case(
     model(graph(field(1, 4, 4) + field(2, 1) + field(8, b"\xff\xfe") + field(9, _RAW))),
     "UTF-8",
 )
+_case("a location that is no UTF-8", model(graph(external({"location": b"\xff.bin"}))), "no UTF-8")
 _case("a sparse initializer without values", model(graph(more=field(15, field(3, 4, 4)))), "sparse|values")
 _case(
     "a sparse initializer whose values are too few",
@@ -180,9 +178,8 @@ _external("above and back", {"location": "sub/../data.bin"}, "leaves")
 _external("a backslash", {"location": "sub\\data.bin"}, "backslash")
 _external("a NUL", {"location": "data.bin\0x"}, "NUL")
 _external("a drive", {"location": "C:data.bin"}, "absolute")
-_external("no UTF-8", {"location": b"\xff.bin"}, "UTF-8|missing")
+_external("a name of 10 KB", {"location": "a" * 10_000}, "of 10000 bytes")
 _external("a newline", {"location": "da\nta.bin"}, r"\\n")
-_external("a name of 10 KB", {"location": "a" * 10_000}, "a" * 20)
 _external("no name", {"location": ""}, "empty|location")
 _external("a dot", {"location": "."}, "directory|leaves|empty")
 _external("no location", {"offset": "0", "length": "64"}, "location")
@@ -196,9 +193,9 @@ _external("offset of a float", {"location": "data.bin", "offset": "0.0"}, "offse
 _external("offset in hexadecimal", {"location": "data.bin", "offset": "0x0"}, "offset")
 _external("offset with an underscore", {"location": "data.bin", "offset": "0_0"}, "offset")
 _external("offset in other digits", {"location": "data.bin", "offset": "\u0661"}, "offset")
-_external("offset of 10,000 digits", {"location": "data.bin", "offset": "1" * 10_000}, "offset")
+_external("offset of 10,000 digits", {"location": "data.bin", "offset": "1" * 10_000}, "of 10000 bytes")
 _external("offset beyond", {"location": "data.bin", "offset": "1000"}, "64|beyond|truncated|end")
-_external("offset that overflows", {"location": "data.bin", "offset": str((1 << 64) - 64)}, "64|beyond|truncated|end")
+_external("offset that overflows", {"location": "data.bin", "offset": str((1 << 64) - 64)}, "offset")
 _external("length negative", {"location": "data.bin", "length": "-64"}, "length")
 _external("length no number", {"location": "data.bin", "length": "all"}, "length")
 _external("length beyond", {"location": "data.bin", "length": "1000"}, "1000")
@@ -207,7 +204,7 @@ _external("length of 0", {"location": "data.bin", "length": "0"}, "0")
 _external("a file too short", {"location": "data.bin"}, "60|64", content=bytes(60))
 _external("a file of no bytes", {"location": "data.bin"}, "0|64|empty", content=b"")
 _external("an LFS pointer", {"location": "data.bin"}, "LFS|64", content=b"version https://git-lfs.github.com/spec/v1\n")
-for _name, _key in {"__class__": "__class__", "__dict__": "__dict__", "basepath": "basepath", "unknown": "x"}.items():
+for _name, _key in {"__class__": "__class__", "__dict__": "__dict__", "unknown": "x"}.items():
     _external(f"extra key {_name}", {"location": "data.bin", _key: "x"}, _key)
 _external("an empty key", {"location": "data.bin", "": "x"}, "key|field|''")
 
@@ -266,30 +263,17 @@ CASES["external: no data_location"] = (
 
 # -------------------------------------------------------------------------------------------------- quantized
 
-
-def _dequantized(
-    scale: bytes, zero: bytes, codes: bytes = tensor("q", dtype=2, raw=bytes(16)), more: bytes = b""
-) -> bytes:
-    """Codes, their scale and zero point, and the node that brings them together."""
-    return model(graph(codes, scale, zero, nodes=[node("DequantizeLinear", ["q", "s", "z"], ["w"]) + more]))
-
-
-_SCALE, _ZERO = tensor("s", [], raw=struct.pack("<f", 0.5)), tensor("z", [], 2, raw=b"\x80")
-_AXIS = field(5, field(1, "axis") + field(3, 99) + field(20, 2))
-_case("a zero point of another type", _dequantized(_SCALE, tensor("z", [], 3, raw=b"\x01")), "'q'|'z'")
-_case("a zero point of float", _dequantized(_SCALE, tensor("z", [], 1, raw=bytes(4))), "'q'|'z'")
-_case(
-    "zero points too many",
-    _dequantized(tensor("s", [5], raw=bytes(20)), tensor("z", [5], 2, raw=bytes(5))),
-    "'q'|'z'|'s'",
-)
-_case("a zero point without data", _dequantized(_SCALE, tensor("z", [], 2)), "'z'")
-_case(
-    "an axis of 99",
-    _dequantized(tensor("s", [4], raw=bytes(16)), tensor("z", [4], 2, raw=bytes(4)), more=_AXIS),
-    "'q'|'z'|axis",
-)
-_case("zero points of 2^40", _dequantized(_SCALE, tensor("z", [1 << 20, 1 << 20], 2, raw=b"")), "'z'")
+_SCALE = tensor("s", [], raw=bytes(4))
+_CODES = tensor("q", dtype=2, raw=bytes(16))
+_NODE = node("DequantizeLinear", ["q", "s", "z"], ["w"])
+for _label, _zero in {
+    "without data": tensor("z", [], 2),
+    "of 2^40": tensor("z", [1 << 20, 1 << 20], 2, raw=b""),
+    "that are too short": tensor("z", [4], 2, raw=bytes(3)),
+}.items():
+    _case(
+        f"zero points {_label}", model(graph(_CODES, tensor("s", [], raw=bytes(4)), _zero, nodes=[_NODE])), "tensor 'z'"
+    )
 
 # ------------------------------------------------------------------ many megabytes, or what takes many steps
 
@@ -310,7 +294,7 @@ def _sparse(content: bytes, nbytes: int) -> Build:
 
 
 _MANY = "more than|too many|memory"
-_heavy("nested messages 10 million deep", lambda: _built_from_inside(1_000_000), "deep|nested")
+_heavy("nested messages 10 million deep", lambda: _built_from_inside(1_000_000), "to a depth of more than")
 _heavy("a million small fields", lambda: field(1, 8) + b"\x28\x01" * 30_000_000, "fields|graph")
 _heavy("30 million empty nodes", lambda: model(b"\x0a\x00" * 30_000_000), _MANY)
 _heavy("30 million empty initializers", lambda: model(b"\x2a\x00" * 30_000_000), _MANY + "|'|dtype|name")

@@ -151,7 +151,8 @@ def legacy(
     """What torch.save wrote before 1.6: five pickles, then the storages, each behind its number of elements.
 
     keys: the fifth pickle; numels: what is said of a storage, a quarter of its bytes where nothing else is; views:
-    whether the references to storages say of which part, as their sixth item, themselves.
+    whether the references to storages say of which part, as their sixth item, themselves. All numbers are
+    little-endian, whatever little_endian says: torch swaps them on a big-endian machine.
     """
     pickle = pickle if views else pickle.replace(TUPLE + b"Q", NONE + TUPLE + b"Q")
     storages = {"0": _DATA} if storages is None else storages
@@ -163,7 +164,6 @@ def legacy(
             "type_sizes": dict_of({"short": integer(2), "int": integer(4), "long": integer(4)}),
         }
     )
-    order = "<" if little_endian else ">"
     return b"".join(
         [
             pickled(integer(_MAGIC)),
@@ -171,6 +171,6 @@ def legacy(
             pickled(system),
             pickle,
             pickled(list_of(*map(text, storages))) if keys is None else keys,
-            *(struct.pack(order + "q", numels.get(key, len(data) // 4)) + data for key, data in storages.items()),
+            *(struct.pack("<q", numels.get(key, len(data) // 4)) + data for key, data in storages.items()),
         ]
     )

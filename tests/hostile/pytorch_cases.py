@@ -42,7 +42,8 @@ def _file(content: bytes | Callable[[], bytes], name: str = "model.pt") -> Build
 
 def _pickle(name: str, content: bytes, expected: str, storages: Mapping[str, bytes] | None = None) -> None:
     CASES[name] = (_file(asm.archive(content, storages)), expected)
-    CASES[f"{name}, legacy"] = (_file(asm.legacy(content, storages)), expected)
+    held = storages if b"FloatStorage" in content else {}  # one that no tensor asks for would be refused itself
+    CASES[f"{name}, legacy"] = (_file(asm.legacy(content, held)), expected)
 
 
 def _zip(name: str, content: bytes, expected: str) -> None:
@@ -185,11 +186,11 @@ for _name, _opcode in {
 }.items():
     _zip(_name, asm.archive(pickled(_opcode)), "pickle")
 _pickle("LONG4 of 1 KB", pickled(b"\x8b" + struct.pack("<i", 1000) + b"\x01" * 1000), "integer")
-_pickle("INT text of 20,000 digits", pickled(b"I" + b"1" * 20_000 + b"\n"), "integer")
-_pickle("LONG text of 20,000 digits", pickled(b"L" + b"1" * 20_000 + b"L\n"), "integer")
+_pickle("INT text of 20,000 digits", pickled(b"I" + b"1" * 20_000 + b"\n"), "a line of more than")
+_pickle("LONG text of 20,000 digits", pickled(b"L" + b"1" * 20_000 + b"L\n"), "a line of more than")
 _pickle("GLOBAL of 100 KB", pickled(named("a" * 100_000, "b")), "pickle")
 _pickle("LONG_BINPUT 0xFFFFFFF0", pickled(b"Nr\xf0\xff\xff\xff"), "memo")
-_pickle("PUT of -1", pickled(b"Np-1\n"), "memo")
+_pickle("PUT of -1", pickled(b"Np-1\n"), "where a number should be")
 _pickle("PUT of 10^30", pickled(b"Np" + b"9" * 30 + b"\n"), "memo")
 _pickle("PUT of no number", pickled(b"Npx\n"), "pickle")
 _pickle("GET of what was not put", pickled(b"g7\n"), "memo")
@@ -200,7 +201,7 @@ _pickle("BINPUT of a MARK", pickled(b"(q\x00"), "pickle")
 
 # ------------------------------------------------------------------------------------------- broken pickles
 
-_zip("an empty pickle", asm.archive(b""), "data.pkl")
+_zip("an empty pickle", asm.archive(b""), "truncated")
 _zip("a truncated pickle", asm.archive(_GOOD[:-20]), "pickle")
 _zip("a pickle without STOP", asm.archive(_GOOD[:-1]), "pickle")
 _zip("a pickle that is one STOP", asm.archive(b"."), "pickle")
@@ -277,7 +278,7 @@ for _name, _opcodes in {
         text("storage"), named("torch", "FloatStorage"), text("0"), text("cpu"), asm.NONE
     ),
 }.items():
-    _pickle(_name, pickled(_opcodes), "pickle")
+    _pickle(_name, pickled(_opcodes), "pickle|storage")
 
 # nesting, in opcodes that fit the budget
 _pickle("100,000 nested tuples", pickled(b")" + b"\x85" * 100_000), "nested")
@@ -341,20 +342,10 @@ for _name, _tensor in {
     "a tensor of a tensor": tensor(_W),
     "a tensor of nothing": call(named("torch._utils", "_rebuild_tensor_v2")),
     "a tensor of two arguments": call(named("torch._utils", "_rebuild_tensor_v2"), storage(), integer(0)),
-    "a parameter of no tensor": call(named("torch._utils", "_rebuild_parameter"), text("w"), b"\x89", b"}"),
     "a storage of negative numel": tensor(storage(numel=-16)),
 }.items():
     _pickle(_name, state(w=_tensor), "tensor 'w'")
 _pickle("one storage of two types", state(w=_W, x=tensor(storage(kind="DoubleStorage"), shape=[2, 4])), "storage")
-
-_TWICE = pickled(b"}(", integer(1), _W, text("1"), tensor(storage("1")), b"u")
-_pickle("two tensors of one name", _TWICE, "the name '1'", {"0": bytes(64), "1": bytes(64)})
-_pickle(
-    "two tensors of one name, nested",
-    state(**{"a.b": _W, "a": dict_of({"b": tensor(storage("1"))})}),
-    r"the name 'a\.b'",
-    {"0": bytes(64), "1": bytes(64)},
-)
 
 # ------------------------------------------------------------------------------------------------ storages that lie
 
@@ -412,18 +403,26 @@ for _method, _label in {
 }.items():
     _zip(f"a storage that is {_label}", _changed(_DATA, method=_method), f"method|compress|{_label}")
     _zip(f"a pickle that is {_label}", _changed(_PKL, method=_method), f"method|compress|{_label}")
-_zip("a deflated pickle of rubbish", _changed(_PKL, method=DEFLATED, stored=b"\xff" * 50), "data.pkl")
-_zip("a deflated pickle that is truncated", _changed(_PKL, method=DEFLATED, stored=deflated(_GOOD)[:-9]), "data.pkl")
-_zip("a deflated pickle with a tail", _changed(_PKL, method=DEFLATED, stored=deflated(_GOOD) + b"tail"), "data.pkl")
+_zip("a deflated pickle of rubbish", _changed(_PKL, method=DEFLATED, stored=b"\xff" * 50), "the deflated pickle")
+_zip(
+    "a deflated pickle that is truncated",
+    _changed(_PKL, method=DEFLATED, stored=deflated(_GOOD)[:-9]),
+    "the deflated pickle",
+)
+_zip(
+    "a deflated pickle with a tail",
+    _changed(_PKL, method=DEFLATED, stored=deflated(_GOOD) + b"tail"),
+    "the deflated pickle",
+)
 _zip(
     "a deflated pickle shorter than it says",
     _changed(_PKL, method=DEFLATED, local={"size": 9999}, central={"size": 9999}),
-    "data.pkl",
+    "the deflated pickle",
 )
 _zip(
     "a deflated pickle longer than it says",
     _changed(_PKL, method=DEFLATED, local={"size": 9}, central={"size": 9}),
-    "data.pkl",
+    "the deflated pickle",
 )
 _zip("a stored member of two sizes", _changed(_DATA, local={"packed": 32}, central={"packed": 32}), "size|disagree")
 _zip("a stored member of two sizes, 2", _changed(_DATA, local={"size": 999}, central={"size": 999}), "size|disagree")
@@ -433,10 +432,10 @@ _zip("junk before the zip", b"junk" * 100 + _good_zip, "nothing that wcx recogni
 _zip("junk that is a zip", _good_zip + _good_zip, "zip")
 _zip("a pickle before the zip", pickled(b"}") + _good_zip, "zip|pickle|after|follow")
 _zip("names that disagree", _changed(_DATA, local={"name": b"archive/data/1"}), "disagree|header|name")
-_zip("names of two lengths", _changed(_DATA, local={"name": b"a"}), "disagree|header|name")
+_zip("names of two lengths", _changed(_DATA, local={"name": b"a"}), "overlaps|header")
 _zip("methods that disagree", _changed(_DATA, local={"method": 8}), "disagree|header|method")
 _zip("sizes that disagree", _changed(_DATA, local={"size": 9, "packed": 9}), "disagree|header|size")
-_zip("no local header", _changed(_DATA, central={"offset": 5}), "header")
+_zip("no local header", _changed(_DATA, central={"offset": 5}), "overlaps|header")
 _zip("a local header beyond the end", _changed(_DATA, central={"offset": 1 << 30}), "header|outside|beyond|end")
 _zip(
     "a local header in the directory", _changed(_DATA, central={"offset": len(_good_zip) - 60}), "header|outside|beyond"
@@ -481,7 +480,6 @@ for _label, _evil in {
 }.items():
     _zip(f"a member called {_label}", zip_file([*_MEMBERS, Member(_evil, b"x")]), "name|member")
 _zip("a member of no name", zip_file([*_MEMBERS, Member("", b"x")]), "name|member")
-_zip("a member of a name of 60 KB", zip_file([*_MEMBERS, Member("archive/" + "x" * 60_000, b"x")]), "name|member")
 _zip("the pickle above", zip_file([replace(_MEMBERS[0], name="../data.pkl"), *_MEMBERS[1:]]), "name|data.pkl")
 _zip("no data.pkl", zip_file(_MEMBERS[1:]), "data.pkl")
 _zip("data.pkl is a directory", zip_file([Member("archive/data.pkl/", b""), *_MEMBERS[1:]]), "data.pkl")
@@ -495,6 +493,7 @@ _zip("a directory that is too long", zip_file(_MEMBERS, {"nbytes": 1 << 30}), "d
 _zip("a directory that is too short", zip_file(_MEMBERS, {"nbytes": 46}), "directory|end")
 _zip("more members than there are", zip_file(_MEMBERS, {"count": 9}), "directory|members")
 _zip("fewer members than there are", zip_file(_MEMBERS, {"count": 1}), "directory|members")
+_zip("a comment", zip_file(_MEMBERS, {"comment": b"made by hand"}), "12 bytes follow the end")
 _zip("a comment that hides an end", zip_file(_MEMBERS, {"comment": zip_file([])}), "comment|zip|end|directory")
 _zip("a comment longer than the file", zip_file(_MEMBERS, {"comment_length": 999}), "comment|zip|end|truncated")
 _zip("something after the end", _good_zip + b"tail", "comment|zip|end|follow")
@@ -536,9 +535,9 @@ for _label, _extra in {
             local={"extra": _extra, "size": 0xFFFFFFFF, "packed": 0xFFFFFFFF},
             central={"extra": _extra, "size": 0xFFFFFFFF, "packed": 0xFFFFFFFF},
         ),
-        "archive/data/0",
+        "zip64|archive/data/0",
     )
-_zip("constants.pkl that is broken", zip_file([*_MEMBERS, Member("archive/constants.pkl", b"\xff")]), "constants.pkl")
+_zip("constants.pkl that is broken", zip_file([*_MEMBERS, Member("archive/constants.pkl", b"\xff")]), "pickle")
 
 # --------------------------------------------------------------------------------------------------- legacy files
 
@@ -567,10 +566,11 @@ _legacy("numel of a storage is 17", asm.legacy(_GOOD, numels={"0": 17}), "storag
 _legacy("a key too few", asm.legacy(_GOOD, keys=pickled(b"]")), "storage|bytes")
 _legacy("a key too many", asm.legacy(_GOOD, keys=pickled(list_of(text("0"), text("1")))), "'1'|storage|key")
 _legacy("a key twice", asm.legacy(_GOOD, keys=pickled(list_of(text("0"), text("0")))), "'0'|twice|key")
-_legacy("a key of no text", asm.legacy(_GOOD, keys=pickled(list_of(integer(0)))), "key")
-_legacy("keys are a string", asm.legacy(_GOOD, keys=pickled(text("0"))), "key")
+_legacy("keys are a string", asm.legacy(_GOOD, keys=pickled(text("0"))), "no list of storages")
 _legacy("keys are a tensor", asm.legacy(_GOOD, keys=pickled(_W)), "key|storage")
-_legacy("keys are code", asm.legacy(_GOOD, keys=pickled(call(named("os", "system"), text("touch canary")))), "key")
+_legacy(
+    "keys are code", asm.legacy(_GOOD, keys=pickled(call(named("os", "system"), text("touch canary")))), "would run"
+)
 _legacy("keys are missing", _good_legacy[:-88], "truncated|end|pickle")
 _legacy("a million keys", asm.legacy(_GOOD, keys=pickled(list_of(*[text("0")] * 100_000))), "key|twice")
 _legacy(
@@ -659,13 +659,13 @@ def _deep_key() -> bytes:
 _heavy_pickle("a tuple a million deep as key", _deep_key, "nested|deep|opcodes")
 _heavy_pickle("a tuple a million deep", lambda: pickled(b")" + b"\x85" * 1_900_000), "nested|deep|opcodes")
 _heavy_pickle("three million opcodes", lambda: pickled(b"N0" * 1_500_000 + b"N"), "opcodes")
-_heavy_pickle("65 MiB of pickle", lambda: pickled(_bytes(bytes(65 << 20))), "64 MiB|MiB")
+_heavy_pickle("65 MiB of pickle", lambda: pickled(_bytes(bytes(65 << 20))), "without PyTorch tensors")
 _heavy_pickle("two million memo entries", lambda: pickled(b"N" + b"\x94" * 1_900_000), "memo")
-_heavy_pickle("INT text of 10 MB", lambda: pickled(b"I" + b"1" * 10_000_000 + b"\n"), "integer|digits|long|number")
+_heavy_pickle("INT text of 10 MB", lambda: pickled(b"I" + b"1" * 10_000_000 + b"\n"), "a line of more than")
 _heavy_pickle(
     "LONG4 of 10 MB", lambda: pickled(b"\x8b" + struct.pack("<i", 10_000_000) + b"\x01" * 10_000_000), "integer|bytes"
 )
-_heavy_pickle("PUT text of 10 MB", lambda: pickled(b"Np" + b"1" * 10_000_000 + b"\n"), "memo|pickle")
+_heavy_pickle("PUT text of 10 MB", lambda: pickled(b"Np" + b"1" * 10_000_000 + b"\n"), "a line of more than")
 _heavy_pickle("FLOAT text of 10 MB", lambda: pickled(b"F" + b"1" * 10_000_000 + b"\n"), "pickle")
 _heavy_pickle("a line without end of 10 MB", lambda: pickled(b"V" + b"x" * 10_000_000), "pickle")
 _heavy_pickle(
@@ -700,8 +700,17 @@ def _growing() -> bytes:
 _heavy_pickle("a tuple of a thousand of itself, over and over", _growing, "pickle|nested")
 
 
-def _large_zip(members: int) -> bytes:
-    return zip_file([*_MEMBERS, *(Member(f"archive/data/x{number}", b"") for number in range(members))])
+def _many_members(count: int, claimed: int) -> bytes:
+    """Many empty members, the last of which stands twice; `claimed` is what the end says of their number."""
+    one = zip_file([Member("archive/0000000", b"")])
+    local, entry = one[:45], one[45:-22]
+    names = [b"archive/%07d" % min(number, count - 2) for number in range(count)]
+    body = b"".join(local[:30] + name for name in names)
+    directory = b"".join(entry[:42] + struct.pack("<L", 45 * number) + name for number, name in enumerate(names))
+    whole = (claimed, claimed, len(directory), len(body))
+    end64 = b"PK\x06\x06" + struct.pack("<QHHLLQQQQ", 44, 45, 45, 0, 0, *whole)
+    locator = b"PK\x06\x07" + struct.pack("<LQL", 0, len(body) + len(directory), 1)
+    return body + directory + end64 + locator + end_record(0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
 
 
 def _bomb(pickle: bool) -> bytes:
@@ -727,7 +736,9 @@ def _sparse(directory: Path) -> Path:
     return path
 
 
-_heavy("a million members", lambda: _large_zip(1_000_000), "members")
+_heavy("a million members", lambda: _many_members(1_000_000, 1_000_000), "members")
+_heavy("200,000 members", lambda: _many_members(200_000, 200_000), "twice")
+_heavy("a million members that say to be ten", lambda: _many_members(1_000_000, 10), "members|directory")
 _heavy("a deflated pickle of 1 GB", lambda: _bomb(True), "data.pkl")
 _heavy("a deflated storage of 1 GB", lambda: _bomb(False), "archive/data/0")
 _heavy("a deflated storage that grows to 1 GB", _small_bomb, "archive/data/0")
