@@ -23,7 +23,7 @@ from pickle_asm import (
     text,
 )
 from protobuf_asm import field, graph, model
-from zip_asm import DEFLATED, Member, zip_file
+from zip_asm import DEFLATED, Member, deflated, zip_file
 
 __all__ = ["CASES"]
 
@@ -156,6 +156,10 @@ CASES["legacy: of a big-endian machine, which swaps"] = (
 )
 _zip("no byteorder", [_MEMBERS[0], *_MEMBERS[2:]])
 _zip("deflated", [replace(member, method=DEFLATED) for member in _MEMBERS])
+_zip(
+    "a deflated storage that would grow to 1 GB: no more is inflated than it says",
+    [_MEMBERS[0], replace(_MEMBERS[2], method=DEFLATED, stored=deflated(_LITTLE + bytes(1 << 30)))],
+)
 _zip("a storage that nobody wants", members_of(state(w=_W), {**_STORAGE, "1": bytes(64)}))
 _zip("members beside", [*_MEMBERS, Member("archive/extra/notes.txt", b"hello")])
 _zip("a member of a name of 60 KB", [*_MEMBERS, Member("archive/" + "x" * 60_000, b"x")])

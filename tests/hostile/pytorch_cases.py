@@ -17,13 +17,15 @@ from checkpoint_files import write_index, write_tensors
 from pickle_asm import call, dict_of, integer, list_of, named, numbers, pickled, state, storage, tensor, text, tuple_of
 from zip_asm import DEFLATED, Member, deflated, end_record, zip_file
 
-__all__ = ["CANARY", "CASES", "CODE", "HEAVY"]
+__all__ = ["CANARY", "CASES", "CODE", "DATA", "HEAVY"]
 
 Build = Callable[[Path], Path]
 
 CASES: dict[str, tuple[Build, str]] = {}
 CODE: dict[str, Build] = {}
 """Pickles that run code where they are loaded, beside an honest tensor."""
+DATA: dict[str, tuple[Build, str]] = {}
+"""Those whose header is right: they can be inspected, not analysed."""
 HEAVY: dict[str, tuple[Build, str]] = {}
 """Those of many megabytes or many opcodes, whose time and memory are measured one by one."""
 
@@ -641,6 +643,25 @@ CASES["shard: code"] = (
     "'a'",
 )
 
+# ------------------------------------------------------------------------- what shows only where data are read
+
+
+def _data(name: str, content: Callable[[], bytes], expected: str) -> None:
+    DATA[name] = (_file(content), expected)
+
+
+_STORED = bytes(range(64))
+_data("CRC mismatch", lambda: _changed(_DATA, local={"crc": 1}, central={"crc": 1}), "CRC-32")
+_data("deflated rubbish", lambda: _changed(_DATA, method=DEFLATED, stored=b"\xff" * 50), "damaged")
+_data(
+    "deflated, truncated", lambda: _changed(_DATA, method=DEFLATED, stored=deflated(_STORED)[:-9]), "end early|damaged"
+)
+_data("deflated, shorter", lambda: _changed(_DATA, method=DEFLATED, stored=deflated(_STORED[:-1])), "end early|damaged")
+_data(
+    "deflated, CRC mismatch",
+    lambda: _changed(_DATA, method=DEFLATED, local={"crc": 1}, central={"crc": 1}),
+    "CRC-32",
+)
 # ------------------------------------------------------------------------ many megabytes, or what takes many steps
 
 
@@ -701,31 +722,24 @@ _heavy_pickle("a tuple of a thousand of itself, over and over", _growing, "pickl
 
 
 def _many_members(count: int, claimed: int) -> bytes:
-    """Many empty members, the last of which stands twice; `claimed` is what the end says of their number."""
-    one = zip_file([Member("archive/0000000", b"")])
-    local, entry = one[:45], one[45:-22]
-    names = [b"archive/%07d" % min(number, count - 2) for number in range(count)]
-    body = b"".join(local[:30] + name for name in names)
-    directory = b"".join(entry[:42] + struct.pack("<L", 45 * number) + name for number, name in enumerate(names))
+    """A pickle and many empty members, the last of which stands twice; `claimed` is what the end says they are."""
+    names = [b"archive/data.pkl", *(b"archive/%08d" % min(number, count - 2) for number in range(1, count))]
+    one = zip_file([Member("archive/data.pkl", b"")])
+    size = one.index(b"PK\x01\x02")
+    local, entry = one[: size - 16], one[size : -22 - 16]
+    body = b"".join(local + name for name in names)
+    directory = b"".join(entry[:-4] + struct.pack("<L", size * number) + name for number, name in enumerate(names))
     whole = (claimed, claimed, len(directory), len(body))
     end64 = b"PK\x06\x06" + struct.pack("<QHHLLQQQQ", 44, 45, 45, 0, 0, *whole)
     locator = b"PK\x06\x07" + struct.pack("<LQL", 0, len(body) + len(directory), 1)
     return body + directory + end64 + locator + end_record(0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
 
 
-def _bomb(pickle: bool) -> bytes:
-    bomb = deflated(bytes(1 << 30))
-    if pickle:
-        lies = {"size": 1 << 30, "packed": len(bomb)}
-        return _changed(_PKL, method=DEFLATED, data=b"", stored=bomb, local=lies, central=lies)
-    lies = {"size": 1 << 30, "packed": len(bomb), "crc": 0}
-    return _changed(_DATA, method=DEFLATED, data=b"", stored=bomb, local=lies, central=lies)
-
-
-def _small_bomb() -> bytes:
-    """A storage that says to be as large as it should, and is not."""
-    bomb = deflated(bytes(1 << 30))
-    return _changed(_DATA, method=DEFLATED, stored=bomb)
+def _bomb(index: int, content: bytes) -> bytes:
+    """A deflated member that says how large it gets: a gigabyte of one byte."""
+    bomb = deflated(content[:-1] + content[-1:] * (1 << 30))
+    lies = {"size": len(content) - 1 + (1 << 30), "packed": len(bomb), "crc": 0}
+    return _changed(index, method=DEFLATED, data=b"", stored=bomb, local=lies, central=lies)
 
 
 def _sparse(directory: Path) -> Path:
@@ -739,7 +753,6 @@ def _sparse(directory: Path) -> Path:
 _heavy("a million members", lambda: _many_members(1_000_000, 1_000_000), "members")
 _heavy("200,000 members", lambda: _many_members(200_000, 200_000), "twice")
 _heavy("a million members that say to be ten", lambda: _many_members(1_000_000, 10), "members|directory")
-_heavy("a deflated pickle of 1 GB", lambda: _bomb(True), "data.pkl")
-_heavy("a deflated storage of 1 GB", lambda: _bomb(False), "archive/data/0")
-_heavy("a deflated storage that grows to 1 GB", _small_bomb, "archive/data/0")
+_heavy("a deflated pickle of 1 GB", lambda: _bomb(_PKL, b"\x80\x02N"), "opcodes")
+_heavy("a deflated storage of 1 GB", lambda: _bomb(_DATA, b"\0"), "1073741824")
 HEAVY["1 TB after a legacy file"] = (_sparse, "follow|after|bytes")

@@ -118,8 +118,20 @@ def test_a_hostile_file_of_many_megabytes(name: str, command: str, tmp_path: Pat
     path.unlink()
     assert done.code == 3
     assert len(done.stderr.splitlines()) == 1
-    assert re.match(re.escape(f"wcx: {path}: ") + f".*{expected}", done.stderr)
+    assert re.match(re.escape(f"wcx: {path}: ") + f".*({expected})", done.stderr)
     assert done.stdout == ""
+    assert done.seconds < _SECONDS
+    assert done.peak_mib < _MIB
+
+
+@pytest.mark.parametrize("name", pytorch_cases.DATA)
+def test_damaged_data_show_when_they_are_read(name: str, tmp_path: Path) -> None:
+    build, expected = pytorch_cases.DATA[name]
+    path = build(tmp_path)
+    assert run(["inspect", path]).code == 0
+    done = run(["analyze", path])
+    assert done.code == 3
+    assert re.fullmatch(re.escape(f"wcx: {path}: ") + f".*({expected}).*\n", done.stderr)
     assert done.seconds < _SECONDS
     assert done.peak_mib < _MIB
 

@@ -53,9 +53,12 @@ _NO_CONTENT = frozenset({"torch.Size", "numpy.dtype", "torch.device", "torch.jit
 _MODULE_PARTS = ("_parameters", "_buffers", "_modules")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Node:
-    """A place in the file: the way to it, and what is known of everything below it."""
+    """A place in the file: the way to it, and what is known of everything below it.
+
+    Not frozen, since a million of them are made for some files and freezing takes three times as long.
+    """
 
     parent: _Node | None
     part: str
