@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks.counts import BlockCounts
-from wcx.count import Layer
 from wcx.dtypes import DTYPES
+from wcx.layers import Layer
 from wcx.measures import MEASURES
 from wcx.measures.evidence import Evidence
 from wcx.measures.tables import load_table

@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.blocks.counts import BlockCounts
-from wcx.blocks.grid import PIECE_BYTES, Piece, Stripe, pieces, work_items
-from wcx.blocks.unpack import unpack
+from wcx.blocks.grid import PIECE_BYTES, Stripe, pieces, work_items
 from wcx.dtypes import DType
+from wcx.layers import Layer, Source
 from wcx.quantizers import Quantizer
-from wcx.types import Scheme, TensorInfo, TensorReader
+from wcx.types import Scheme
 from wcx.workers import map_ordered
 
-__all__ = ["ArraySource", "CountedLayer", "FileSource", "Layer", "count_layers"]
+__all__ = ["CountedLayer", "count_layers"]
 
 Codes = NDArray[Any]
 
@@ -36,21 +36,6 @@ _NUMPY_SECONDS_PER_PLANE = 60e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """A tensor that is to be counted, as a matrix."""
-
-    tensor: TensorInfo
-    dtype: DType
-    rows: int
-    columns: int
-
-    @property
-    def weights(self) -> int:
-        """Number of weights."""
-        return self.rows * self.columns
-
-
-@dataclass(frozen=True, slots=True)
 class CountedLayer:
     """What counting tells of a layer: the counts of each plane, zeros, not-finite numbers, and at most two values."""
 
@@ -58,13 +43,6 @@ class CountedLayer:
     zeros: int
     nonfinite: int
     few_values: bool
-
-
-class Source(Protocol):
-    """Where the raw codes of layers come from; one per worker."""
-
-    def codes(self, layer: Layer, piece: Piece) -> Codes:
-        """Return the codes of a piece, row after row, as a 1-D array of unsigned integers that lives until the next."""
 
 
 def count_layers(
@@ -152,7 +130,7 @@ class _Worker:
             counter.count(codes, piece.height, piece.width)
             values.see(codes)
             pending += codes.size
-            nbytes += codes.size * layer.dtype.bits // 8
+            nbytes += codes.size * layer.stored.bits // 8
             if nbytes >= PIECE_BYTES:
                 self._job.on_bytes(nbytes)
                 nbytes = 0
@@ -225,50 +203,3 @@ class _Values:
 
 
 _DISTINCT_CODES = 3  # two values and the other zero
-
-
-class ArraySource:
-    """The codes of one matrix in memory."""
-
-    def __init__(self, matrix: Codes) -> None:
-        self._matrix = matrix
-
-    def codes(self, layer: Layer, piece: Piece) -> Codes:
-        """Return the codes of a piece; a copy only where the piece does not lie in one run."""
-        part = self._matrix[piece.start : piece.start + piece.height, piece.first : piece.first + piece.width]
-        return np.ascontiguousarray(part).reshape(-1)
-
-
-class FileSource:
-    """The codes of tensors in files, read into a buffer that is reused."""
-
-    def __init__(self, reader: TensorReader) -> None:
-        self._reader = reader
-        memory = np.empty(PIECE_BYTES + 4096, np.uint8)
-        aligned = -memory.ctypes.data % 64  # vector loads that cross no cache line are a tenth faster
-        self._buffer = memory[aligned : aligned + PIECE_BYTES + 64]
-
-    def codes(self, layer: Layer, piece: Piece) -> Codes:
-        """Read a piece; codes of fewer than 8 bits are spread to a byte each."""
-        if piece.width == layer.columns:
-            runs = [(piece.start * layer.columns, piece.height * piece.width)]
-        else:
-            rows = range(piece.start, piece.start + piece.height)
-            runs = [(row * layer.columns + piece.first, piece.width) for row in rows]
-        if layer.dtype.bits < 8:
-            parts = [self._read_packed(layer, start, number) for start, number in runs]
-            return parts[0] if len(parts) == 1 else np.concatenate(parts)
-        itemsize = layer.dtype.bits // 8
-        filled = 0
-        view = self._buffer.data
-        for start, number in runs:
-            self._reader.read_into(layer.tensor, start * itemsize, view[filled : filled + number * itemsize])
-            filled += number * itemsize
-        return self._buffer[:filled].view(f"<u{itemsize}")
-
-    def _read_packed(self, layer: Layer, start: int, number: int) -> Codes:
-        bits = layer.dtype.bits
-        first = start * bits // 8
-        stop = -(-(start + number) * bits // 8)
-        self._reader.read_into(layer.tensor, first, self._buffer.data[: stop - first])
-        return unpack(self._buffer[: stop - first], bits, start * bits - 8 * first, number)

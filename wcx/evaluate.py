@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks.counts import BlockCounts
-from wcx.count import CountedLayer, Layer
+from wcx.count import CountedLayer
+from wcx.layers import Layer
 from wcx.measures import MEASURES
 from wcx.measures.coverage import load, regime
 from wcx.measures.draws import generator, sampled_null
@@ -32,6 +33,7 @@ from wcx.types import (
     PlaneReport,
     Settings,
     Sum,
+    TensorInfo,
     Total,
 )
 
@@ -66,12 +68,18 @@ def evaluate_layer(layer: Layer, counted: CountedLayer, planes: Sequence[str], s
         aliases=tensor.aliases,
         zeros=counted.zeros,
         nonfinite=counted.nonfinite,
-        fit=_NO_FIT,
+        fit=_fit(tensor),
         planes=tuple(reports),
         total=Total(bdm),
         measures=_NO_MEASURES,
         warnings=tuple(_warnings(layer, counted)),
     )
+
+
+def _fit(tensor: TensorInfo) -> Fit:
+    """What integer codes stand for, where that is one scale and zero point for the whole tensor."""
+    quantization = tensor.quantization
+    return _NO_FIT if quantization is None else Fit(scale=quantization.scale, zero_point=quantization.zero_point)
 
 
 def _warnings(layer: Layer, counted: CountedLayer) -> list[str]:

@@ -30,6 +30,7 @@ class InspectedTensor:
     shape: tuple[int, ...]
     nbytes: int
     role: str
+    source: str | None
     file: str
     offset: int
     aliases: tuple[str, ...]
@@ -115,6 +116,7 @@ def _with_reason(tensor: TensorInfo, files: tuple[str, ...], reason: str | None)
         shape=tensor.shape,
         nbytes=tensor.nbytes,
         role=tensor.role,
+        source=tensor.source,
         file=files[tensor.file],
         offset=tensor.offset,
         aliases=tensor.aliases,

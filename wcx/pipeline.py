@@ -28,7 +28,8 @@ from wcx.workers import cores
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from wcx.count import CountedLayer, Layer
+    from wcx.count import CountedLayer
+    from wcx.layers import Layer
 
 __all__ = ["Progress", "analyze", "analyze_checkpoint", "measure"]
 
@@ -89,8 +90,8 @@ def analyze_checkpoint(
     checkpoint: Checkpoint, settings: Settings, threads: int, progress: Progress | None = None
 ) -> Report:
     """Analyse an opened checkpoint. progress.on_layer gets every layer as soon as it and all before it are done."""
-    from wcx.count import FileSource
     from wcx.formats import open_reader
+    from wcx.layers import FileSource
 
     progress = progress or Progress()
     plan = make_plan(checkpoint, settings)
@@ -104,7 +105,7 @@ def analyze_checkpoint(
 
 def make_plan(checkpoint: Checkpoint, settings: Settings) -> Plan:
     """Decide of every tensor whether it is analysed, and as which matrix."""
-    from wcx.count import Layer
+    from wcx.layers import layer_of
 
     tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
     layers: list[Layer] = []
@@ -119,7 +120,7 @@ def make_plan(checkpoint: Checkpoint, settings: Settings) -> Plan:
             tensors=tensors,
         )
         if reason is None:
-            layers.append(Layer(tensor, DTYPES[tensor.dtype], *matrix_shape(tensor.shape)))
+            layers.append(layer_of(tensor))
         else:
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
     return Plan(parse_quantizer(quantizer_text(settings)), layers, skipped)
@@ -232,7 +233,7 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     """
     import numpy as np
 
-    from wcx.count import ArraySource, Layer
+    from wcx.layers import ArraySource, Layer
 
     if np.ma.is_masked(array):
         raise UsageError("an array with masked values can't be measured: fill it first")

@@ -18,7 +18,7 @@ __all__ = ["select"]
 
 _SIDE = 4  # of a 4x4 block
 _STRING = 12  # symbols of a 1x12 block
-_ANALYSED_INTEGERS = ("I8", "U8")
+_ANALYSED_INTEGERS = ("I8", "U8", "I4", "U4", "I2", "U2")
 
 
 def select(
@@ -71,6 +71,8 @@ def _shape_reason(shape: tuple[int, ...], scheme: str) -> str | None:
 
 def _type_reason(tensor: TensorInfo) -> str | None:
     kind = DTYPES[tensor.dtype].kind
+    if tensor.quantization is not None:
+        return None
     if kind == "bool":
         return "BOOL"
     if kind in ("signed", "unsigned") and tensor.dtype not in _ANALYSED_INTEGERS:
@@ -97,7 +99,7 @@ def packed_reason(tensor: TensorInfo, tensors: Mapping[str, TensorInfo]) -> str 
     `quant_state`), MXFP4 (`*_blocks` with `*_scales`), compressed-tensors (`weight_packed` with `weight_scale`),
     ModelOpt NVFP4 (U8 `weight` with `weight_scale` and `weight_scale_2`), MLX (U32 `weight` with `scales`, `biases`).
     """
-    if DTYPES[tensor.dtype].kind not in ("signed", "unsigned"):
+    if DTYPES[tensor.dtype].kind not in ("signed", "unsigned") or tensor.quantization is not None:
         return None
     module, _, last = tensor.name.rpartition(".")
     beside = f"{module}." if module else ""

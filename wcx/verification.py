@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 
 from wcx import __version__
 from wcx.blocks.unpack import unpack
-from wcx.count import FileSource, Layer, count_layers
+from wcx.count import count_layers
+from wcx.dtypes import DTYPES
 from wcx.errors import MissingDependencyError, UsageError
 from wcx.evaluate import evaluate_layer
 from wcx.formats import open_reader
+from wcx.layers import FileSource, Layer
 from wcx.pipeline import make_plan
 from wcx.settings import scheme_of
-from wcx.types import Checkpoint, CheckpointSummary, Settings, TensorReader, to_plain
+from wcx.types import Checkpoint, CheckpointSummary, Quantization, Settings, TensorReader, to_plain
 
 if TYPE_CHECKING:
     from wcx.count import CountedLayer
@@ -62,6 +64,10 @@ _ML_DTYPES = {
     "F6_E2M3": "float6_e2m3fn",
     "F6_E3M2": "float6_e3m2fn",
     "F4": "float4_e2m1fn",
+    "I4": "int4",
+    "U4": "uint4",
+    "I2": "int2",
+    "U2": "uint2",
 }
 
 
@@ -139,13 +145,11 @@ def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, th
     parts = [_part(plan.layers[number], random, full) for number in chosen]
     scheme = scheme_of(settings)
     with open_reader(checkpoint) as reader:
-        counts = count_layers(
-            [layer for layer, _ in parts], plan.quantizer, scheme, lambda: FileSource(reader), threads, compiled=True
-        )
+        counts = count_layers(parts, plan.quantizer, scheme, lambda: FileSource(reader), threads, compiled=True)
         planes = [
             plane
-            for (layer, start), counted in zip(parts, counts, strict=True)
-            for plane in _verify_layer(library, reader, layer, start, counted, plan.quantizer.planes, settings)
+            for layer, counted in zip(parts, counts, strict=True)
+            for plane in _verify_layer(library, reader, layer, counted, plan.quantizer.planes, settings)
         ]
         reader.check_unchanged()
     return Verification(
@@ -165,30 +169,19 @@ def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, th
     )
 
 
-def _part(layer: Layer, random: np.random.Generator, full: bool) -> tuple[Layer, int]:
-    """Return the layer, or some of its block rows as a layer of its own, and the row that it starts at.
-
-    Four rows are a whole number of bytes whatever the dtype.
-    """
+def _part(layer: Layer, random: np.random.Generator, full: bool) -> Layer:
+    """Return the layer, or some of its block rows as a layer of its own."""
     most = max(4, _SYMBOLS // layer.columns & ~3)
     if full or layer.rows <= most:
-        return layer, 0
+        return layer
     start = 4 * int(random.integers((layer.rows - most) // 4 + 1))
-    row_bits = layer.columns * layer.dtype.bits
-    tensor = replace(
-        layer.tensor,
-        shape=(most, layer.columns),
-        offset=layer.tensor.offset + start * row_bits // 8,
-        nbytes=most * row_bits // 8,
-    )
-    return replace(layer, tensor=tensor, rows=most), start
+    return replace(layer, rows=most, first=start)
 
 
 def _verify_layer(
     library: ModuleType,
     reader: TensorReader,
     layer: Layer,
-    start: int,
     counted: CountedLayer,
     planes: Sequence[str],
     settings: Settings,
@@ -202,7 +195,7 @@ def _verify_layer(
             name=layer.tensor.name,
             plane=plane.plane,
             matrix=(layer.rows, layer.columns),
-            rows=(start, start + layer.rows),
+            rows=(layer.first, layer.first + layer.rows),
             symbols=layer.weights,
             values=tuple(_compare(name, getattr(plane, name), theirs[name]) for name in _MEASURES),
         )
@@ -231,18 +224,32 @@ def _pybdm_values(library: ModuleType, plane: NDArray[np.int64]) -> dict[str, fl
 
 def _decode(layer: Layer, reader: TensorReader) -> NDArray[Any]:
     """Return the layer's values as a matrix of numbers that can be compared with 0."""
-    raw = np.empty(layer.tensor.nbytes, np.uint8)
-    reader.read_into(layer.tensor, 0, raw.data)
-    name = layer.tensor.dtype
-    if layer.dtype.bits < 8:
-        raw = unpack(raw, layer.dtype.bits, 0, layer.weights)
-    if name in _NUMPY:
-        values: NDArray[Any] = raw.view(np.dtype(_NUMPY[name]).newbyteorder("<"))
+    tensor = layer.tensor
+    bits = DTYPES[tensor.dtype].bits
+    begin, end = (row * layer.columns * bits for row in (layer.first, layer.first + layer.rows))
+    raw = np.empty(-(-end // 8) - begin // 8, np.uint8)
+    reader.read_into(tensor, begin // 8, raw.data)
+    if bits < 8:
+        raw = unpack(raw, bits, begin % 8, layer.weights)
+    if tensor.dtype in _NUMPY:
+        values: NDArray[Any] = raw.view(np.dtype(_NUMPY[tensor.dtype]).newbyteorder("<"))
     else:
         import ml_dtypes
 
-        values = raw.view(getattr(ml_dtypes, _ML_DTYPES[name])).astype(np.float64)
-    return values.reshape(layer.rows, layer.columns)
+        values = raw.view(getattr(ml_dtypes, _ML_DTYPES[tensor.dtype])).astype(np.float64)
+    values = values.reshape(layer.rows, layer.columns)
+    return values if tensor.quantization is None else values - _zero_points(layer, tensor.quantization)
+
+
+def _zero_points(layer: Layer, quantization: Quantization) -> NDArray[np.float64]:
+    """The zero points of the layer's weights: cell [i, j, ...] of the grid serves a block of the tensor."""
+    shape = layer.tensor.shape
+    indices = np.ix_(
+        *(np.arange(size) // -(-size // cells) for size, cells in zip(shape, quantization.grid, strict=True))
+    )
+    grid = np.array(quantization.zero_points, np.float64).reshape(quantization.grid)
+    every: NDArray[np.float64] = grid[indices].reshape(shape[0], -1)[layer.first : layer.first + layer.rows]
+    return every
 
 
 def _import_pybdm() -> ModuleType:

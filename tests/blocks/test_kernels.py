@@ -37,8 +37,9 @@ from strategies import (
 import wcx
 from wcx.blocks import plain
 from wcx.blocks.counter import Counter, compiled_kernels
-from wcx.count import ArraySource, CountedLayer, FileSource, Source, count_layers
+from wcx.count import CountedLayer, count_layers
 from wcx.dtypes import DTYPES
+from wcx.layers import ArraySource, FileSource, Source
 from wcx.quantizers import parse_quantizer
 from wcx.types import Scheme
 

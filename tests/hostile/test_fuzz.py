@@ -23,7 +23,7 @@ from wcx.inspection import inspect
 
 _ROUNDS = 1_500
 _SECONDS = 2
-_INTERESTING = [b"\0", b"\xff", b"\x80", b"\x7f", b"(", b".", b"t", b"Q", b"R", b"\xff\xff\xff\xff", b"\0\0\0\x80", b"PK"]
+_INTERESTING = [b"\0", b"\xff", b"\x80", b"(", b".", b"t", b"Q", b"R", b"\xff\xff\xff\xff", b"\0\0\0\x80", b"PK"]
 
 
 def _damaged(random_: random.Random, seed: bytes) -> bytes:
@@ -43,6 +43,15 @@ def _damaged(random_: random.Random, seed: bytes) -> bytes:
             )
         )
     return bytes(data)
+
+
+def _reason(path: Path) -> str:
+    """Why a file is refused; the empty text where it is not."""
+    try:
+        _read_all(path)
+    except CheckpointError as error:
+        return error.reason
+    return ""
 
 
 def _read_all(path: Path) -> None:
@@ -94,9 +103,7 @@ def test_damaged_files_are_refused_or_read(kind: str, tmp_path: Path) -> None:
     for number in range(_ROUNDS):
         path.write_bytes(wrap(_damaged(random_, random_.choice(seeds))))
         began = time.process_time()
-        try:
-            _read_all(path)
-        except CheckpointError as error:
-            assert "\n" not in escape(str(error)), (number, error)
-            assert len(escape(error.reason)) < 700, (number, error)
+        reason = _reason(path)
+        assert "\n" not in escape(reason), number
+        assert len(escape(reason)) < 700, number
         assert time.process_time() - began < _SECONDS, number

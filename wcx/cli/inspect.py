@@ -129,7 +129,10 @@ _TOTAL_COLUMNS = ("total", ">tensors", ">elements", ">bytes")  # > aligns to the
 def _heading(inspection: Inspection) -> Iterator[str]:
     checkpoint = inspection.checkpoint
     size = f"{checkpoint.nbytes:,} bytes"
-    yield escape(f"{checkpoint.path}: {checkpoint.format}, {_counted(len(inspection.tensors), 'tensor')}, {size}")
+    kind = checkpoint.format if checkpoint.version is None else f"{checkpoint.format} ({checkpoint.version})"
+    yield escape(f"{checkpoint.path}: {kind}, {_counted(len(inspection.tensors), 'tensor')}, {size}")
+    if checkpoint.producer is not None:
+        yield f"written by {_cut(checkpoint.producer, _VALUE_WIDTH)}"
     if len(checkpoint.files) > 1:
         yield escape(f"{len(checkpoint.files)} files, {checkpoint.files[0]} to {checkpoint.files[-1]}")
     if checkpoint.metadata:

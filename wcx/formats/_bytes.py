@@ -169,7 +169,7 @@ class FileReader:
             if tensor.storage is None:
                 _fill(descriptor, path, tensor.offset + start, out)
             else:
-                self._storages.read_into(partial(_fill, descriptor, path), path, tensor, start, out)
+                self._storages.read_into(partial(_fill, descriptor, path), path, tensor, tensor.storage, start, out)
 
     def check_unchanged(self) -> None:
         """Raise ChangedFileError when a file is no longer the one whose header was read."""

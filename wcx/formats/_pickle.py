@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wcx.formats._inert import Persistent, Value
-from wcx.formats._opcodes import OPCODES, Machine, StopError
+from wcx.formats._machine import Machine, StopError
+from wcx.formats._opcodes import OPCODES
 from wcx.formats._stream import Stream
 from wcx.formats._window import AHEAD, Window
 

@@ -51,14 +51,14 @@ class StorageReader:
         self._lock = Lock()
         self._gathering = Lock()
 
-    def read_into(self, fill: Fill, path: str, tensor: TensorInfo, start: int, out: memoryview) -> None:
+    def read_into(
+        self, fill: Fill, path: str, tensor: TensorInfo, storage: Storage, start: int, out: memoryview
+    ) -> None:
         """Fill `out` with the elements of `tensor` from byte `start` on, little-endian, in C order.
 
         fill: reads the tensor's file. Raises CheckpointError for a compressed storage that ends early or is damaged,
         and for one whose bytes, read as a whole, do not have their CRC.
         """
-        storage = tensor.storage
-        assert storage is not None
         try:
             if storage.strides is not None:
                 self._read_strided(fill, tensor, storage, start, out)
@@ -111,19 +111,19 @@ class StorageReader:
         """The elements [outer, begin : begin + group] of a view; `outer` counts through the dimensions before axis."""
         import numpy as np
 
-        assert storage.strides is not None
+        strides = storage.strides or ()
         key = tensor.file, storage, tensor.shape, tensor.dtype, outer, begin
         with self._gathering:
             if key in self._slabs:
                 self._slabs.move_to_end(key)
                 return self._slabs[key]
-            first = storage.first + begin * storage.strides[axis]
-            for size, stride in zip(reversed(tensor.shape[:axis]), reversed(storage.strides[:axis]), strict=True):
+            first = storage.first + begin * strides[axis]
+            for size, stride in zip(reversed(tensor.shape[:axis]), reversed(strides[:axis]), strict=True):
                 outer, index = divmod(outer, size)
                 first += index * stride
             shape = min(group, tensor.shape[axis] - begin), *tensor.shape[axis + 1 :]
             read = partial(self._stream(tensor, storage).read_into, fill)
-            found = _gather(read, first, shape, storage.strides[axis:], _itemsize(tensor))
+            found = _gather(read, first, shape, strides[axis:], _itemsize(tensor))
             slab = (found.byteswap() if storage.big_endian else np.ascontiguousarray(found)).reshape(-1).view(np.uint8)
             self._slabs[key] = slab
             while len(self._slabs) > _SLABS:

@@ -18,7 +18,10 @@ from wcx.formats._torch_tensors import Storages, View, function_of, is_storage, 
 
 __all__ = ["Found", "Walk", "walk"]
 
+_PLAIN = (str, int, float)
+_FEW = 16
 _MAX_DEPTH = 1000
+_MAX_CONTAINERS = 250_000
 _MAX_NAME = 4096  # characters
 _MAX_NAMES = 100_000
 _MAX_NAMES_LENGTH = 32 << 20
@@ -53,12 +56,9 @@ _NO_CONTENT = frozenset({"torch.Size", "numpy.dtype", "torch.device", "torch.jit
 _MODULE_PARTS = ("_parameters", "_buffers", "_modules")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)  # not frozen: that takes three times as long to make
 class _Node:
-    """A place in the file: the way to it, and what is known of everything below it.
-
-    Not frozen, since a million of them are made for some files and freezing takes three times as long.
-    """
+    """A place in the file: the way to it, and what is known of everything below it; never changed."""
 
     parent: _Node | None
     part: str
@@ -154,7 +154,7 @@ class _Walker:
 
     def _visit(self, node: _Node, value: Value) -> Iterator[_Step] | None:
         """Note a tensor or a plain value; return what is in a container."""
-        if isinstance(value, (str, int, float)):
+        if isinstance(value, _PLAIN):
             self._add_metadata(node, value)
         elif isinstance(value, Call):
             return self._visit_call(node, value)
@@ -181,6 +181,8 @@ class _Walker:
         """Whether a value that may be shared is met for the first time."""
         if id(value) in self._visited:
             return False
+        if len(self._visited) >= _MAX_CONTAINERS:
+            raise ValueError(f"more than {_MAX_CONTAINERS} containers and objects, the limit")
         self._visited[id(value)] = value
         return True
 
@@ -218,8 +220,16 @@ def _children(node: _Node, value: Value) -> Iterator[_Step]:
         yield from _members(node, value)
         return
     for index, item in enumerate(value):
-        if not isinstance(item, (str, int, float)) and item is not None:
+        if not _is_leaf(item):
             yield node.child(str(index)), item
+
+
+def _is_leaf(value: Value) -> bool:
+    """Whether a list's item is a plain value, or a few of them, and so needs no visit."""
+    if value is None or isinstance(value, _PLAIN):
+        return True
+    few = isinstance(value, (list, tuple)) and len(value) <= _FEW
+    return few and all(item is None or isinstance(item, _PLAIN) for item in value)
 
 
 def _members(node: _Node, pairs: Dict) -> Iterator[_Step]:

@@ -242,7 +242,7 @@ def _checked(path: str, entries: list[Member], directory_start: int) -> dict[str
     """The members by name, none twice, none overlapping the next as far as the directory tells."""
     members: dict[str, Member] = {}
     limits = [*(member.header for member in entries[1:]), directory_start]
-    for member, limit in zip(entries, limits, strict=True):
+    for member, limit in zip(entries, limits, strict=False):  # one limit more than members where there are none
         if member.name in members:
             raise _bad(path, member, "stands twice in the zip directory")
         if member.header + _LOCAL.size + len(member.name.encode()) + member.packed > limit:

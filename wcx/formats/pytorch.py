@@ -25,7 +25,7 @@ from wcx.formats._torch_walk import Walk, walk
 from wcx.formats._zip import DEFLATED, Member, data_start, read_directory
 from wcx.types import Checkpoint, Signature, TensorInfo
 
-__all__ = ["FORMAT", "Content", "read_file"]
+__all__ = ["FORMAT", "Content", "read_file", "sniff"]
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _MAGIC_TEXTS = (_MAGIC_NUMBER.to_bytes(10, "little"), b"L%dL" % _MAGIC_NUMBER)
@@ -63,7 +63,7 @@ def sniff(evidence: Evidence) -> Match:
 def _sniff_zip(evidence: Evidence) -> Match:
     if b"/data.pkl" in evidence.head or b"/data.pkl" in evidence.tail:
         return Match.MAGIC
-    of_torch = b"/data/" in evidence.head[:1024] and (b"/version" in evidence.tail or b"/byteorder" in evidence.tail)
+    of_torch = b"/data/0" in evidence.head[:1024] and (b"/version" in evidence.tail or b"/byteorder" in evidence.tail)
     return Match.STRUCTURE if of_torch else Match.NO
 
 

@@ -1,0 +1,153 @@
+"""Layers: tensors as the matrices that are counted, and where their codes come from, files or arrays.
+
+Integers that stand for other numbers (code - zero point, as in quantized ONNX and PyTorch models) are given as these
+differences, in a wider signed type: then "above zero" means above the zero point, whatever the rule that asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wcx.blocks.grid import PIECE_BYTES, Piece
+from wcx.blocks.layout import matrix_shape
+from wcx.blocks.unpack import unpack
+from wcx.dtypes import DTYPES, DType
+from wcx.types import Quantization, TensorInfo, TensorReader
+
+__all__ = ["ArraySource", "FileSource", "Layer", "Source", "layer_of"]
+
+Codes = NDArray[Any]
+
+_WIDER = {2: "I16", 4: "I16", 8: "I16", 16: "I32", 32: "I64", 64: "I64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A tensor, or some of its rows, that is to be counted as a matrix.
+
+    dtype: of the codes that are counted, which is the tensor's own unless it has a zero point. first: the row of the
+    tensor's matrix that the layer begins with.
+    """
+
+    tensor: TensorInfo
+    dtype: DType
+    rows: int
+    columns: int
+    first: int = 0
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return self.rows * self.columns
+
+    @property
+    def stored(self) -> DType:
+        """The dtype of the tensor."""
+        return DTYPES[self.tensor.dtype]
+
+
+def layer_of(tensor: TensorInfo) -> Layer:
+    """The whole of a tensor of two or more dimensions.
+
+    >>> layer_of(TensorInfo("w", "U8", (8, 4), 32, quantization=Quantization((128,), (1, 1)))).dtype.name
+    'I16'
+    """
+    rows, columns = matrix_shape(tensor.shape)
+    stored = DTYPES[tensor.dtype]
+    shifted = tensor.quantization is not None and any(tensor.quantization.zero_points)
+    return Layer(tensor, DTYPES[_WIDER[stored.bits]] if shifted else stored, rows, columns)
+
+
+class Source(Protocol):
+    """Where the raw codes of layers come from; one per worker."""
+
+    def codes(self, layer: Layer, piece: Piece) -> Codes:
+        """Return the codes of a piece, row after row, as a 1-D array of unsigned integers that lives until the next."""
+
+
+class ArraySource:
+    """The codes of one matrix in memory."""
+
+    def __init__(self, matrix: Codes) -> None:
+        self._matrix = matrix
+
+    def codes(self, layer: Layer, piece: Piece) -> Codes:
+        """Return the codes of a piece; a copy only where the piece does not lie in one run."""
+        part = self._matrix[piece.start : piece.start + piece.height, piece.first : piece.first + piece.width]
+        return np.ascontiguousarray(part).reshape(-1)
+
+
+class FileSource:
+    """The codes of tensors in files, read into a buffer that is reused."""
+
+    def __init__(self, reader: TensorReader) -> None:
+        self._reader = reader
+        memory = np.empty(PIECE_BYTES + 4096, np.uint8)
+        aligned = -memory.ctypes.data % 64  # vector loads that cross no cache line are a tenth faster
+        self._buffer = memory[aligned : aligned + PIECE_BYTES + 64]
+
+    def codes(self, layer: Layer, piece: Piece) -> Codes:
+        """Read a piece; codes of fewer than 8 bits are spread to a byte each."""
+        codes = self._read(layer, piece)
+        stored = layer.stored
+        quantization = layer.tensor.quantization
+        if layer.dtype is stored or quantization is None:
+            return codes
+        zero_points = _zero_points(layer, quantization, piece)
+        return (
+            (_integers(codes, stored).reshape(zero_points.shape) - zero_points)
+            .reshape(-1)
+            .view(f"<u{layer.dtype.bits // 8}")
+        )
+
+    def _read(self, layer: Layer, piece: Piece) -> Codes:
+        top = layer.first + piece.start
+        if piece.width == layer.columns:
+            runs = [(top * layer.columns, piece.height * piece.width)]
+        else:
+            runs = [(row * layer.columns + piece.first, piece.width) for row in range(top, top + piece.height)]
+        bits = layer.stored.bits
+        if bits < 8:
+            parts = [self._read_packed(layer, start, number) for start, number in runs]
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        itemsize = bits // 8
+        filled = 0
+        view = self._buffer.data
+        for start, number in runs:
+            self._reader.read_into(layer.tensor, start * itemsize, view[filled : filled + number * itemsize])
+            filled += number * itemsize
+        return self._buffer[:filled].view(f"<u{itemsize}")
+
+    def _read_packed(self, layer: Layer, start: int, number: int) -> Codes:
+        bits = layer.stored.bits
+        first = start * bits // 8
+        stop = -(-(start + number) * bits // 8)
+        self._reader.read_into(layer.tensor, first, self._buffer.data[: stop - first])
+        return unpack(self._buffer[: stop - first], bits, start * bits - 8 * first, number)
+
+
+def _integers(codes: Codes, stored: DType) -> Codes:
+    """The numbers that integer codes spell, in the next wider signed type."""
+    wide = codes.astype(f"<i{DTYPES[_WIDER[stored.bits]].bits // 8}")
+    if stored.kind == "signed":
+        wide -= (wide >> (stored.bits - 1) & 1) << stored.bits if stored.bits < 64 else 0
+    return wide
+
+
+def _zero_points(layer: Layer, quantization: Quantization, piece: Piece) -> Codes:
+    """The zero point of every weight of a piece, as a matrix (of one row or column where that is enough)."""
+    kind = f"<i{layer.dtype.bits // 8}"
+    grid = np.array(quantization.zero_points, kind).reshape(quantization.grid)
+    shape = layer.tensor.shape
+    rows = np.arange(layer.first + piece.start, layer.first + piece.start + piece.height)
+    grid = grid[rows // -(-shape[0] // quantization.grid[0])]
+    if grid[0].size > 1:
+        for axis, (size, cells) in enumerate(zip(shape[1:], quantization.grid[1:], strict=True), start=1):
+            grid = grid.repeat(-(-size // cells), axis=axis).take(np.arange(size), axis=axis)
+        every: Codes = grid.reshape(piece.height, layer.columns)[:, piece.first : piece.first + piece.width]
+        return every
+    return np.broadcast_to(grid.reshape(piece.height, 1), (piece.height, piece.width))
