@@ -613,6 +613,13 @@ def test_a_model_is_recognised_by_its_structure(tmp_path: Path) -> None:
     assert open_checkpoint(path).format == "onnx"
 
 
+def test_half_a_model_is_recognised_too(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(_model([], [_weight(shape=(300, 300))]).SerializeToString()[:100_000])
+    with pytest.raises(CheckpointError, match="truncated: download it again"):
+        open_checkpoint(path)
+
+
 def test_nothing_else_is_taken_for_a_model() -> None:
     random = np.random.default_rng(5)
     sniff = FORMATS["onnx"].sniff

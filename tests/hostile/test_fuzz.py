@@ -21,7 +21,7 @@ from wcx.escape import escape
 from wcx.formats import open_checkpoint, open_reader
 from wcx.inspection import inspect
 
-_ROUNDS = 1_500
+_ROUNDS = 500
 _SECONDS = 2
 _INTERESTING = [b"\0", b"\xff", b"\x80", b"(", b".", b"t", b"Q", b"R", b"\xff\xff\xff\xff", b"\0\0\0\x80", b"PK"]
 

@@ -37,6 +37,7 @@ _GRAPH = 7
 _GRAPH_FIELDS = frozenset({1, 2, 5, 10, 11, 12, 13, 14, 15, 16})
 _MAX_IR_VERSION = 100
 _MAX_FIELDS = 10_000
+_MIN_TRUNCATED = 1024
 
 
 def sniff(evidence: Evidence) -> Match:
@@ -67,8 +68,10 @@ def _is_model(evidence: Evidence) -> bool:
             versions += number == 1
             position += index
         elif wire == BYTES and (number in _TEXTS or number in _MESSAGES or number == _GRAPH):
-            if position + index + value > evidence.nbytes or not _plausible(evidence, number, position + index, value):
+            if not _plausible(evidence, number, position + index, value):
                 return False
+            if position + index + value > evidence.nbytes:  # a download that broke off, if it had begun
+                return number == _GRAPH and versions > 0 and evidence.nbytes >= _MIN_TRUNCATED
             graphs += number == _GRAPH
             versions += number == 8
             position += index + value
