@@ -636,11 +636,11 @@ CASES["shard: tensor of no shard"] = (
 )
 CASES["shard: tensor elsewhere"] = (_shards({"a": "b.bin", "b": "a.bin"}, **_shard), "the tensor '[ab]' is in")
 CASES["shard: tensor too many"] = (_shards({"a": "a.bin"}, a=asm.archive(state(a=_W, x=_W))), "'x'")
-CASES["shard: of two formats"] = (_shards({"a": "a.bin", "c": "c.safetensors"}, **_shard), r"c\.safetensors")
+CASES["shard: of two formats"] = (_shards({"a": "a.bin", "c": "c.safetensors"}, **_shard), "shards of two formats")
 CASES["shard: broken"] = (_shards({"a": "a.bin", "b": "b.bin"}, a=_shard["a"], b=_good_zip[:-1]), "truncated|end")
 CASES["shard: code"] = (
     _shards({"a": "a.bin"}, a=asm.archive(pickled(call(named("os", "system"), text("touch canary"))))),
-    "'a'",
+    "would run",
 )
 
 # ------------------------------------------------------------------------- what shows only where data are read
@@ -737,8 +737,8 @@ def _many_members(count: int, claimed: int) -> bytes:
 
 def _bomb(index: int, content: bytes) -> bytes:
     """A deflated member that says how large it gets: a gigabyte of one byte."""
-    bomb = deflated(content[:-1] + content[-1:] * (1 << 30))
-    lies = {"size": len(content) - 1 + (1 << 30), "packed": len(bomb), "crc": 0}
+    bomb = deflated(content, repeated=1024)
+    lies = {"size": len(content) + (1 << 30), "packed": len(bomb), "crc": 0}
     return _changed(index, method=DEFLATED, data=b"", stored=bomb, local=lies, central=lies)
 
 
@@ -754,5 +754,5 @@ _heavy("a million members", lambda: _many_members(1_000_000, 1_000_000), "member
 _heavy("200,000 members", lambda: _many_members(200_000, 200_000), "twice")
 _heavy("a million members that say to be ten", lambda: _many_members(1_000_000, 10), "members|directory")
 _heavy("a deflated pickle of 1 GB", lambda: _bomb(_PKL, b"\x80\x02N"), "opcodes")
-_heavy("a deflated storage of 1 GB", lambda: _bomb(_DATA, b"\0"), "1073741824")
+_heavy("a deflated storage of 1 GB", lambda: _bomb(_DATA, b"\0"), "1073741825")
 HEAVY["1 TB after a legacy file"] = (_sparse, "follow|after|bytes")

@@ -29,10 +29,11 @@ class Member:
     central: Mapping[str, Any] = field(default_factory=dict)
 
 
-def deflated(data: bytes) -> bytes:
-    """The data as a zip archive compresses them."""
+def deflated(data: bytes, repeated: int = 0) -> bytes:
+    """The data as a zip archive compresses them, and so many MiB of their last byte behind them."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return packer.compress(data) + packer.flush()
+    mebibyte = data[-1:] * (1 << 20)
+    return packer.compress(data) + b"".join(packer.compress(mebibyte) for _ in range(repeated)) + packer.flush()
 
 
 def _stored(member: Member) -> bytes:
