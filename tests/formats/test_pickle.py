@@ -42,7 +42,7 @@ def _read(content: bytes) -> Pickle:
     return read_pickle(_Bytes(content), "a.pt")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:  # noqa: ANN401
     """An interpreted value as Python would have it."""
     if isinstance(value, Dict):
         return {_plain(value[index]): _plain(value[index + 1]) for index in range(0, len(value), 2)}

@@ -110,11 +110,16 @@ def _storage(value: Value, storages: Storages) -> _Storage:
     _kind, storage_class, key, _location, elements = reference[:5]
     type_ = storage_type(storage_class)
     if type_ is None:
-        raise ValueError(f"its storage is of the unknown class {shortened(str(storage_class)[:200])}")
+        raise ValueError(f"its storage is of the unknown class {_named(storage_class)}")
     if not isinstance(key, (str, int)) or not _is_natural(elements):
         raise ValueError("its storage has a key that is no text, or a size that is no number")
     storage = _Storage(storages.place(str(key), type_.nbytes(elements)), type_, elements)
     return _part(storage, reference[5]) if len(reference) == 6 and reference[5] is not None else storage
+
+
+def _named(value: Value) -> str:
+    """A class for a message; never the text of any other value, which may be nested without end."""
+    return shortened(str(value)) if isinstance(value, Global) else "(not a name)"
 
 
 def _part(storage: _Storage, metadata: Value) -> _Storage:
@@ -242,7 +247,7 @@ def _rebuild_tensor_v3(args: tuple[Value, ...], storages: Storages) -> View:
 def _known_type(value: Value) -> TorchType:
     type_ = tensor_type(value)
     if type_ is None:
-        raise ValueError(f"its dtype is unknown: {shortened(str(value)[:200])}")
+        raise ValueError(f"its dtype is unknown: {_named(value)}")
     return type_
 
 
@@ -253,7 +258,7 @@ def _with_metadata(view: View, metadata: tuple[Value, ...]) -> View:
     pairs = metadata[0]
     if not isinstance(pairs, Dict) or len(pairs) > 20:
         raise ValueError("its metadata are no small dict")
-    names = [str(key)[:50] for key, value in zip(pairs[::2], pairs[1::2], strict=True) if value]
+    names = [key if isinstance(key, str) else "" for key, value in zip(pairs[::2], pairs[1::2], strict=True) if value]
     if not names:
         return view
     known = {"neg": "negated view", "conj": "conjugated view"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from wcx.formats._inert import Blob, Call, Dict, Value
+from wcx.formats._inert import Blob, Call, Dict, Global, Value
 from wcx.formats._json import shortened
 from wcx.formats._numpy_arrays import array_of
 from wcx.formats._torch_roles import is_ema_key, is_ema_prefix, is_optimizer_key, is_optimizer_state, keys_of
@@ -358,14 +358,14 @@ def _parts(node: _Node, function: str, args: tuple[Value, ...]) -> Iterator[_Ste
         layout, values = args if len(args) == 2 and isinstance(args[1], tuple) else (None, args)
         if isinstance(layout, Call) and isinstance(layout.args, tuple):
             layout = layout.args[0] if layout.args else None
-        names = _SPARSE_PARTS.get(str(layout), _SPARSE_PARTS["torch.sparse_coo"])
+        names = _SPARSE_PARTS.get(str(layout) if isinstance(layout, (str, Global)) else "", _COO_PARTS)
         source = "sparse tensor"
     for name, value in zip(names, values, strict=False):
         yield node.child(name, source=source, plain=False), value
 
 
+_COO_PARTS = ("indices", "values")
 _SPARSE_PARTS = {
-    "torch.sparse_coo": ("indices", "values"),
     **{f"torch.sparse_{kind}": ("crow_indices", "col_indices", "values") for kind in ("csr", "bsr")},
     **{f"torch.sparse_{kind}": ("ccol_indices", "row_indices", "values") for kind in ("csc", "bsc")},
 }

@@ -16,6 +16,7 @@ from wcx.errors import CheckpointError
 from wcx.formats._bytes import FileReader, open_regular, read_extent, signature_of
 from wcx.formats._format import Evidence, Format, Match
 from wcx.formats._inert import Dict
+from wcx.formats._json import shortened
 from wcx.formats._pickle import Pickle, read_pickle
 from wcx.formats._stream import DeflatedStream, RawStream, Stream
 from wcx.formats._torch_listing import list_tensors, overlap_note
@@ -61,6 +62,8 @@ def sniff(evidence: Evidence) -> Match:
 
 
 def _sniff_zip(evidence: Evidence) -> Match:
+    if b"/archive_format" in evidence.tail and b"/archive_version" in evidence.tail:
+        return Match.NO  # of torch.export, which has files of torch.save inside
     if b"/data.pkl" in evidence.head or b"/data.pkl" in evidence.tail:
         return Match.MAGIC
     of_torch = b"/data/0" in evidence.head[:1024] and (b"/version" in evidence.tail or b"/byteorder" in evidence.tail)
@@ -179,7 +182,7 @@ def _record(source: _Source, members: dict[str, Member], name: str) -> str:
     if member is None:
         return ""
     if member.nbytes > _MAX_RECORD:
-        raise CheckpointError(source.path, f"the zip member {name} should be a short text", member.header)
+        raise CheckpointError(source.path, f"the zip member {shortened(name)} should be a short text", member.header)
     stream = _stream_of(source, member)
     return b"".join(iter(stream.read, b"")).decode("ascii", "replace")
 
@@ -188,7 +191,7 @@ def _read_member(source: _Source, member: Member) -> Pickle:
     stream = _stream_of(source, member)
     found = read_pickle(stream, source.path)
     if found.nbytes != member.nbytes:
-        reason = f"{member.nbytes - found.nbytes} bytes follow the end of the pickle in {member.name}"
+        reason = f"{member.nbytes - found.nbytes} bytes follow the end of the pickle in {shortened(member.name)}"
         raise CheckpointError(source.path, reason, member.header)
     return found
 

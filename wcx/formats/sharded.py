@@ -66,7 +66,9 @@ def open_index(path: str) -> Checkpoint:
     for shard in read:
         for key, value in shard.metadata.items():
             metadata.setdefault(key, value)
-    notes = tuple(f"{name}: {note}" for name, shard in zip(shards, read, strict=True) for note in shard.notes)
+    notes = tuple(
+        f"{shortened(name)}: {note}" for name, shard in zip(shards, read, strict=True) for note in shard.notes
+    )
     return Checkpoint(
         path=path,
         format=kind,
