@@ -105,6 +105,19 @@ def test_a_large_field_is_not_read_and_what_follows_is_found(tmp_path: Path) -> 
     assert (second[0], second[4]) == (3, 7)
 
 
+@given(counts=st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 3)), max_size=6))
+def test_runs_of_floats_can_be_passed_over(counts: list[tuple[int, int]], tmp_path_factory: object) -> None:
+    path = tmp_path_factory.getbasetemp() / "message"  # type: ignore[attr-defined]
+    parts = [fixed(7, FIXED32, b"\x3d" * 4) * floats + number(1, floats) * others for floats, others in counts]
+    content = b"".join(parts)
+    with _source(path, content) as source:
+        found = [(number, value) for number, _, _, _, value in source.fields(0, len(content), unread=7)]
+        assert found == [(1, floats) for floats, others in counts for _ in range(others)]
+        if content.endswith(b"\x3d"):
+            with pytest.raises(CheckpointError, match=r"ends within a field|behind it|missing"):
+                list(source.fields(0, len(content) - 1, unread=7))
+
+
 @pytest.mark.parametrize(
     ("content", "reason", "offset"),
     [

@@ -21,6 +21,7 @@ from wcx.formats._protobuf import BYTES, VARINT, Extent, Field, Source, merged_f
 
 __all__ = ["Graph", "Model", "Node", "read_model"]
 
+_FLOATS = 7  # the field of an attribute that can stand millions of times, and of which nothing is needed
 _MAX_DEPTH = 50
 _MAX_METADATA = 16 << 20
 _MAX_DOC = 1000  # characters of a text that are shown
@@ -297,7 +298,7 @@ class _Reader:
         number_of: int | None = None
         ints: list[int] = []
         parts: dict[int, list[Extent]] = {}
-        for item in self.source.fields(*extent, "attribute"):
+        for item in self.source.fields(*extent, "attribute", unread=_FLOATS):
             number, wire, begin, end, value = item
             if number == 1:
                 self._expect(wire, BYTES, "attribute", item)

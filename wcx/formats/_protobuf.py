@@ -62,8 +62,13 @@ class Source:
         self._memory = _MAX_MEMORY
         self._counted = 0
 
-    def fields(self, begin: int, end: int, what: str = "message") -> Iterator[Field]:
-        """Yield the fields of the message at `begin`..`end`; CheckpointError, with the place, where it is damaged."""
+    def fields(self, begin: int, end: int, what: str = "message", unread: int = 0) -> Iterator[Field]:
+        """Yield the fields of the message at `begin`..`end`; CheckpointError, with the place, where it is damaged.
+
+        unread: the number of a field of 4 bytes that is left out (below 16); runs of it, such as the floats of an
+        attribute, which stand in the file one by one, are passed over at once.
+        """
+        passed = bytes([unread << 3 | FIXED32])
         self._spend_work(_WORK_OF_MESSAGE, begin)
         data, base, index, limit, done, start = b"", begin, 0, 0, 0, 0
         try:
@@ -104,6 +109,12 @@ class Source:
                         value, index = varint(data, index - 1)
                 elif wire == FIXED32:
                     index += 4
+                    if tag == passed[0]:
+                        run = data[start:limit:5]
+                        index = start + 5 * (len(run) - len(run.lstrip(passed)))
+                        if base + index > end:
+                            raise ValueError(self._beyond(end, base + index))
+                        continue
                 elif wire == FIXED64:
                     index += 8
                 else:
