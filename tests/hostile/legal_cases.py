@@ -65,7 +65,7 @@ def _zip(name: str, members: Sequence[Member], expected: Expected = _EXPECTED) -
 
 _MEMBERS = members_of(state(w=_W), _STORAGE)
 
-_pickle("a tensor that is all", pickled(_W), {"": ((4, 4), _VALUES)})
+_pickle("a tensor that is all", pickled(_W), {"tensor": ((4, 4), _VALUES)})
 _pickle("a list of tensors", pickled(list_of(_W)), {"0": ((4, 4), _VALUES)})
 _pickle("the same tensor under 3 names", state(w=_W + b"q\x00", x=b"h\x00", y=b"h\x00"), {"w": ((4, 4), _VALUES)})
 _pickle(

@@ -736,9 +736,9 @@ def _many_members(count: int, claimed: int) -> bytes:
 
 
 def _bomb(index: int, content: bytes) -> bytes:
-    """A deflated member that says how large it gets: a gigabyte of one byte."""
-    bomb = deflated(content, repeated=1024)
-    lies = {"size": len(content) + (1 << 30), "packed": len(bomb), "crc": 0}
+    """A deflated member that says how large it gets: many MiB of one byte."""
+    bomb = deflated(content, repeated=256)
+    lies = {"size": len(content) + (256 << 20), "packed": len(bomb), "crc": 0}
     return _changed(index, method=DEFLATED, data=b"", stored=bomb, local=lies, central=lies)
 
 
@@ -753,6 +753,6 @@ def _sparse(directory: Path) -> Path:
 _heavy("a million members", lambda: _many_members(1_000_000, 1_000_000), "members")
 _heavy("200,000 members", lambda: _many_members(200_000, 200_000), "twice")
 _heavy("a million members that say to be ten", lambda: _many_members(1_000_000, 10), "members|directory")
-_heavy("a deflated pickle of 1 GB", lambda: _bomb(_PKL, b"\x80\x02N"), "opcodes")
-_heavy("a deflated storage of 1 GB", lambda: _bomb(_DATA, b"\0"), "1073741825")
+_heavy("a deflated pickle of 256 MiB", lambda: _bomb(_PKL, b"\x80\x02N"), "opcodes")
+_heavy("a deflated storage of 256 MiB", lambda: _bomb(_DATA, b"\0"), "268435457")
 HEAVY["1 TB after a legacy file"] = (_sparse, "follow|after|bytes")
