@@ -147,7 +147,10 @@ _pickle(
 )
 
 CASES["zip: big-endian"] = (
-    _file("model.pt", zip_file([_MEMBERS[0], Member("archive/byteorder", b"big"), Member("archive/data/0", _BIG)])),
+    _file(
+        "model.pt",
+        zip_file([_MEMBERS[0], Member("archive/byteorder", b"big"), Member("archive/data/0", _BIG), _MEMBERS[3]]),
+    ),
     _EXPECTED,
 )
 CASES["legacy: of a big-endian machine, which swaps"] = (
@@ -158,7 +161,7 @@ _zip("no byteorder", [_MEMBERS[0], *_MEMBERS[2:]])
 _zip("deflated", [replace(member, method=DEFLATED) for member in _MEMBERS])
 _zip(
     "a deflated storage that would grow to 100 MiB: no more is inflated than it says",
-    [_MEMBERS[0], replace(_MEMBERS[2], method=DEFLATED, stored=deflated(_LITTLE + b"\0", repeated=100))],
+    [_MEMBERS[0], replace(_MEMBERS[2], method=DEFLATED, stored=deflated(_LITTLE + b"\0", repeated=100)), _MEMBERS[3]],
 )
 _zip("a storage that nobody wants", members_of(state(w=_W), {**_STORAGE, "1": bytes(64)}))
 _zip("members beside", [*_MEMBERS, Member("archive/extra/notes.txt", b"hello")])
