@@ -14,7 +14,7 @@ from wcx.formats._format import Evidence, Match
 __all__ = ["describe", "describe_unknown", "refuse_unsupported"]
 
 _CONVERT = "save it as safetensors"
-_READS = "wcx reads safetensors, PyTorch and ONNX files, and the index.json of shards"
+_READS = "wcx reads safetensors, PyTorch and ONNX files, and index.json"
 
 
 def _starts(*magics: bytes, at: int = 0) -> Callable[[Evidence], bool]:
@@ -84,11 +84,11 @@ _TABLE: tuple[tuple[Callable[[Evidence], bool], str], ...] = (
     ),
     (_zip_of(b"model.weights.h5"), f"a Keras file, which wcx does not read: {_CONVERT}"),
     (_starts(b"PK\x03\x04", b"PK\x05\x06"), f"a zip archive: unpack it; {_READS}"),
+    (_starts(b"PTMF", at=4), f"a PyTorch Mobile file (flatbuffer), which wcx does not read: {_CONVERT}"),
     (
-        lambda evidence: evidence.head[4:8] == b"ORTM",
+        _starts(b"ORTM", at=4),
         "a model in ONNX Runtime's own format (.ort), which wcx does not read: name the .onnx file",
     ),
-    (_starts(b"PTMF", at=4), f"a PyTorch Mobile file (flatbuffer), which wcx does not read: {_CONVERT}"),
     (lambda evidence: evidence.head[4:8] == b"TFL3", f"a TensorFlow Lite file, which wcx does not read: {_CONVERT}"),
     (_starts(b"\x1f\x8b"), f"compressed with gzip: unpack it; {_READS}"),
     (_starts(b"BZh"), f"compressed with bzip2: unpack it; {_READS}"),
