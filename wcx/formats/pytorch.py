@@ -34,6 +34,7 @@ _PROTOCOL_VERSION = 1001
 _SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".pth.tar", ".pkl")
 _BINARY_PICKLES = tuple(bytes((0x80, version)) for version in (2, 3, 4, 5))
 _TEXT_PICKLES = (b"(", b"c", b"]", b"}", b"I", b"S", b"V")
+_MAX_VERSION = 10  # kMaxSupportedFileFormatVersion
 _MAX_RECORD = 1000  # bytes of `byteorder`, `version`
 
 
@@ -143,7 +144,7 @@ def _read_zip(source: _Source) -> tuple[Walk, str]:
     members = read_directory(source.descriptor, source.path, source.nbytes)
     root = _root(source.path, members)
     big_endian = _is_big_endian(source, members, root)
-    version = (_record(source, members, f"{root}/version") or _record(source, members, f"{root}/.data/version")).strip()
+    version = _version(source, members, root)
     is_script = f"{root}/constants.pkl" in members
 
     def storages(folder: str) -> Storages:
@@ -167,6 +168,15 @@ def _root(path: str, members: dict[str, Member]) -> str:
     if roots:
         raise CheckpointError(path, f"{len(roots)} folders with a data.pkl in one archive: it is two files in one")
     raise CheckpointError(path, "no data.pkl in this zip archive: it is no file of torch.save, or was packed anew")
+
+
+def _version(source: _Source, members: dict[str, Member], root: str) -> str:
+    """The version of the format, which the oldest archives do not give."""
+    version = (_record(source, members, f"{root}/version") or _record(source, members, f"{root}/.data/version")).strip()
+    if version and not (version.isdecimal() and int(version) <= _MAX_VERSION):
+        reason = f"its version is {shortened(version)}: wcx knows the versions of PyTorch's format up to {_MAX_VERSION}"
+        raise CheckpointError(source.path, reason)
+    return version
 
 
 def _is_big_endian(source: _Source, members: dict[str, Member], root: str) -> bool:
