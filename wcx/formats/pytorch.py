@@ -65,6 +65,8 @@ def sniff(evidence: Evidence) -> Match:
 def _sniff_zip(evidence: Evidence) -> Match:
     if b"/archive_format" in evidence.tail and b"/archive_version" in evidence.tail:
         return Match.NO  # of torch.export, which has files of torch.save inside
+    if b"/.data/extern_modules" in evidence.tail:
+        return Match.NO  # of torch.package, which has TorchScript inside
     if b"/data.pkl" in evidence.head or b"/data.pkl" in evidence.tail:
         return Match.MAGIC
     of_torch = b"/data/0" in evidence.head[:1024] and (b"/version" in evidence.tail or b"/byteorder" in evidence.tail)
