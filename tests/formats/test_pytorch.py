@@ -197,6 +197,6 @@ def test_a_package_is_named_though_it_has_torchscript_inside(tmp_path: Path) -> 
 
 
 def test_a_table_of_300_000_objects_beside_the_tensors_is_no_obstacle(tmp_path: Path) -> None:
-    table = [[0] for _ in range(300_000)]
+    table = [Made(Name("lookups", "Entry")) for _ in range(300_000)]
     path = write_zip(tmp_path / "a.pt", {"fc.weight": Tensor("0", (4, 5)), "table": table}, {"0": _RAW})
     assert [tensor.name for tensor in open_checkpoint(path).tensors] == ["fc.weight"]
