@@ -185,3 +185,18 @@ def test_damage_is_named(tmp_path: Path) -> None:
         open_checkpoint(path)
     with pytest.raises(CheckpointError, match="a pickle without PyTorch tensors"):
         open_checkpoint(write_zip(tmp_path / "b.pt", {"a": 1}, {}))
+
+
+def test_a_package_is_named_though_it_has_torchscript_inside(tmp_path: Path) -> None:
+    path = tmp_path / "accentor.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in ("0.storage", "ts_code/0/data.pkl", "ts_code/0/constants.pkl", "extern_modules", "version"):
+            archive.writestr(f"accentor/.data/{member}", b"")
+    with pytest.raises(CheckpointError, match=r"a torch\.package archive, which wcx does not read"):
+        open_checkpoint(path)
+
+
+def test_a_table_of_300_000_objects_beside_the_tensors_is_no_obstacle(tmp_path: Path) -> None:
+    table = [Made(Name("lookups", "Entry")) for _ in range(300_000)]
+    path = write_zip(tmp_path / "a.pt", {"fc.weight": Tensor("0", (4, 5)), "table": table}, {"0": _RAW})
+    assert [tensor.name for tensor in open_checkpoint(path).tensors] == ["fc.weight"]
