@@ -31,6 +31,7 @@ _AHEAD = 8
 _SMALL_LAYER = 1 << 18  # weights; of smaller ones most time goes by in Python, which threads would only contend for
 _NUMPY_SECONDS = 0.4  # loading numba and the compiled kernels takes about as long
 _NUMPY_SECONDS_PER_WEIGHT = 0.6e-9
+_NUMPY_SECONDS_PER_BIT = 1e-9  # of a weight: of bit-planes, most of it for counts that are spread more widely
 _NUMPY_SECONDS_PER_PLANE = 60e-6
 
 
@@ -80,7 +81,8 @@ def most_planes(cuts: Sequence[Cut]) -> int:
 def is_large(layers: Sequence[Layer], planes: int) -> bool:
     """Whether NumPy would take longer than loading numba does."""
     weights = sum(layer.weights for layer in layers)
-    seconds = _NUMPY_SECONDS_PER_WEIGHT * weights + _NUMPY_SECONDS_PER_PLANE * len(layers)
+    per_weight = _NUMPY_SECONDS_PER_WEIGHT if planes <= 2 else _NUMPY_SECONDS_PER_BIT
+    seconds = per_weight * weights + _NUMPY_SECONDS_PER_PLANE * len(layers)
     return seconds * planes > _NUMPY_SECONDS
 
 
