@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from wcx.dtypes import DType
 from wcx.exact import (
     ExactSum,
-    finite_codes,
     mean_of,
     order_keys,
     position,
     quantile,
+    raw_of_key,
     total_of_values,
     value_of_key,
 )
@@ -54,8 +54,8 @@ class Tally(Protocol):
 class Pass(Protocol):
     """One pass over a layer; it knows what the passes before have found."""
 
-    def begin(self) -> Tally:
-        """An empty tally."""
+    def begin(self, kernels: Any = None) -> Tally:  # noqa: ANN401
+        """An empty tally, filled by compiled code where there is some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,10 @@ class First:
     dtype: DType
     needs: Needs
 
-    def begin(self) -> Tally:
+    def begin(self, kernels: Any = None) -> Tally:  # noqa: ANN401
         """An empty tally."""
-        return _Counted(self.dtype, self.needs) if self.dtype.bits <= _DIGIT else _Summed(self.dtype, self.needs)
+        made = _Counted if self.dtype.bits <= _DIGIT else _Summed
+        return made(self.dtype, self.needs, kernels)
 
 
 # --------------------------------------------------------------------------------------------- up to 16 bits
@@ -76,9 +77,10 @@ class First:
 class _Counted:
     """How often each code occurs."""
 
-    def __init__(self, dtype: DType, needs: Needs) -> None:
+    def __init__(self, dtype: DType, needs: Needs, kernels: Any) -> None:  # noqa: ANN401
         self._dtype = dtype
         self._needs = needs
+        self._kernels = kernels
         self._histogram: NDArray[np.int64] | None = None
         self._few: Codes | None = None
 
@@ -86,8 +88,7 @@ class _Counted:
         if self._histogram is None and self._few is None and codes.size <= _FEW:
             self._few = codes.copy()
             return
-        histogram = self._counts()
-        histogram += np.bincount(codes, minlength=histogram.size)
+        _count(codes, 0, self._counts(), self._kernels)
 
     def _counts(self) -> NDArray[np.int64]:
         """The histogram; the few codes that were kept as they were are counted now."""
@@ -141,61 +142,87 @@ def _from_counts(codes: Codes, counts: NDArray[np.int64], dtype: DType, needs: N
 
 
 class _Summed:
-    """Number, extremes and sums of the finite values, and how often their keys begin with each 16 bits."""
+    """Number, extremes and sums of the finite values, and how often codes begin with each 16 bits."""
 
-    def __init__(self, dtype: DType, needs: Needs) -> None:
+    def __init__(self, dtype: DType, needs: Needs, kernels: Any) -> None:  # noqa: ANN401
         self._dtype = dtype
         self._needs = needs
+        self._kernels = kernels
         self._number = 0
-        self._low, self._high = (1 << dtype.bits) - 1, 0
-        self._sum = ExactSum(dtype, absolute=False) if needs.mean else None
-        self._sum_abs = ExactSum(dtype, absolute=True) if needs.mean_abs else None
+        self._low = self._high = 0.0
+        self._sum = ExactSum(dtype, kernels) if needs.mean or needs.mean_abs else None
         self._bins = np.zeros(_BINS, np.int64) if needs.quantiles else None
 
     def add(self, codes: Codes) -> None:
-        codes = finite_codes(codes, self._dtype)
-        if not codes.size:
-            return
-        self._number += codes.size
-        for some in (self._sum, self._sum_abs):
-            if some is not None:
-                some.add(codes)
-        if self._needs.range or self._bins is not None:
-            keys = order_keys(codes, self._dtype)
-            self._low, self._high = min(self._low, int(keys.min())), max(self._high, int(keys.max()))
-            if self._bins is not None:
-                self._bins += _digits(keys, self._dtype.bits - _DIGIT)
+        self._see(_numbers(codes, self._dtype))
+        if self._sum is not None:
+            self._sum.add(codes)
+        if self._bins is not None:
+            _count(codes, self._dtype.bits - _DIGIT, self._bins, self._kernels)
+
+    def _see(self, numbers: Codes) -> None:
+        """Take in extremes: NumPy's are NaN where any number is, and vectorised."""
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            low, high = numbers.min(), numbers.max()
+        if self._dtype.kind == "float" and not (np.isfinite(low) and np.isfinite(high)):
+            numbers = numbers[np.isfinite(numbers)]
+            if not numbers.size:
+                return
+            low, high = numbers.min(), numbers.max()
+        self._extend(numbers.size, float(low), float(high))
+
+    def _extend(self, number: int, low: float, high: float) -> None:
+        if number:
+            self._low, self._high = (min(self._low, low), max(self._high, high)) if self._number else (low, high)
+            self._number += number
 
     def merge(self, other: _Summed) -> None:
-        self._number += other._number
-        self._low, self._high = min(self._low, other._low), max(self._high, other._high)
-        for mine, others in ((self._sum, other._sum), (self._sum_abs, other._sum_abs)):
-            if mine is not None and others is not None:
-                mine.sums += others.sums
+        self._extend(other._number, other._low, other._high)
+        if self._sum is not None and other._sum is not None:
+            self._sum.sums += other._sum.sums
         if self._bins is not None and other._bins is not None:
             self._bins += other._bins
 
     def finish(self) -> Statistics | Pass:
-        if not self._number:
+        number, needs, dtype = self._number, self._needs, self._dtype
+        if not number:
             return Statistics()
-        found = Statistics(self._number)
-        if self._needs.range:
-            found = replace(found, lo=value_of_key(self._low, self._dtype), hi=value_of_key(self._high, self._dtype))
+        found = Statistics(number, self._low + 0.0, self._high + 0.0)
         if self._sum is not None:
-            found = replace(found, mean=mean_of(self._sum.total(), self._number))
-        if self._sum_abs is not None:
-            found = replace(found, mean_abs=mean_of(self._sum_abs.total(), self._number))
+            total, total_abs = self._sum.totals()
+            mean = mean_of(total, number) if needs.mean else None
+            found = replace(found, mean=mean, mean_abs=mean_of(total_abs, number) if needs.mean_abs else None)
         if self._bins is None:
             return found
-        narrow = self._needs.narrow_rank
-        ranks = {rank for q in self._needs.quantiles for rank in position(q, self._number, narrow=narrow)[:2]}
-        bins = {0: self._bins}
-        return _descend(self._dtype, self._needs, found, {rank: (0, rank) for rank in ranks}, self._dtype.bits, bins)
+        ranks = {rank for q in needs.quantiles for rank in position(q, number, narrow=needs.narrow_rank)[:2]}
+        bins = {0: _in_order(self._bins, dtype)}
+        return _descend(dtype, needs, found, {rank: (0, rank) for rank in ranks}, dtype.bits, bins)
 
 
-def _digits(keys: Codes, shift: int) -> NDArray[np.int64]:
-    """How often each value of 16 bits occurs in keys, `shift` bits from their end."""
-    return np.bincount((keys >> keys.dtype.type(shift)).astype(np.uint16), minlength=_BINS)
+def _numbers(codes: Codes, dtype: DType) -> Codes:
+    """The numbers that codes of 32 or 64 bits spell."""
+    return codes.view(f"<{_KINDS[dtype.kind]}{dtype.bits // 8}")
+
+
+_KINDS = {"float": "f", "signed": "i", "unsigned": "u"}
+
+
+def _count(codes: Codes, shift: int, bins: NDArray[np.int64], kernels: Any) -> None:  # noqa: ANN401
+    """Add to bins how often codes have each value of bits, `shift` bits from their end."""
+    if kernels is not None:
+        kernels.add_codes(codes, shift, bins)
+    else:
+        digits = (codes >> codes.dtype.type(shift)).astype(np.uint16) if shift else codes
+        bins += np.bincount(digits, minlength=bins.size)
+
+
+def _in_order(bins: NDArray[np.int64], dtype: DType) -> NDArray[np.int64]:
+    """Counts by the highest 16 bits of raw codes as counts by those of order keys, of finite numbers."""
+    raw = np.array([raw_of_key(key, _DIGIT, dtype) for key in range(_BINS)])
+    ordered: NDArray[np.int64] = bins[raw]
+    if dtype.kind == "float":
+        ordered[raw & _BINS // 2 - 1 >= dtype.nonfinite.first >> (dtype.bits - _DIGIT)] = 0
+    return ordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +239,13 @@ class Refining:
     ranks: dict[int, tuple[int, int]]
     bits: int
 
-    def begin(self) -> Tally:
+    def begin(self, kernels: Any = None) -> Tally:  # noqa: ANN401
         """An empty tally."""
         return _Refined(self)
 
 
 class _Refined:
-    """Of each beginning that matters, how often the next 16 bits occur."""
+    """Of each beginning that matters, how often the next 16 bits of the keys occur."""
 
     def __init__(self, plan: Refining) -> None:
         self._plan = plan
@@ -226,10 +253,14 @@ class _Refined:
 
     def add(self, codes: Codes) -> None:
         plan = self._plan
-        keys = order_keys(finite_codes(codes, plan.dtype), plan.dtype)
-        uppers = keys >> keys.dtype.type(plan.bits)
+        kind = codes.dtype.type
+        uppers = codes >> kind(plan.bits)
         for upper, bins in self._bins.items():
-            bins += _digits(keys[uppers == upper], plan.bits - _DIGIT)
+            known = plan.dtype.bits - plan.bits
+            some = order_keys(codes[uppers == kind(raw_of_key(upper, known, plan.dtype))], plan.dtype)
+            if some.size:
+                digits = (some >> kind(plan.bits - _DIGIT)).astype(np.uint16)
+                bins += np.bincount(digits, minlength=_BINS)
 
     def merge(self, other: _Refined) -> None:
         for upper, bins in self._bins.items():

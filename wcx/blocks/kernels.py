@@ -22,7 +22,7 @@ from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
 
-__all__ = ["TILE", "count_rows", "count_strings", "scan"]
+__all__ = ["TILE", "add_codes", "add_fractions", "count_rows", "count_strings", "scan"]
 
 TILE = 1 << 17
 """Weights in a tile; a row of up to a quarter of it fits."""
@@ -347,3 +347,26 @@ def scan(histogram, pairs, codes, counts):
                     histogram[index] = 0
                     found += 1
     return found
+
+
+@njit(nogil=True, cache=True)
+def add_codes(codes, shift, histogram):
+    """Count the codes by their bits from bit `shift` on; histogram: int64, added to."""
+    shift = np.uint64(shift)
+    for index in range(codes.size):
+        histogram[np.uint64(codes[index]) >> shift] += 1
+
+
+@njit(nogil=True, cache=True)
+def add_fractions(codes, mantissa, sums):
+    """Add up fractions by sign and exponent; sums: int64 [3, cells], number, lower 26 and upper bits, added to."""
+    shift = np.uint64(mantissa)
+    fraction = (np.uint64(1) << shift) - np.uint64(1)
+    lower = np.uint64((1 << 26) - 1)
+    for index in range(codes.size):
+        code = np.uint64(codes[index])
+        cell = code >> shift
+        code &= fraction
+        sums[0, cell] += 1
+        sums[1, cell] += np.int64(code & lower)
+        sums[2, cell] += np.int64(code >> np.uint64(26))
