@@ -189,13 +189,31 @@ def test_where_quantiles_lie(number: int, share: float, rank: tuple[int, int, fl
     assert position(share, number, narrow=False) == position(share, number, narrow=True) == rank
 
 
+TORCH = {  # torch.quantile of torch 2.13.0 for (1 - 0.999) / 2, 1 - (1 - 0.999) / 2, 0.5 and 0.3
+    10: (-0.9991884827613831, 0.8877322673797607, 0.03444182872772217, -0.4016261100769043),
+    1000: (-0.9992687702178955, 0.9983586668968201, -0.0004550516605377197, -0.399394690990448),
+    54321: (-0.9989685416221619, 0.9990015625953674, 5.7578086853027344e-05, -0.39994898438453674),
+}
+
+
+@pytest.mark.parametrize("number", TORCH)
+def test_narrow_quantiles_are_those_of_torch(number: int) -> None:
+    words = np.arange(number, dtype=np.uint64) * np.uint64(2654435761) % np.uint64(1 << 32)
+    values = words.astype(np.float32) / np.float32(1 << 31) - np.float32(1)
+    needs = Needs(quantiles=((1 - 0.999) / 2, 1 - (1 - 0.999) / 2, 0.5, 0.3), narrow_rank=True)
+    (found,) = statistics_of([("F32", values.view("<u4").reshape(1, -1))], needs)
+    assert found.quantiles == TORCH[number]
+
+
 def test_a_narrow_rank_is_a_float32_up_to_two_to_the_24() -> None:
     share = 1 - (1 - 0.999) / 2
     assert position(share, 1 << 24, narrow=True)[2] != position(share, 1 << 24, narrow=False)[2]
     assert position(share, (1 << 24) + 1, narrow=True) == position(share, (1 << 24) + 1, narrow=False)
 
 
-@given(st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=2, max_size=2), st.integers(2, 1 << 25), st.floats(0, 1))
+@given(
+    st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=2, max_size=2), st.integers(2, 1 << 25), st.floats(0, 1)
+)
 def test_narrow_quantiles_are_float32_between_their_neighbours(ends: list[float], number: int, share: float) -> None:
     low, high = sorted(ends)
     found = quantile(low, high, share, number, narrow=True)

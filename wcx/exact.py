@@ -20,7 +20,6 @@ __all__ = [
     "UNIT",
     "ExactSum",
     "mean_of",
-    "order_keys",
     "position",
     "quantile",
     "raw_of_key",
@@ -36,21 +35,6 @@ UNIT = 1074
 _TORCH_LIMIT = 1 << 24
 _SHORT = 16
 FRACTION = 26  # bits of the lower part of a double's fraction: sums of either part stay exact
-
-
-def order_keys(codes: Codes, dtype: DType) -> Codes:
-    """Unsigned integers in the order of the numbers, -0.0 just before 0.
-
-    >>> order_keys(np.array([0xBF800000, 0], np.uint32), DTYPES["F32"]).tolist()
-    [1082130431, 2147483648]
-    """
-    kind = codes.dtype.type
-    sign = kind(1 << (dtype.bits - 1))
-    if dtype.kind == "float":
-        shift = kind(dtype.bits - 1)
-        keys: Codes = codes ^ (-(codes >> shift) | sign)
-        return keys
-    return codes ^ sign if dtype.kind == "signed" else codes
 
 
 def raw_of_key(key: int, bits: int, dtype: DType) -> int:

@@ -18,7 +18,6 @@ from wcx.dtypes import DType
 from wcx.exact import (
     ExactSum,
     mean_of,
-    order_keys,
     position,
     quantile,
     raw_of_key,
@@ -241,34 +240,42 @@ class Refining:
 
     def begin(self, kernels: Any = None) -> Tally:  # noqa: ANN401
         """An empty tally."""
-        return _Refined(self)
+        return _Refined(self, kernels)
 
 
 class _Refined:
-    """Of each beginning that matters, how often the next 16 bits of the keys occur."""
+    """Of each beginning that matters, how often the next 16 bits of the raw codes occur."""
 
-    def __init__(self, plan: Refining) -> None:
+    def __init__(self, plan: Refining, kernels: Any) -> None:  # noqa: ANN401
         self._plan = plan
-        self._bins = {upper: np.zeros(_BINS, np.int64) for upper, _ in plan.ranks.values()}
+        self._kernels = kernels
+        self._keys = sorted({upper for upper, _ in plan.ranks.values()})
+        known = plan.dtype.bits - plan.bits
+        self._uppers = np.array([raw_of_key(key, known, plan.dtype) for key in self._keys], np.uint64)
+        self._bins = np.zeros((len(self._keys), _BINS), np.int64)
 
     def add(self, codes: Codes) -> None:
-        plan = self._plan
+        bits = self._plan.bits
+        if self._kernels is not None:
+            self._kernels.add_digits(codes, bits, self._uppers, bits - _DIGIT, self._bins)
+            return
         kind = codes.dtype.type
-        uppers = codes >> kind(plan.bits)
-        for upper, bins in self._bins.items():
-            known = plan.dtype.bits - plan.bits
-            some = order_keys(codes[uppers == kind(raw_of_key(upper, known, plan.dtype))], plan.dtype)
+        beginnings = codes >> kind(bits)
+        for upper, bins in zip(self._uppers, self._bins, strict=True):
+            some = codes[beginnings == kind(upper)] >> kind(bits - _DIGIT)
             if some.size:
-                digits = (some >> kind(plan.bits - _DIGIT)).astype(np.uint16)
-                bins += np.bincount(digits, minlength=_BINS)
+                bins += np.bincount(some.astype(np.uint16), minlength=_BINS)
 
     def merge(self, other: _Refined) -> None:
-        for upper, bins in self._bins.items():
-            bins += other._bins[upper]
+        self._bins += other._bins
 
     def finish(self) -> Statistics | Pass:
         plan = self._plan
-        return _descend(plan.dtype, plan.needs, plan.found, plan.ranks, plan.bits, self._bins)
+        bins = {}
+        for key, some in zip(self._keys, self._bins, strict=True):
+            negative = plan.dtype.kind == "float" and key >> (plan.dtype.bits - plan.bits - 1) == 0
+            bins[key] = some[::-1] if negative else some  # the larger its code, the smaller a negative number
+        return _descend(plan.dtype, plan.needs, plan.found, plan.ranks, plan.bits, bins)
 
 
 def _descend(

@@ -22,7 +22,7 @@ from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
 
-__all__ = ["TILE", "add_codes", "add_fractions", "count_rows", "count_strings", "scan"]
+__all__ = ["TILE", "add_codes", "add_digits", "add_fractions", "count_rows", "count_strings", "scan"]
 
 TILE = 1 << 17
 """Weights in a tile; a row of up to a quarter of it fits."""
@@ -370,3 +370,19 @@ def add_fractions(codes, mantissa, sums):
         sums[0, cell] += 1
         sums[1, cell] += np.int64(code & lower)
         sums[2, cell] += np.int64(code >> np.uint64(26))
+
+
+@njit(nogil=True, cache=True)
+def add_digits(codes, known, uppers, shift, histograms):
+    """Count 16 bits, from bit `shift` on, of the codes whose bits from bit `known` on are one of uppers.
+
+    uppers: uint64; histograms: int64 [uppers, 65536], added to.
+    """
+    known = np.uint64(known)
+    shift = np.uint64(shift)
+    for index in range(codes.size):
+        code = np.uint64(codes[index])
+        upper = code >> known
+        for number in range(uppers.size):
+            if upper == uppers[number]:
+                histograms[number, (code >> shift) & np.uint64(0xFFFF)] += 1
