@@ -137,6 +137,30 @@ def test_every_dtype_to_the_last_bit_whole(oracle: list[Statistics]) -> None:
     assert statistics_of(matrices(), threads=2) == oracle
 
 
+NEEDS = [
+    Needs(range=True),
+    Needs(mean=True),
+    Needs(mean_abs=True),
+    Needs(quantiles=SHARES),
+    Needs(mean=True, quantiles=SHARES),
+    Needs(range=True, mean_abs=True),
+]
+
+
+@pytest.mark.parametrize("needs", NEEDS)
+def test_only_what_was_asked_for(oracle: list[Statistics], needs: Needs) -> None:
+    for case, found, correct in zip(CASES, statistics_of(matrices(), needs), oracle, strict=True):
+        none = not correct.number
+        assert found == Statistics(
+            correct.number,
+            correct.lo if needs.range else None,
+            correct.hi if needs.range else None,
+            correct.mean if needs.mean else None,
+            correct.mean_abs if needs.mean_abs else None,
+            () if none or not needs.quantiles else correct.quantiles,
+        ), case
+
+
 @given(st.lists(st.floats(width=64), min_size=1, max_size=40), st.sampled_from(["F64", "F32", "F16", "BF16"]))
 def test_any_numbers(values: list[float], dtype: str) -> None:
     codes = np.array(encode(values, dtype), code_type(dtype)).reshape(1, -1)

@@ -125,7 +125,7 @@ def _from_counts(codes: Codes, counts: NDArray[np.int64], dtype: DType, needs: N
     order = np.argsort(values, kind="stable")
     values, counts = values[order], counts[order]
     number = int(counts.sum())
-    lo, hi = float(values[0]), float(values[-1])
+    lo, hi = (float(values[0]), float(values[-1])) if needs.range else (None, None)
     mean = mean_of(total_of_values(values, counts), number) if needs.mean else None
     mean_abs = mean_of(total_of_values(np.abs(values), counts), number) if needs.mean_abs else None
     ends = np.cumsum(counts)
@@ -141,7 +141,10 @@ def _from_counts(codes: Codes, counts: NDArray[np.int64], dtype: DType, needs: N
 
 
 class _Summed:
-    """Number, extremes and sums of the finite values, and how often codes begin with each 16 bits."""
+    """Number, extremes and sums of the finite values, and how often codes begin with each 16 bits.
+
+    The codes of a small layer are kept instead, and sorted at the end.
+    """
 
     def __init__(self, dtype: DType, needs: Needs, kernels: Any) -> None:  # noqa: ANN401
         self._dtype = dtype
@@ -150,14 +153,27 @@ class _Summed:
         self._number = 0
         self._low = self._high = 0.0
         self._sum = ExactSum(dtype, kernels) if needs.mean or needs.mean_abs else None
-        self._bins = np.zeros(_BINS, np.int64) if needs.quantiles else None
+        self._few: Codes | None = None
+        self._bins: NDArray[np.int64] | None = None
 
     def add(self, codes: Codes) -> None:
         self._see(_numbers(codes, self._dtype))
         if self._sum is not None:
             self._sum.add(codes)
-        if self._bins is not None:
-            _count(codes, self._dtype.bits - _DIGIT, self._bins, self._kernels)
+        if not self._needs.quantiles:
+            return
+        if self._bins is None and self._few is None and codes.size <= _FEW:
+            self._few = codes.copy()
+        else:
+            _count(codes, self._dtype.bits - _DIGIT, self._counts(), self._kernels)
+
+    def _counts(self) -> NDArray[np.int64]:
+        """The histogram; the few codes that were kept as they were are counted now."""
+        if self._bins is None:
+            self._bins = np.zeros(_BINS, np.int64)
+            if self._few is not None:
+                _count(self._few, self._dtype.bits - _DIGIT, self._bins, self._kernels)
+        return self._bins
 
     def _see(self, numbers: Codes) -> None:
         """Take in extremes: NumPy's are NaN where any number is, and vectorised."""
@@ -179,23 +195,35 @@ class _Summed:
         self._extend(other._number, other._low, other._high)
         if self._sum is not None and other._sum is not None:
             self._sum.sums += other._sum.sums
-        if self._bins is not None and other._bins is not None:
-            self._bins += other._bins
+        if self._needs.quantiles:
+            bins = self._counts()
+            bins += other._counts()
 
     def finish(self) -> Statistics | Pass:
         number, needs, dtype = self._number, self._needs, self._dtype
         if not number:
             return Statistics()
-        found = Statistics(number, self._low + 0.0, self._high + 0.0)
+        found = Statistics(number)
+        if needs.range:
+            found = replace(found, lo=self._low + 0.0, hi=self._high + 0.0)
         if self._sum is not None:
             total, total_abs = self._sum.totals()
             mean = mean_of(total, number) if needs.mean else None
             found = replace(found, mean=mean, mean_abs=mean_of(total_abs, number) if needs.mean_abs else None)
-        if self._bins is None:
-            return found
         ranks = {rank for q in needs.quantiles for rank in position(q, number, narrow=needs.narrow_rank)[:2]}
+        if self._bins is None:
+            return _with_quantiles(found, needs, self._sorted(ranks))
         bins = {0: _in_order(self._bins, dtype)}
         return _descend(dtype, needs, found, {rank: (0, rank) for rank in ranks}, dtype.bits, bins)
+
+    def _sorted(self, ranks: set[int]) -> dict[int, float]:
+        """The values of those ranks among the few that were kept."""
+        if self._few is None:
+            return {}
+        numbers = _numbers(self._few, self._dtype)
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            numbers = np.sort(numbers[np.isfinite(numbers)])
+        return {rank: float(numbers[rank]) + 0.0 for rank in ranks}
 
 
 def _numbers(codes: Codes, dtype: DType) -> Codes:
@@ -217,11 +245,12 @@ def _count(codes: Codes, shift: int, bins: NDArray[np.int64], kernels: Any) -> N
 
 def _in_order(bins: NDArray[np.int64], dtype: DType) -> NDArray[np.int64]:
     """Counts by the highest 16 bits of raw codes as counts by those of order keys, of finite numbers."""
-    raw = np.array([raw_of_key(key, _DIGIT, dtype) for key in range(_BINS)])
-    ordered: NDArray[np.int64] = bins[raw]
-    if dtype.kind == "float":
-        ordered[raw & _BINS // 2 - 1 >= dtype.nonfinite.first >> (dtype.bits - _DIGIT)] = 0
-    return ordered
+    plus, minus = bins[: _BINS // 2], bins[_BINS // 2 :]
+    if dtype.kind != "float":
+        return np.concatenate([minus, plus]) if dtype.kind == "signed" else bins
+    infinite = dtype.nonfinite.first >> (dtype.bits - _DIGIT)
+    none = np.zeros(_BINS // 2 - infinite, np.int64)
+    return np.concatenate([none, minus[:infinite][::-1], plus[:infinite], none])
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +291,7 @@ class _Refined:
         kind = codes.dtype.type
         beginnings = codes >> kind(bits)
         for upper, bins in zip(self._uppers, self._bins, strict=True):
-            some = codes[beginnings == kind(upper)] >> kind(bits - _DIGIT)
+            some = codes[np.flatnonzero(beginnings == kind(upper))] >> kind(bits - _DIGIT)
             if some.size:
                 bins += np.bincount(some.astype(np.uint16), minlength=_BINS)
 
@@ -295,7 +324,11 @@ def _descend(
         deeper[rank] = (upper << _DIGIT | digit, inside - before)
     if bits > _DIGIT:
         return Refining(dtype, needs, found, deeper, bits - _DIGIT)
-    values = {rank: value_of_key(key, dtype) for rank, (key, _) in deeper.items()}
+    return _with_quantiles(found, needs, {rank: value_of_key(key, dtype) for rank, (key, _) in deeper.items()})
+
+
+def _with_quantiles(found: Statistics, needs: Needs, values: dict[int, float]) -> Statistics:
+    """The statistics with the quantiles, from the values of the ranks that they lie at."""
     quantiles = []
     for share in needs.quantiles:
         below, above, _ = position(share, found.number, narrow=needs.narrow_rank)
