@@ -152,7 +152,7 @@ def _imports_when_loaded(module: str) -> Iterator[str]:
         ("pybdm", {"wcx.verification"}),
         ("numba", {"wcx.blocks.kernels", "wcx.blocks.counter"}),
         ("llvmlite", {"wcx.blocks.kernels"}),
-        ("ml_dtypes", {"wcx.verification"}),
+        ("ml_dtypes", {"wcx.recomputed"}),
         ("safetensors", {"wcx.formats.safetensors"}),
         ("scipy", set()),
         ("torch", set()),

@@ -31,6 +31,7 @@ _AHEAD = 8
 _SMALL_LAYER = 1 << 18  # weights; of smaller ones most time goes by in Python, which threads would only contend for
 _NUMPY_SECONDS = 0.4  # loading numba and the compiled kernels takes about as long
 _NUMPY_SECONDS_PER_WEIGHT = 0.6e-9
+_NUMPY_SECONDS_PER_BIT = 1e-9  # of a weight: of bit-planes, most of it for counts that are spread more widely
 _NUMPY_SECONDS_PER_PLANE = 60e-6
 
 
@@ -62,7 +63,8 @@ def count_layers(
     items = work_items([(layer.rows, layer.columns) for layer in layers], [layer.dtype.bits for layer in layers])
     if compiled is None:
         compiled = is_large(layers, most_planes(cuts))
-    kernels = compiled_kernels() if compiled else None
+    strings = scheme.block == "1x12"
+    kernels = compiled_kernels(layers[0].dtype, cuts[0], strings=strings) if compiled and layers else None
     if sum(layer.weights for layer in layers) < _SMALL_LAYER * len(layers):
         threads = 1
     job = _Job(layers, cuts, scheme, {}, Lock(), on_bytes or (lambda _nbytes: None))
@@ -79,7 +81,8 @@ def most_planes(cuts: Sequence[Cut]) -> int:
 def is_large(layers: Sequence[Layer], planes: int) -> bool:
     """Whether NumPy would take longer than loading numba does."""
     weights = sum(layer.weights for layer in layers)
-    seconds = _NUMPY_SECONDS_PER_WEIGHT * weights + _NUMPY_SECONDS_PER_PLANE * len(layers)
+    per_weight = _NUMPY_SECONDS_PER_WEIGHT if planes <= 2 else _NUMPY_SECONDS_PER_BIT
+    seconds = per_weight * weights + _NUMPY_SECONDS_PER_PLANE * len(layers)
     return seconds * planes > _NUMPY_SECONDS
 
 

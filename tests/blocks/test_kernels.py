@@ -63,7 +63,7 @@ def counted(
     counter: Counter | None = None,
 ) -> Expected:
     """What a counter finds in the codes of one matrix."""
-    cut = cut_of(quantizer, dtype)
+    cut = cut_of(quantizer, dtype, decode(codes, dtype, codes.shape) if quantizer.startswith("uniform") else None)
     counter = counter or Counter(len(cut), kernels)
     counter.begin(DTYPES[dtype], cut)
     counter.count(codes, *shape)
