@@ -23,7 +23,7 @@ _ANALYSED_INTEGERS = ("I8", "U8", "I4", "U4", "I2", "U2")
 
 def select(
     tensor: TensorInfo,
-    scheme: str = "4x4-ignore-rows",
+    scheme: str | None = "4x4-ignore-rows",
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -32,7 +32,8 @@ def select(
 ) -> str | None:
     """Return None for a tensor that is analysed, otherwise the reason why it is not.
 
-    scheme: the id of the scheme, whose first part says how large a block is. include, exclude: globs on the whole
+    scheme: the id of the scheme, whose first part says how large a block is; None where any shape will do.
+    include, exclude: globs on the whole
     name, case-sensitive. tensors: all tensors of the checkpoint by name, by which packed codes are recognised.
     What is included by name is analysed whatever its type or role, if it has a matrix and its numbers an order.
 
@@ -59,7 +60,9 @@ def _matches(name: str, globs: Sequence[str]) -> bool:
     return any(fnmatchcase(name, glob) for glob in globs)
 
 
-def _shape_reason(shape: tuple[int, ...], scheme: str) -> str | None:
+def _shape_reason(shape: tuple[int, ...], scheme: str | None) -> str | None:
+    if scheme is None:
+        return "empty" if 0 in shape else None
     if len(shape) < 2:
         return "1-D"
     if 0 in shape:
