@@ -179,8 +179,8 @@ def _project_piece(codes: NDArray[Any], piece: Piece, block: Block, layer: Layer
     same[~finite] = True
     after_codes[same] = blocks[same]
     before[~finite] = after[~finite] = 0.0
-    differences = matrix_of(before, piece, block) - matrix_of(after, piece, block)
     with np.errstate(over="ignore"):
+        differences = matrix_of(before - after, piece, block)
         return ProjectedPiece(
             codes=matrix_of(after_codes, piece, block),
             used=used,

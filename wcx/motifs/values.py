@@ -34,7 +34,8 @@ def numbers(codes: NDArray[Any], dtype: DType) -> NDArray[np.float64]:
     Integers are their codes, whatever zero point and scale go with them. E8M0 are powers of two, BOOL is 0 or 1.
     """
     if dtype.kind == "float" and dtype.bits >= 16:
-        found: NDArray[np.float64] = _wide_floats(codes, dtype).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+            found: NDArray[np.float64] = _wide_floats(codes, dtype).astype(np.float64)
         return found
     if dtype.kind in ("float", "scale"):
         small: NDArray[np.float64] = _table(dtype.name)[codes]
@@ -52,7 +53,8 @@ def plain_numbers(codes: NDArray[Any], dtype: DType) -> list[float | int | None]
 
 def _wide_floats(codes: NDArray[Any], dtype: DType) -> NDArray[Any]:
     if dtype.name == "BF16":
-        return (codes.astype(np.uint32) << 16).view(np.float32)
+        codes = codes.astype(np.uint32) << 16
+        dtype = DTYPES["F32"]
     floats: NDArray[Any] = np.ascontiguousarray(codes).view(np.dtype(f"<f{dtype.bits // 8}"))
     return floats
 
@@ -63,7 +65,8 @@ def _integers(codes: NDArray[Any], dtype: DType) -> NDArray[Any]:
     if dtype.kind == "unsigned":
         return codes
     unused = 8 * codes.itemsize - dtype.bits  # of a byte that holds 2 or 4 bits
-    signed: NDArray[Any] = (codes << unused).view(codes.dtype.str.replace("u", "i")) >> unused
+    signed: NDArray[Any] = (codes << unused).view(codes.dtype.str.replace("u", "i"))
+    signed >>= unused
     return signed
 
 
