@@ -53,21 +53,22 @@ def plain_numbers(codes: NDArray[Any], dtype: DType) -> list[float | int | None]
 
 def _wide_floats(codes: NDArray[Any], dtype: DType) -> NDArray[Any]:
     if dtype.name == "BF16":
-        codes = codes.astype(np.uint32) << 16
-        dtype = DTYPES["F32"]
+        single: NDArray[np.uint32] = codes.astype(np.uint32) << np.uint32(16)
+        return single.view(np.float32)
     floats: NDArray[Any] = np.ascontiguousarray(codes).view(np.dtype(f"<f{dtype.bits // 8}"))
     return floats
 
 
 def _integers(codes: NDArray[Any], dtype: DType) -> NDArray[Any]:
     if dtype.kind == "bool":
-        return (codes != 0).astype(np.uint8)
+        true: NDArray[Any] = np.not_equal(codes, 0).astype(np.uint8)
+        return true
     if dtype.kind == "unsigned":
         return codes
     unused = 8 * codes.itemsize - dtype.bits  # of a byte that holds 2 or 4 bits
     signed: NDArray[Any] = (codes << unused).view(codes.dtype.str.replace("u", "i"))
-    signed >>= unused
-    return signed
+    shifted: NDArray[Any] = signed >> unused
+    return shifted
 
 
 @cache
