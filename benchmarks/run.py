@@ -19,6 +19,7 @@ from timing import Row, in_threads, interleaved, run_cat, run_wcx
 from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.dtypes import DTYPES
 from wcx.quantizers import parse_quantizer
+from wcx.types import Fit
 
 _COLUMNS = 4096
 
@@ -48,7 +49,7 @@ def _weights(name: str, nbytes: int) -> np.ndarray:
 def _counters(name: str, threads: int, kernels_: object) -> list[Counter]:
     counters = [Counter(1, kernels_) for _ in range(threads)]
     for counter in counters:
-        counter.begin(DTYPES[name], parse_quantizer("sign").rules(DTYPES[name]))
+        counter.begin(DTYPES[name], parse_quantizer("sign").cut(DTYPES[name], Fit()))
     return counters
 
 

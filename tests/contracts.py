@@ -14,14 +14,15 @@ import pytest
 from strategies import DTYPE_NAMES, as_counts, bits_of, counts_of, random_plane, special_codes
 
 from wcx.blocks.counts import BlockCounts
-from wcx.dtypes import DTYPES, Codes
+from wcx.dtypes import DTYPES, Codes, DType
 from wcx.errors import CheckpointError, UsageError
 from wcx.formats._format import Evidence as FileEvidence
 from wcx.formats._format import Format, Match
 from wcx.measures.evidence import Evidence, Measure
 from wcx.measures.tables import load_table
 from wcx.outputs import OpenWriter, View
-from wcx.quantizers import QuantizerKind
+from wcx.quantizers import Quantizer, QuantizerKind
+from wcx.types import Fit, Statistics
 
 __all__ = ["check_format", "check_measure", "check_output", "check_quantizer"]
 
@@ -70,26 +71,36 @@ def _check_pure(measure: Measure, counts: BlockCounts) -> None:
 # ------------------------------------------------------------------------------------------------------- quantizers
 
 
+PARAMETERS = {"threshold": "mean", "uniform": "8"}  # those that have to be given
+STATISTICS = Statistics(100, -1.5, 2.0, 0.125, 0.5, (-1.0, 1.0))
+
+
 def check_quantizer(name: str, kind: QuantizerKind) -> None:
     """A name and a line about it; as many sets of codes as planes, of codes that the dtype has and that are numbers."""
     assert kind.name == name
     assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
     assert kind.summary
     assert "\n" not in kind.summary
-    quantizer = kind.parse(None)
+    quantizer = kind.parse(PARAMETERS.get(name))
     assert quantizer.name.partition(":")[0] == name
-    assert quantizer.zero in ("zero", "one")
-    assert quantizer.planes
-    assert len(set(quantizer.planes)) == len(quantizer.planes)
-    for dtype in DTYPE_NAMES:
-        rules = quantizer.rules(DTYPES[dtype])
-        assert len(rules) == len(quantizer.planes)
-        assert rules == quantizer.rules(DTYPES[dtype])
-        for rule in rules:
-            _check_codes(rule, bits_of(dtype))
+    assert quantizer.zero in ("zero", "one", None)
+    for dtype in map(DTYPES.__getitem__, DTYPE_NAMES):
+        for statistics in (STATISTICS, Statistics()):
+            if quantizer.refuses(dtype) is None:
+                _check_cut(quantizer, dtype, quantizer.fit(statistics))
     for nonsense in ("", "nonsense", ":", "\n"):
         with pytest.raises(UsageError):
             kind.parse(nonsense)
+
+
+def _check_cut(quantizer: Quantizer, dtype: DType, fit: Fit) -> None:
+    """As many parts as planes, each named once; the same cut again; sets of codes that the dtype has."""
+    planes, cut = quantizer.planes(dtype), quantizer.cut(dtype, fit)
+    assert planes
+    assert len(set(planes)) == len(planes) == len(cut)
+    assert cut == quantizer.cut(dtype, fit)
+    for rule in cut if isinstance(cut, tuple) else ():
+        _check_codes(rule, dtype.bits)
 
 
 def _check_codes(rule: Codes, bits: int) -> None:

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks.counts import BlockCounts
-from wcx.dtypes import DTYPES
+from wcx.dtypes import DTYPES, Cut
 from wcx.layers import Layer
 from wcx.measures import MEASURES
 from wcx.measures.evidence import Evidence
 from wcx.measures.tables import load_table
-from wcx.types import TensorInfo
+from wcx.quantizers import parse_quantizer
+from wcx.types import Statistics, TensorInfo
 
 DTYPE_NAMES = (*naive.PLAIN_DTYPES, *naive.PACKED_DTYPES, "BOOL")
 """Every dtype whose numbers have an order."""
@@ -35,6 +36,12 @@ SCHEME = "4x4-ignore-rows"
 
 
 # -------------------------------------------------------------------------------------------------------- raw codes
+
+
+def cut_of(quantizer: str, dtype: str, statistics: Statistics = Statistics()) -> Cut:  # noqa: B008
+    """How a quantizer cuts a dtype."""
+    found = parse_quantizer(quantizer)
+    return found.cut(DTYPES[dtype], found.fit(statistics))
 
 
 def bits_of(dtype: str) -> int:
@@ -140,7 +147,8 @@ def decode(codes: NDArray[Any], dtype: str, shape: Sequence[int]) -> NDArray[np.
 def layer_of(dtype: str, rows: int, columns: int, name: str = "layer", offset: int = 0) -> Layer:
     """A matrix that is to be counted."""
     nbytes = rows * columns * bits_of(dtype) // 8
-    return Layer(TensorInfo(name, dtype, (rows, columns), nbytes, offset=offset), DTYPES[dtype], rows, columns)
+    tensor = TensorInfo(name, dtype, (rows, columns), nbytes, offset=offset)
+    return Layer(tensor, tensor, DTYPES[dtype], rows, columns)
 
 
 class BytesReader:

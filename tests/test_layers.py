@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from strategies import BytesReader
+from strategies import BytesReader, cut_of
 
 from wcx.blocks.grid import Piece
 from wcx.count import count_layers
 from wcx.layers import FileSource, Layer, layer_of
-from wcx.quantizers import parse_quantizer
 from wcx.types import Quantization, Scheme, TensorInfo
 
 BITS = {"I2": 2, "U2": 2, "I4": 4, "U4": 4, "I8": 8, "U8": 8, "I16": 16, "U16": 16, "I32": 32}
@@ -73,7 +72,7 @@ def test_codes_are_what_they_stand_for(
         first,
         data.draw(st.integers(1, layer.columns - first)),
     )
-    part = Layer(info, layer.dtype, layer.rows - top, layer.columns, top)
+    part = Layer(info, info, layer.dtype, layer.rows - top, layer.columns, top)
     codes = FileSource(BytesReader(raw)).codes(part, piece)
     wanted = matrix[start : start + piece.height, first : first + piece.width]
     if layer.dtype.name == info.dtype:  # no zero point: the codes themselves
@@ -93,7 +92,7 @@ def test_above_zero_is_above_the_zero_point(dtype: str, compiled: bool) -> None:
     info = TensorInfo("w", dtype, (40, 60), len(raw), quantization=Quantization(points, (40, 1)))
     (counted,) = count_layers(
         [layer_of(info)],
-        parse_quantizer("sign"),
+        [cut_of("sign", "I16")],
         Scheme(),
         lambda: FileSource(BytesReader(raw)),
         1,

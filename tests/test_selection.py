@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wcx.blocks.layout import matrix_shape
 from wcx.selection import select
-from wcx.types import TensorInfo
+from wcx.types import Scheme, TensorInfo
 
 
 def _tensor(name: str = "w", dtype: str = "F32", shape: tuple[int, ...] = (8, 8), role: str = "weight") -> TensorInfo:
@@ -55,7 +54,7 @@ def test_shape_and_dtype_decide(dtype: str, shape: tuple[int, ...], reason: str 
     [((3, 4), None), ((12, 1), None), ((11, 1), "under 12 symbols"), ((12,), "1-D"), ((0, 12), "empty")],
 )
 def test_strings_need_twelve_symbols(shape: tuple[int, ...], reason: str | None) -> None:
-    assert select(_tensor(shape=shape), "1x12-ignore-flat") == reason
+    assert select(_tensor(shape=shape), Scheme("1x12", "ignore", "flat")) == reason
 
 
 def test_optimizer_state_is_asked_for() -> None:
@@ -114,11 +113,3 @@ def test_packed_codes_are_known_by_what_is_beside_them(kind: str) -> None:
 def test_scales_of_mxfp4_are_exponents() -> None:
     scales = _tensor("m.down_proj_scales", "U8", (4, 64, 90))
     assert select(scales, tensors={"m.down_proj_blocks": scales, scales.name: scales}) == "E8M0 (no sign)"
-
-
-def test_rows_of_a_matrix() -> None:
-    assert matrix_shape((5, 7)) == (5, 7)
-    assert matrix_shape([64, 3, 7, 7]) == (64, 147)
-    assert matrix_shape((0, 3, 2)) == (0, 6)
-    with pytest.raises(ValueError, match="no matrix"):
-        matrix_shape((5,))

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.blocks.counts import BlockCounts
 from wcx.blocks.grid import PIECE_BYTES, Stripe, pieces, work_items
-from wcx.dtypes import DType
+from wcx.dtypes import Cut, DType
 from wcx.layers import Layer, Source
-from wcx.quantizers import Quantizer
 from wcx.types import Scheme
 from wcx.workers import map_ordered
 
-__all__ = ["CountedLayer", "count_layers"]
+__all__ = ["CountedLayer", "count_layers", "is_large", "most_planes"]
 
 Codes = NDArray[Any]
 
@@ -47,7 +46,7 @@ class CountedLayer:
 
 def count_layers(
     layers: Sequence[Layer],
-    quantizer: Quantizer,
+    cuts: Sequence[Cut],
     scheme: Scheme,
     make_source: Callable[[], Source],
     threads: int,
@@ -56,23 +55,28 @@ def count_layers(
 ) -> Iterator[CountedLayer]:
     """Yield the counts of each layer, in order.
 
-    make_source: gives a worker its source. on_bytes: called by workers with the bytes read since its last call.
-    compiled: whether to count by compiled code; None leaves it to the size of the work. The result depends neither on
-    that nor on threads. Raises what the source raises.
+    cuts: how each layer becomes planes. make_source: gives a worker its source. on_bytes: called by workers with the
+    bytes read since its last call. compiled: whether to count by compiled code; None leaves it to the size of the work.
+    The result depends neither on that nor on threads. Raises what the source raises.
     """
     items = work_items([(layer.rows, layer.columns) for layer in layers], [layer.dtype.bits for layer in layers])
     if compiled is None:
-        compiled = _is_large(layers, len(quantizer.planes))
+        compiled = is_large(layers, most_planes(cuts))
     kernels = compiled_kernels() if compiled else None
     if sum(layer.weights for layer in layers) < _SMALL_LAYER * len(layers):
         threads = 1
-    job = _Job(layers, quantizer, scheme, {}, Lock(), on_bytes or (lambda _nbytes: None))
+    job = _Job(layers, cuts, scheme, {}, Lock(), on_bytes or (lambda _nbytes: None))
     workers = map_ordered(lambda: _Worker(job, make_source(), kernels), _Worker.run, items, threads, _AHEAD)
     for done in workers:
         yield from done
 
 
-def _is_large(layers: Sequence[Layer], planes: int) -> bool:
+def most_planes(cuts: Sequence[Cut]) -> int:
+    """How many planes the layer with the most has."""
+    return max((len(cut) for cut in cuts), default=1)
+
+
+def is_large(layers: Sequence[Layer], planes: int) -> bool:
     """Whether NumPy would take longer than loading numba does."""
     weights = sum(layer.weights for layer in layers)
     seconds = _NUMPY_SECONDS_PER_WEIGHT * weights + _NUMPY_SECONDS_PER_PLANE * len(layers)
@@ -84,7 +88,7 @@ class _Job:
     """What all workers of one count share."""
 
     layers: Sequence[Layer]
-    quantizer: Quantizer
+    cuts: Sequence[Cut]
     scheme: Scheme
     tallies: dict[int, _Tally]
     lock: Lock
@@ -94,8 +98,8 @@ class _Job:
 class _Tally:
     """The counts of a layer of several stripes, added up as they are done."""
 
-    def __init__(self, planes: int) -> None:
-        self.histograms = np.zeros((planes, 65536), np.int64)
+    def __init__(self, planes: int, possible: int) -> None:
+        self.histograms = np.zeros((planes, possible), np.int64)
         self.totals = np.zeros(2 + planes, np.int64)
         self.values = _Values()
         self.weights = 0
@@ -107,7 +111,7 @@ class _Worker:
     def __init__(self, job: _Job, source: Source, kernels: Any) -> None:  # noqa: ANN401
         self._job = job
         self._source = source
-        self._counter = Counter(len(job.quantizer.planes), kernels)
+        self._counter = Counter(most_planes(job.cuts), kernels, strings=job.scheme.block == "1x12")
 
     def run(self, stripes: list[Stripe]) -> list[CountedLayer]:
         """Count the stripes of an item; returns the layers that are complete by it."""
@@ -117,11 +121,11 @@ class _Worker:
     def _count(self, stripe: Stripe) -> CountedLayer | None:
         layer = self._job.layers[stripe.layer]
         counter = self._counter
-        counter.begin(layer.dtype, self._job.quantizer.rules(layer.dtype))
+        counter.begin(layer.dtype, self._job.cuts[stripe.layer])
         values = _Values()
         whole = stripe.start == 0 and stripe.last
         pending = nbytes = 0
-        for piece in pieces(stripe, layer.columns, layer.dtype.bits):
+        for piece in pieces(stripe, layer.rows, layer.columns, layer.dtype.bits):
             if pending >= _FLUSH_WEIGHTS:
                 whole = False
                 self._merge(stripe, values, pending)
@@ -144,21 +148,24 @@ class _Worker:
         job = self._job
         layer = job.layers[stripe.layer]
         with job.lock:
-            tally = job.tallies.setdefault(stripe.layer, _Tally(len(job.quantizer.planes)))
+            tally = job.tallies.setdefault(stripe.layer, _Tally(*self._counter.histograms.shape))
             self._counter.add_to(tally.histograms)
-            tally.totals += self._counter.take_totals()
+            totals = self._counter.take_totals()
+            tally.totals[: len(totals)] += totals
             tally.values.merge(values)
             tally.weights += weights
             if tally.weights < layer.weights:
                 return None
             del job.tallies[stripe.layer]
-        planes = [(np.flatnonzero(some).astype(np.uint16), some[some > 0]) for some in tally.histograms]
-        return self._finish(layer, planes, tally.totals.tolist(), tally.values)
+        planes = len(self._job.cuts[stripe.layer])
+        histograms = tally.histograms[:planes]
+        found = [(np.flatnonzero(some).astype(np.uint16), some[some > 0]) for some in histograms]
+        return self._finish(layer, found, tally.totals[: 2 + planes].tolist(), tally.values)
 
     def _finish(self, layer: Layer, planes: list[tuple[Any, Any]], totals: list[int], values: _Values) -> CountedLayer:
-        scheme = self._job.scheme.id
+        scheme = self._job.scheme
         counts = tuple(
-            BlockCounts(scheme, codes, numbers, layer.weights, ones)
+            BlockCounts(scheme.id, codes, numbers, layer.weights, ones, scheme.cells)
             for (codes, numbers), ones in zip(planes, totals[2:], strict=True)
         )
         return CountedLayer(counts, totals[0], totals[1], values.few(layer.dtype))

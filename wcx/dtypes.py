@@ -1,7 +1,7 @@
 """What the bits of each dtype mean: the one table that formats, quantizers and the pipeline share.
 
-Names are those that safetensors writes. Only orders and classes of codes live here, no decoded values: wcx asks of
-a weight whether it is above or below zero, and for that its raw code is enough.
+Names are those that safetensors writes. Mostly orders and classes of codes live here: whether a weight is above or
+below zero or a threshold is seen on its raw code, and nothing has to be decoded for it.
 
 A code is the unsigned integer that an element's bits spell (little-endian). For every IEEE-like format the positive
 numbers are the codes 1..T, so that "above zero" is one interval of codes. Sources: IEEE 754-2019; Micikevicius et
@@ -12,8 +12,9 @@ ONNX 1.14 (no negative zero, the one NaN is 0x80).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf, ldexp, nan
 
-__all__ = ["DTYPES", "Codes", "DType"]
+__all__ = ["DTYPES", "CodeBits", "Codes", "Cut", "DType", "Levels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,40 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True)
+class Levels:
+    """Planes of a uniform quantizer: bit k of q = clamp(round_half_even((w - lo) / delta), 0, 2^bits - 1), in float32.
+
+    lo, delta: float32 values; a delta of 0 gives q = 0 everywhere, and so does NaN.
+    """
+
+    bits: int
+    lo: float
+    delta: float
+
+    def __len__(self) -> int:
+        return self.bits
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBits:
+    """Planes of integer codes as they are, bit by bit; of signed types as offset binary (the highest bit inverted)."""
+
+    bits: int
+
+    def __len__(self) -> int:
+        return self.bits
+
+
+Cut = tuple[Codes, ...] | Levels | CodeBits
+"""How the codes of a tensor become planes of bits: one set of codes a plane, or the bits of a number."""
+
+
+@dataclass(frozen=True, slots=True)
 class DType:
     """One stored type: its width in bits and which of its codes are above, below, equal to zero, or not finite.
 
-    `kind` is float, signed, unsigned, bool, scale (E8M0: powers of two, no sign), complex or text.
+    `kind` is float, signed, unsigned, bool, scale (E8M0: powers of two, no sign), complex or text. mantissa, bias: of
+    floats, the bits of the fraction and what is taken off the exponent.
     """
 
     name: str
@@ -43,6 +74,78 @@ class DType:
     negative: Codes = Codes()
     zero: Codes = Codes()
     nonfinite: Codes = Codes()
+    mantissa: int = 0
+    bias: int = 0
+
+    def value(self, code: int) -> float:
+        """The number that a code spells, exactly (integers beyond 2^53 rounded); NaN and infinities too.
+
+        >>> DTYPES["BF16"].value(0xBF80), DTYPES["F4"].value(7), DTYPES["I8"].value(0x80)
+        (-1.0, 6.0, -128.0)
+        """
+        if self.kind == "bool":
+            return float(code != 0)
+        if self.kind == "unsigned":
+            return float(code)
+        if self.kind == "signed":
+            return float(code - (code >> (self.bits - 1) << self.bits))
+        if code in self.nonfinite:
+            infinite = self.kind == "float" and self.nonfinite.length > 1 and code & (1 << self.mantissa) - 1 == 0
+            return (-inf if code >> (self.bits - 1) else inf) if infinite else nan
+        if self.kind == "scale":
+            return ldexp(1.0, code - 127)
+        sign = code >> (self.bits - 1)
+        exponent, fraction = (
+            code >> self.mantissa & (1 << (self.bits - 1 - self.mantissa)) - 1,
+            code & (1 << self.mantissa) - 1,
+        )
+        size = ldexp(fraction + ((1 << self.mantissa) if exponent else 0), max(exponent, 1) - self.bias - self.mantissa)
+        return -size if sign else size
+
+    def above(self, threshold: float) -> Codes:
+        """The codes of numbers greater than a finite threshold, strictly, compared as doubles.
+
+        >>> DTYPES["I8"].above(-2.0)
+        Codes(first=0, length=128, second_first=255, second_length=1)
+        """
+        if threshold >= 0:
+            skipped = self._not_above(threshold, self.positive)
+            return Codes(self.positive.first + skipped, self.positive.length - skipped)
+        least = self.nonnegative
+        kept = self._less_than(threshold)
+        if kept.length == 0:
+            return least
+        if least.second_length:  # -0.0 stands just before the negative numbers
+            return Codes(least.first, least.length, least.second_first, least.second_length + kept.length)
+        return Codes(least.first, least.length, kept.first, kept.length)
+
+    def below(self, threshold: float) -> Codes:
+        """The codes of numbers less than a threshold of 0 or less, strictly."""
+        first, length = self._first(self.negative)
+        kept = self._less_than(threshold).length
+        if self.kind == "signed":  # two's complement: the smallest number has the lowest code
+            equal = kept < length and self.value(first + length - 1 - kept) == threshold
+            return Codes(first, length - kept - equal)
+        equal = kept < length and self.value(first + kept) == threshold
+        return Codes(first + kept + equal, length - kept - equal)
+
+    def _less_than(self, threshold: float) -> Codes:
+        """The codes of the negative numbers greater than a negative threshold."""
+        first, length = self._first(self.negative)
+        low, high = 0, length  # how many of them there are, counted from the one nearest to 0
+        while low < high:
+            middle = (low + high) // 2
+            nearest = first + length - 1 - middle if self.kind == "signed" else first + middle
+            low, high = (middle + 1, high) if self.value(nearest) > threshold else (low, middle)
+        return Codes(first + length - low, low) if self.kind == "signed" else Codes(first, low)
+
+    def _not_above(self, threshold: float, codes: Codes) -> int:
+        """How many of the positive codes, which ascend with their numbers, are not above a threshold."""
+        low, high = 0, codes.length
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.value(codes.first + middle) > threshold else (middle + 1, high)
+        return low
 
     @property
     def nonnegative(self) -> Codes:
@@ -64,6 +167,7 @@ class DType:
 def _ieee(name: str, bits: int, infinity: int) -> DType:
     """A float with sign bit, both zeros, and inf and NaN at the top: `infinity` is the code of +inf."""
     sign = 1 << (bits - 1)
+    mantissa = (infinity & -infinity).bit_length() - 1
     return DType(
         name,
         bits,
@@ -72,10 +176,12 @@ def _ieee(name: str, bits: int, infinity: int) -> DType:
         negative=Codes(sign + 1, infinity),
         zero=Codes(0, 1, sign, 1),
         nonfinite=Codes(infinity, sign - infinity, sign + infinity, sign - infinity),
+        mantissa=mantissa,
+        bias=(1 << (bits - 2 - mantissa)) - 1,
     )
 
 
-def _finite(name: str, bits: int) -> DType:
+def _finite(name: str, bits: int, mantissa: int) -> DType:
     """A float with sign bit and both zeros whose every code is a finite number (FP6 and FP4)."""
     sign = 1 << (bits - 1)
     return DType(
@@ -85,10 +191,12 @@ def _finite(name: str, bits: int) -> DType:
         positive=Codes(1, sign - 1),
         negative=Codes(sign + 1, sign - 1),
         zero=Codes(0, 1, sign, 1),
+        mantissa=mantissa,
+        bias=(1 << (bits - 2 - mantissa)) - 1,
     )
 
 
-def _fnuz(name: str) -> DType:
+def _fnuz(name: str, mantissa: int) -> DType:
     """An 8-bit float without infinities and without -0.0, whose code 0x80 is the one NaN."""
     return DType(
         name,
@@ -98,6 +206,8 @@ def _fnuz(name: str) -> DType:
         negative=Codes(0x81, 0x7F),
         zero=Codes(0, 1),
         nonfinite=Codes(0x80, 1),
+        mantissa=mantissa,
+        bias=1 << (6 - mantissa),
     )
 
 
@@ -118,6 +228,8 @@ _E4M3 = DType(
     negative=Codes(0x81, 0x7E),
     zero=Codes(0, 1, 0x80, 1),
     nonfinite=Codes(0x7F, 1, 0xFF, 1),
+    mantissa=3,
+    bias=7,
 )
 _E8M0 = DType("F8_E8M0", 8, "scale", positive=Codes(0, 0xFF), nonfinite=Codes(0xFF, 1))
 
@@ -130,12 +242,12 @@ DTYPES: dict[str, DType] = {
         _ieee("BF16", 16, 0x7F80),
         _E4M3,
         _ieee("F8_E5M2", 8, 0x7C),
-        _fnuz("F8_E4M3FNUZ"),
-        _fnuz("F8_E5M2FNUZ"),
+        _fnuz("F8_E4M3FNUZ", 3),
+        _fnuz("F8_E5M2FNUZ", 2),
         _E8M0,
-        _finite("F6_E2M3", 6),
-        _finite("F6_E3M2", 6),
-        _finite("F4", 4),
+        _finite("F6_E2M3", 6, 3),
+        _finite("F6_E3M2", 6, 2),
+        _finite("F4", 4, 1),
         _signed("I64", 64),
         _signed("I32", 32),
         _signed("I16", 16),

@@ -31,6 +31,7 @@ from wcx.types import (
     NullReport,
     NullStatistic,
     PlaneReport,
+    Scheme,
     Settings,
     Sum,
     TensorInfo,
@@ -49,7 +50,9 @@ def margins_of(counts: BlockCounts) -> Margins:
     return Margins(counts.symbols, counts.ones, counts.blocks)
 
 
-def evaluate_layer(layer: Layer, counted: CountedLayer, planes: Sequence[str], settings: Settings) -> LayerReport:
+def evaluate_layer(
+    layer: Layer, counted: CountedLayer, planes: Sequence[str], settings: Settings, fit: Fit = _NO_FIT
+) -> LayerReport:
     """Return the report of one layer, with its null unless that is drawn by real shuffles."""
     tensor = layer.tensor
     reports = []
@@ -68,7 +71,7 @@ def evaluate_layer(layer: Layer, counted: CountedLayer, planes: Sequence[str], s
         aliases=tensor.aliases,
         zeros=counted.zeros,
         nonfinite=counted.nonfinite,
-        fit=_fit(tensor),
+        fit=_with_quantization(fit, tensor),
         planes=tuple(reports),
         total=Total(bdm),
         measures=_NO_MEASURES,
@@ -76,10 +79,12 @@ def evaluate_layer(layer: Layer, counted: CountedLayer, planes: Sequence[str], s
     )
 
 
-def _fit(tensor: TensorInfo) -> Fit:
-    """What integer codes stand for, where that is one scale and zero point for the whole tensor."""
+def _with_quantization(fit: Fit, tensor: TensorInfo) -> Fit:
+    """The fit with what integer codes stand for, where that is one scale and zero point for the whole tensor."""
     quantization = tensor.quantization
-    return _NO_FIT if quantization is None else Fit(scale=quantization.scale, zero_point=quantization.zero_point)
+    if quantization is None:
+        return fit
+    return replace(fit, scale=quantization.scale, zero_point=quantization.zero_point)
 
 
 def _warnings(layer: Layer, counted: CountedLayer) -> list[str]:
@@ -171,54 +176,70 @@ def with_null(plane: PlaneReport, draws: int, expected: dict[str, Expectation]) 
 
 
 class Model:
-    """The model's rows, built up layer by layer: counts are added (`pooled`), and values (`sum`)."""
+    """The model's rows, built up layer by layer: counts are added (`pooled`), and values (`sum`).
+
+    Planes are told apart by name: a layer that lacks one (integer codes have as many as their bits) adds nothing to it.
+    planes: what a model without layers shows.
+    """
 
     def __init__(self, planes: Sequence[str], settings: Settings) -> None:
-        self._planes = planes
+        self._usual = planes
         self._settings = settings
-        self._table = load_table(settings.block)
-        self._histograms: NDArray[np.int64] = np.zeros((len(planes), self._table.possible), np.int64)
-        self._symbols = [0] * len(planes)
-        self._ones = [0] * len(planes)
-        self._margins: list[list[Margins]] = [[] for _ in planes]
-        self._names: list[str] = []
-        self._bdm: list[list[float | None]] = [[] for _ in planes]
+        self._planes: dict[str, _ModelPlane] = {}
+        self._layers = 0
         self._weights = 0
 
     @property
-    def margins(self) -> list[list[Margins]]:
-        """Of each plane, what a permutation keeps in each layer."""
-        return self._margins
-
-    @property
-    def names(self) -> list[str]:
-        """The layers' names, in order."""
-        return self._names
+    def margins(self) -> list[list[tuple[int, Margins]]]:
+        """Of each plane, the layers that have it, by number, and what a permutation keeps in each."""
+        return [list(zip(plane.layers, plane.margins, strict=True)) for plane in self._planes.values()]
 
     def add(self, report: LayerReport, counted: CountedLayer) -> None:
         """Take in one layer."""
-        self._names.append(report.name)
+        for plane, counts in zip(report.planes, counted.planes, strict=True):
+            if plane.plane not in self._planes:
+                self._planes[plane.plane] = _ModelPlane(load_table(self._settings.block).possible)
+            self._planes[plane.plane].add(self._layers, report.name, plane, counts)
+        self._layers += 1
         self._weights += report.weights
-        for number, counts in enumerate(counted.planes):
-            self._histograms[number][counts.codes] += counts.counts
-            self._symbols[number] += counts.symbols
-            self._ones[number] += counts.ones
-            self._margins[number].append(margins_of(counts))
-            self._bdm[number].append(report.planes[number].bdm)
 
-    def report(self, scheme: str) -> ModelReport:
+    def report(self, scheme: Scheme) -> ModelReport:
         """Return the rows for all layers that were added."""
-        planes = [self._plane(number, name, scheme) for number, name in enumerate(self._planes)]
+        planes = [
+            plane.report(name, number, scheme, self._settings)
+            for number, (name, plane) in enumerate(self._planes.items())
+        ]
+        planes = planes or [ModelPlane(name, None, Sum(None)) for name in self._usual]
         values = [plane.sum.bdm for plane in planes]
-        total = None if None in values or not self._names else fsum(value or 0.0 for value in values)
-        return ModelReport(self._weights, len(self._names), tuple(planes), Sum(total))
+        total = None if None in values or not self._layers else fsum(value or 0.0 for value in values)
+        return ModelReport(self._weights, self._layers, tuple(planes), Sum(total))
 
-    def _plane(self, number: int, name: str, scheme: str) -> ModelPlane:
-        if not self._names:
-            return ModelPlane(name, None, Sum(None))
-        histogram = self._histograms[number]
-        counts = BlockCounts.from_histogram(scheme, histogram, self._symbols[number], self._ones[number])
+
+class _ModelPlane:
+    """One plane of the layers added so far."""
+
+    def __init__(self, possible: int) -> None:
+        self._histogram: NDArray[np.int64] = np.zeros(possible, np.int64)
+        self._symbols = self._ones = 0
+        self._names: list[str] = []
+        self._bdm: list[float | None] = []
+        self.layers: list[int] = []
+        self.margins: list[Margins] = []
+
+    def add(self, layer: int, name: str, plane: PlaneReport, counts: BlockCounts) -> None:
+        """Take in the plane of a layer."""
+        self._histogram[counts.codes] += counts.counts
+        self._symbols += counts.symbols
+        self._ones += counts.ones
+        self._names.append(name)
+        self._bdm.append(plane.bdm)
+        self.layers.append(layer)
+        self.margins.append(margins_of(counts))
+
+    def report(self, name: str, number: int, scheme: Scheme, settings: Settings) -> ModelPlane:
+        """Return the model's row; number: of the plane, which seeds what is drawn."""
+        counts = BlockCounts.from_histogram(scheme.id, self._histogram, self._symbols, self._ones, scheme.cells)
         seeds = [(layer, number) for layer in self._names]
-        pooled = _evaluate_plane(name, counts, self._margins[number], seeds, self._settings)
-        values = self._bdm[number]
-        return ModelPlane(name, pooled, Sum(None if None in values else fsum(value or 0.0 for value in values)))
+        pooled = _evaluate_plane(name, counts, self.margins, seeds, settings)
+        bdm = None if None in self._bdm else fsum(value or 0.0 for value in self._bdm)
+        return ModelPlane(name, pooled, Sum(bdm))

@@ -93,7 +93,7 @@ def inspect(path: str | os.PathLike[str], settings: Settings | None = None) -> I
 
 
 def _inspected(checkpoint: Checkpoint, settings: Settings) -> tuple[InspectedTensor, ...]:
-    scheme = Scheme(settings.block, settings.boundary, settings.layout).id
+    scheme = Scheme(settings.block, settings.boundary, settings.layout)
     by_name = {tensor.name: tensor for tensor in checkpoint.tensors}
 
     def reason_of(tensor: TensorInfo) -> str | None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from wcx import __version__
+from wcx.blocks.layout import LAYOUTS
 from wcx.dtypes import DTYPES
 from wcx.formats import FORMATS
 from wcx.measures import MEASURES
 from wcx.outputs import OUTPUTS
 from wcx.quantizers import QUANTIZERS
-from wcx.settings import BLOCKS, BOUNDARIES, LAYOUTS
+from wcx.settings import BLOCKS, BOUNDARIES
 
 __all__ = ["kinds"]
 
 SCHEMA = "wcx/kinds/1"
 _SUMMARIES = {
     "4x4": "binary matrices of 4 by 4 cells, 65,536 of them",
+    "1x12": "binary strings of 12 symbols, 4,096 of them",
     "ignore": "what fills no block is left out",
-    "rows": "[d0, d1*d2*...]",
     "permutation": "the plane's bits permuted at random, in closed form",
     "shuffle:K": "the same by K real permutations",
     "none": "no null",
@@ -40,7 +41,7 @@ def kinds() -> dict[str, Any]:
         "quantizers": [{"name": kind.name, "summary": kind.summary} for kind in QUANTIZERS.values()],
         "blocks": _listed(BLOCKS),
         "boundaries": _listed(BOUNDARIES),
-        "layouts": _listed(LAYOUTS),
+        "layouts": [{"name": name, "summary": summary} for name, summary in LAYOUTS.items()],
         "measures": [
             {"name": measure.name, "summary": _first_line(measure.evaluate.__doc__), "unit": measure.unit}
             for measure in MEASURES.values()

@@ -6,19 +6,20 @@ differences, in a wider signed type: then "above zero" means above the zero poin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks.grid import PIECE_BYTES, Piece
-from wcx.blocks.layout import matrix_shape
+from wcx.blocks.layout import arrange
 from wcx.blocks.unpack import unpack
 from wcx.dtypes import DTYPES, DType
-from wcx.types import Quantization, TensorInfo, TensorReader
+from wcx.types import Quantization, Storage, TensorInfo, TensorReader
 
-__all__ = ["ArraySource", "FileSource", "Layer", "Source", "layer_of"]
+__all__ = ["ArraySource", "FileSource", "Layer", "Source", "layer_of", "permuted"]
 
 Codes = NDArray[Any]
 
@@ -29,11 +30,13 @@ _WIDER = {2: "I16", 4: "I16", 8: "I16", 16: "I32", 32: "I64", 64: "I64"}
 class Layer:
     """A tensor, or some of its rows, that is to be counted as a matrix.
 
-    dtype: of the codes that are counted, which is the tensor's own unless it has a zero point. first: the row of the
-    tensor's matrix that the layer begins with.
+    view: the tensor with its axes in the order of the layout; its C order, cut into rows, is the matrix. dtype: of the
+    codes that are counted, which is the tensor's own unless it has a zero point. first: the row of the whole matrix
+    that the layer begins with.
     """
 
     tensor: TensorInfo
+    view: TensorInfo
     dtype: DType
     rows: int
     columns: int
@@ -50,16 +53,30 @@ class Layer:
         return DTYPES[self.tensor.dtype]
 
 
-def layer_of(tensor: TensorInfo) -> Layer:
-    """The whole of a tensor of two or more dimensions.
+def layer_of(tensor: TensorInfo, layout: str = "rows") -> Layer:
+    """The whole of a tensor under a layout; ValueError where it has no matrix.
 
     >>> layer_of(TensorInfo("w", "U8", (8, 4), 32, quantization=Quantization((128,), (1, 1)))).dtype.name
     'I16'
     """
-    rows, columns = matrix_shape(tensor.shape)
+    matrix = arrange(tensor.shape, layout)
     stored = DTYPES[tensor.dtype]
     shifted = tensor.quantization is not None and any(tensor.quantization.zero_points)
-    return Layer(tensor, DTYPES[_WIDER[stored.bits]] if shifted else stored, rows, columns)
+    view = tensor if matrix.axes is None else permuted(tensor, matrix.axes)
+    return Layer(tensor, view, DTYPES[_WIDER[stored.bits]] if shifted else stored, matrix.rows, matrix.columns)
+
+
+def permuted(tensor: TensorInfo, axes: tuple[int, ...]) -> TensorInfo:
+    """Return the view of a tensor whose axes come in another order; of 8 bits or more an element."""
+    storage = tensor.storage or Storage(tensor.offset, tensor.nbytes, prod(tensor.shape))
+    strides = storage.strides or tuple(prod(tensor.shape[axis + 1 :]) for axis in range(len(tensor.shape)))
+    moved = replace(storage, strides=tuple(strides[axis] for axis in axes))
+    quantization = tensor.quantization
+    if quantization is not None:
+        grid = np.array(quantization.zero_points).reshape(quantization.grid).transpose(axes)
+        quantization = replace(quantization, zero_points=tuple(grid.reshape(-1).tolist()), grid=grid.shape)
+    shape = tuple(tensor.shape[axis] for axis in axes)
+    return replace(tensor, shape=shape, storage=moved, quantization=quantization)
 
 
 class Source(Protocol):
@@ -92,33 +109,28 @@ class FileSource:
 
     def codes(self, layer: Layer, piece: Piece) -> Codes:
         """Read a piece; codes of fewer than 8 bits are spread to a byte each."""
-        codes = self._read(layer, piece)
-        stored = layer.stored
-        quantization = layer.tensor.quantization
-        if layer.dtype is stored or quantization is None:
-            return codes
-        zero_points = _zero_points(layer, quantization, piece)
-        return (
-            (_integers(codes, stored).reshape(zero_points.shape) - zero_points)
-            .reshape(-1)
-            .view(f"<u{layer.dtype.bits // 8}")
-        )
-
-    def _read(self, layer: Layer, piece: Piece) -> Codes:
         top = layer.first + piece.start
         if piece.width == layer.columns:
             runs = [(top * layer.columns, piece.height * piece.width)]
         else:
             runs = [(row * layer.columns + piece.first, piece.width) for row in range(top, top + piece.height)]
-        bits = layer.stored.bits
-        if bits < 8:
+        codes = self._read(layer, runs)
+        quantization = layer.view.quantization
+        if layer.dtype is layer.stored or quantization is None:
+            return codes
+        numbers = _integers(codes, layer.stored)
+        numbers -= np.concatenate([_zero_points(layer.view.shape, quantization, *run) for run in runs])
+        return numbers.view(f"<u{layer.dtype.bits // 8}")
+
+    def _read(self, layer: Layer, runs: list[tuple[int, int]]) -> Codes:
+        if layer.stored.bits < 8:
             parts = [self._read_packed(layer, start, number) for start, number in runs]
             return parts[0] if len(parts) == 1 else np.concatenate(parts)
-        itemsize = bits // 8
+        itemsize = layer.stored.bits // 8
         filled = 0
         view = self._buffer.data
         for start, number in runs:
-            self._reader.read_into(layer.tensor, start * itemsize, view[filled : filled + number * itemsize])
+            self._reader.read_into(layer.view, start * itemsize, view[filled : filled + number * itemsize])
             filled += number * itemsize
         return self._buffer[:filled].view(f"<u{itemsize}")
 
@@ -126,28 +138,30 @@ class FileSource:
         bits = layer.stored.bits
         first = start * bits // 8
         stop = -(-(start + number) * bits // 8)
-        self._reader.read_into(layer.tensor, first, self._buffer.data[: stop - first])
+        self._reader.read_into(layer.view, first, self._buffer.data[: stop - first])
         return unpack(self._buffer[: stop - first], bits, start * bits - 8 * first, number)
 
 
 def _integers(codes: Codes, stored: DType) -> Codes:
     """The numbers that integer codes spell, in the next wider signed type."""
     wide = codes.astype(f"<i{DTYPES[_WIDER[stored.bits]].bits // 8}")
-    if stored.kind == "signed":
-        wide -= (wide >> (stored.bits - 1) & 1) << stored.bits if stored.bits < 64 else 0
+    if stored.kind == "signed" and stored.bits < 64:
+        wide -= (wide >> (stored.bits - 1) & 1) << stored.bits
     return wide
 
 
-def _zero_points(layer: Layer, quantization: Quantization, piece: Piece) -> Codes:
-    """The zero point of every weight of a piece, as a matrix (of one row or column where that is enough)."""
-    kind = f"<i{layer.dtype.bits // 8}"
-    grid = np.array(quantization.zero_points, kind).reshape(quantization.grid)
-    shape = layer.tensor.shape
-    rows = np.arange(layer.first + piece.start, layer.first + piece.start + piece.height)
-    grid = grid[rows // -(-shape[0] // quantization.grid[0])]
-    if grid[0].size > 1:
+def _zero_points(shape: tuple[int, ...], quantization: Quantization, start: int, number: int) -> Codes:
+    """The zero points of a run of a tensor's C order."""
+    grid = np.array(quantization.zero_points, np.int64).reshape(quantization.grid)
+    if grid.size == 1:
+        return np.broadcast_to(grid.reshape(-1), number)
+    inner = prod(shape[1:])
+    top, bottom = start // inner, -(-(start + number) // inner)
+    rows = grid[np.arange(top, bottom) // -(-shape[0] // quantization.grid[0])]
+    if rows[0].size == 1:
+        rows = rows.reshape(-1, 1).repeat(inner, axis=1)
+    else:
         for axis, (size, cells) in enumerate(zip(shape[1:], quantization.grid[1:], strict=True), start=1):
-            grid = grid.repeat(-(-size // cells), axis=axis).take(np.arange(size), axis=axis)
-        every: Codes = grid.reshape(piece.height, layer.columns)[:, piece.first : piece.first + piece.width]
-        return every
-    return np.broadcast_to(grid.reshape(piece.height, 1), (piece.height, piece.width))
+            rows = rows.repeat(-(-size // cells), axis=axis).take(np.arange(size), axis=axis)
+    every: Codes = rows.reshape(-1)[start - top * inner :][:number]
+    return every

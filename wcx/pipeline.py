@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wcx import __version__
-from wcx.blocks.layout import matrix_shape
+from wcx.blocks.layout import arrange
 from wcx.dtypes import DTYPES
 from wcx.errors import UsageError
 from wcx.quantizers import Quantizer, parse_quantizer
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "analyze", "analyze_checkpoint", "measure"]
 
 SCHEMA = "wcx/analysis/1"
+_BATCH = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ class Plan:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that will be read."""
-        return sum(layer.tensor.nbytes for layer in self.layers)
+        """Bytes that will be read: twice where the quantizer has to be fitted."""
+        return sum(layer.tensor.nbytes for layer in self.layers) * (2 if any(self.quantizer.needs) else 1)
 
 
 def analyze(path: str | os.PathLike[str], *, threads: int | None = None, **settings: Any) -> Report:  # noqa: ANN401
@@ -107,23 +108,25 @@ def make_plan(checkpoint: Checkpoint, settings: Settings) -> Plan:
     """Decide of every tensor whether it is analysed, and as which matrix."""
     from wcx.layers import layer_of
 
+    quantizer = parse_quantizer(quantizer_text(settings))
     tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
     layers: list[Layer] = []
     skipped: list[SkippedTensor] = []
     for tensor in checkpoint.tensors:
         reason = select(
             tensor,
-            scheme_of(settings).id,
+            scheme_of(settings),
+            refuses=quantizer.refuses,
             include=settings.include,
             exclude=settings.exclude,
             include_optimizer=settings.include_optimizer,
             tensors=tensors,
         )
         if reason is None:
-            layers.append(layer_of(tensor))
+            layers.append(layer_of(tensor, settings.layout))
         else:
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
-    return Plan(parse_quantizer(quantizer_text(settings)), layers, skipped)
+    return Plan(quantizer, layers, skipped)
 
 
 def quantizer_text(settings: Settings) -> str:
@@ -145,20 +148,26 @@ class _Run:
 
     def layers(self) -> Iterator[tuple[LayerReport, CountedLayer]]:
         """Yield each layer's report with its counts, in file order."""
-        from wcx.count import count_layers
-        from wcx.evaluate import evaluate_layer
+        from wcx.count import is_large
 
         plan = self._plan
-        counts = count_layers(
-            plan.layers,
-            plan.quantizer,
-            scheme_of(self._settings),
-            self._make_source,
-            self._threads,
-            self._progress.on_bytes,
-        )
-        for layer, counted in zip(plan.layers, counts, strict=True):
-            yield evaluate_layer(layer, counted, plan.quantizer.planes, self._settings), counted
+        most = max((len(plan.quantizer.planes(layer.dtype)) for layer in plan.layers), default=1)
+        compiled = is_large(plan.layers, most)
+        for batch in _batches(plan.layers):
+            yield from self._batch(batch, compiled)
+
+    def _batch(self, layers: Sequence[Layer], compiled: bool) -> Iterator[tuple[LayerReport, CountedLayer]]:
+        """Fit the quantizer to some layers, then count and evaluate them, while the page cache still has them."""
+        from wcx.count import count_layers
+        from wcx.evaluate import evaluate_layer
+        from wcx.fitting import fit_layers
+
+        quantizer, settings, on_bytes = self._plan.quantizer, self._settings, self._progress.on_bytes
+        fits = fit_layers(layers, quantizer, self._make_source, self._threads, on_bytes)
+        cuts = [quantizer.cut(layer.dtype, fit) for layer, fit in zip(layers, fits, strict=True)]
+        counts = count_layers(layers, cuts, scheme_of(settings), self._make_source, self._threads, on_bytes, compiled)
+        for layer, fit, counted in zip(layers, fits, counts, strict=True):
+            yield evaluate_layer(layer, counted, quantizer.planes(layer.dtype), settings, fit), counted
 
     def finish(self) -> tuple[list[LayerReport], ModelReport]:
         """Count and evaluate everything; returns the layers and the model's rows."""
@@ -169,20 +178,32 @@ class _Run:
         shuffles = settings.null == "shuffle"
         if shuffles:
             check_size(sum(layer.weights for layer in self._plan.layers))
-        model = Model(self._plan.quantizer.planes, settings)
+        model = Model(self._plan.quantizer.planes(DTYPES["U8"]), settings)
         layers: list[LayerReport] = []
         for layer, counted in self.layers():
             model.add(layer, counted)
             layers.append(layer)
             if not shuffles:
                 progress.on_layer(layer)
-        rows = model.report(scheme_of(settings).id)
+        rows = model.report(scheme_of(settings))
         if shuffles and layers:
-            progress.on_draws((settings.null_draws or 0) * len(self._plan.quantizer.planes))
+            progress.on_draws((settings.null_draws or 0) * len(rows.planes))
             layers, rows = add_shuffles(layers, rows, model.margins, settings, self._threads, progress.on_draw)
             for layer in layers:
                 progress.on_layer(layer)
         return layers, rows
+
+
+def _batches(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
+    """Neighbouring layers of about 1 GiB together."""
+    start = nbytes = 0
+    for stop, layer in enumerate(layers):
+        if nbytes and nbytes + layer.tensor.nbytes > _BATCH:
+            yield layers[start:stop]
+            start, nbytes = stop, 0
+        nbytes += layer.tensor.nbytes
+    if start < len(layers):
+        yield layers[start:]
 
 
 def make_report(checkpoint: Checkpoint, plan: Plan, settings: Settings, run: _Run) -> Report:
@@ -233,7 +254,7 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     """
     import numpy as np
 
-    from wcx.layers import ArraySource, Layer
+    from wcx.layers import ArraySource, layer_of
 
     if np.ma.is_masked(array):
         raise UsageError("an array with masked values can't be measured: fill it first")
@@ -243,14 +264,17 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     dtype = _ARRAY_DTYPES.get(values.dtype.name, values.dtype.name)
     reason = "no such dtype in wcx" if dtype not in DTYPES else None
     info = TensorInfo(name, dtype, values.shape, values.nbytes)
-    reason = reason or select(info, include=["*"])
+    made = make_settings(**settings)
+    quantizer = parse_quantizer(quantizer_text(made))
+    reason = reason or select(info, scheme_of(made), refuses=quantizer.refuses, include=["*"])
     if reason is not None:
         raise UsageError(f"an array of shape {values.shape} and dtype {values.dtype} can't be measured: {reason}")
-    made = make_settings(**settings)
-    rows, columns = matrix_shape(values.shape)
+    layer = layer_of(info, made.layout)
+    axes = arrange(values.shape, made.layout).axes
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    codes = little.reshape(rows, columns).view(f"<u{values.itemsize}")
-    plan = Plan(parse_quantizer(quantizer_text(made)), [Layer(info, DTYPES[dtype], rows, columns)], [])
+    moved = np.ascontiguousarray(little if axes is None else little.transpose(axes))
+    codes = moved.reshape(layer.rows, layer.columns).view(f"<u{values.itemsize}")
+    plan = Plan(quantizer, [layer], [])
     layers, _ = _Run(plan, made, lambda: ArraySource(codes), _workers(threads), Progress()).finish()
     return layers[0]
 

@@ -6,13 +6,13 @@ docs/measures.md, section "Which tensors", is the definition.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import prod
 
-from wcx.blocks.layout import matrix_shape
-from wcx.dtypes import DTYPES
-from wcx.types import TensorInfo
+from wcx.blocks.layout import arrange
+from wcx.dtypes import DTYPES, DType
+from wcx.types import Scheme, TensorInfo
 
 __all__ = ["select"]
 
@@ -21,10 +21,18 @@ _STRING = 12  # symbols of a 1x12 block
 _ANALYSED_INTEGERS = ("I8", "U8", "I4", "U4", "I2", "U2")
 
 
+_DEFAULT = Scheme()
+
+
+def _refuses_nothing(_dtype: DType) -> None:
+    return None
+
+
 def select(
     tensor: TensorInfo,
-    scheme: str | None = "4x4-ignore-rows",
+    scheme: Scheme | None = _DEFAULT,
     *,
+    refuses: Callable[[DType], str | None] = _refuses_nothing,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     include_optimizer: bool = False,
@@ -32,9 +40,9 @@ def select(
 ) -> str | None:
     """Return None for a tensor that is analysed, otherwise the reason why it is not.
 
-    scheme: the id of the scheme, whose first part says how large a block is; None where any shape will do.
-    include, exclude: globs on the whole
-    name, case-sensitive. tensors: all tensors of the checkpoint by name, by which packed codes are recognised.
+    scheme: the block and the layout; None where any shape will do. refuses: gives the reason why a dtype can't be
+    quantized. include, exclude: globs on the whole name, case-sensitive. tensors: all tensors of the checkpoint by
+    name, by which packed codes are recognised.
     What is included by name is analysed whatever its type or role, if it has a matrix and its numbers an order.
 
     >>> select(TensorInfo("fc.bias", "F32", (256,), 1024))
@@ -46,30 +54,38 @@ def select(
         return "not included"
     if tensor.obstacle:
         return tensor.obstacle
-    shape_reason = _shape_reason(tensor.shape, scheme)
+    shape_reason = _shape_reason(tensor, scheme)
     if include:
-        return shape_reason or _complex_reason(tensor)
+        return shape_reason or _complex_reason(tensor) or refuses(DTYPES[tensor.dtype])
     if tensor.role == "optimizer" and not include_optimizer:
         return "optimizer state"
     if shape_reason in ("1-D", "empty"):
         return shape_reason
-    return packed_reason(tensor, tensors or {}) or shape_reason or _type_reason(tensor)
+    reason = packed_reason(tensor, tensors or {}) or shape_reason or _type_reason(tensor)
+    return reason or refuses(DTYPES[tensor.dtype])
 
 
 def _matches(name: str, globs: Sequence[str]) -> bool:
     return any(fnmatchcase(name, glob) for glob in globs)
 
 
-def _shape_reason(shape: tuple[int, ...], scheme: str | None) -> str | None:
+def _shape_reason(tensor: TensorInfo, scheme: Scheme | None) -> str | None:
+    shape = tensor.shape
     if scheme is None:
         return "empty" if 0 in shape else None
     if len(shape) < 2:
         return "1-D"
     if 0 in shape:
         return "empty"
-    if scheme.startswith("1x12"):
+    if scheme.block == "1x12":
         return "under 12 symbols" if prod(shape) < _STRING else None
-    return "under 4x4" if min(matrix_shape(shape)) < _SIDE else None
+    try:
+        matrix = arrange(shape, scheme.layout)
+    except ValueError as error:
+        return str(error)
+    if matrix.axes is not None and DTYPES[tensor.dtype].bits < 8:
+        return f"packed {tensor.dtype} in layout {scheme.layout}"
+    return "under 4x4" if min(matrix.rows, matrix.columns) < _SIDE else None
 
 
 def _type_reason(tensor: TensorInfo) -> str | None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from wcx.blocks.layout import LAYOUTS
 from wcx.errors import UsageError
 from wcx.measures import MEASURES
 from wcx.measures.tables import table_checksums
 from wcx.quantizers import parse_quantizer
 from wcx.types import CtmReference, Scheme, Settings
 
-__all__ = ["BLOCKS", "BOUNDARIES", "LAYOUTS", "SAMPLED_DRAWS", "check_whole", "make_settings", "scheme_of"]
+__all__ = ["BLOCKS", "BOUNDARIES", "SAMPLED_DRAWS", "check_whole", "make_settings", "scheme_of"]
 
-BLOCKS = ("4x4",)
+BLOCKS = ("4x4", "1x12")
 BOUNDARIES = ("ignore",)
-LAYOUTS = ("rows",)
 _SHUFFLES = 1_000_000
 SAMPLED_DRAWS = 1000
 """Draws of the null where it has no closed form."""
@@ -26,7 +26,7 @@ def make_settings(
     quantize: str = "sign",
     block: str = "4x4",
     boundary: str = "ignore",
-    layout: str = "rows",
+    layout: str | None = None,
     measures: Sequence[str] = (),
     null: str = "permutation",
     rarefy: int = 1024,
@@ -37,14 +37,14 @@ def make_settings(
 ) -> Settings:
     """Return checked settings; UsageError says what is wrong and what there is.
 
-    measures: names, or `all`; none means all. null: permutation, shuffle:K or none. seed: 0 or more.
+    layout: rows by default; strings (1x12) are always cut from the flat tensor. measures: names, or `all`; none means
+    all. null: permutation, shuffle:K or none. seed: 0 or more.
     """
     if not isinstance(quantize, str) or not isinstance(null, str):
         raise UsageError(f"quantize and null are texts, not {quantize!r} and {null!r}")
     quantizer = parse_quantizer(quantize)
-    scheme = Scheme(
-        _one_of("block", block, BLOCKS), _one_of("boundary", boundary, BOUNDARIES), _one_of("layout", layout, LAYOUTS)
-    )
+    block = _one_of("block", block, BLOCKS)
+    scheme = Scheme(block, _one_of("boundary", boundary, BOUNDARIES), _layout(layout, block))
     check_whole("rarefy", rarefy, 1)
     check_whole("seed", seed, 0)
     kind, draws = _parse_null(null)
@@ -62,6 +62,17 @@ def make_settings(
         ctm=tuple(CtmReference(shape, name, sum_) for name, shape, sum_ in table_checksums() if shape == scheme.block),
     )
     return replace(settings, block=scheme.block, boundary=scheme.boundary, layout=scheme.layout)
+
+
+def _layout(layout: str | None, block: str) -> str:
+    """The layout, which for strings is the flat one and for no other block."""
+    usual = "flat" if block == "1x12" else "rows"
+    if layout is None:
+        return usual
+    _one_of("layout", layout, tuple(LAYOUTS))
+    if (layout == "flat") != (block == "1x12"):
+        raise UsageError(f"layout {layout} does not go with block {block}: strings are cut from the flat tensor")
+    return layout
 
 
 def scheme_of(settings: Settings) -> Scheme:

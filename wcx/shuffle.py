@@ -41,32 +41,39 @@ def check_size(weights: int) -> None:
 def add_shuffles(
     layers: Sequence[LayerReport],
     model: ModelReport,
-    margins: Sequence[Sequence[Margins]],
+    margins: Sequence[Sequence[tuple[int, Margins]]],
     settings: Settings,
     threads: int,
     on_draw: Callable[[], None],
 ) -> tuple[list[LayerReport], ModelReport]:
     """Return the layers and the model with their nulls from settings.null_draws shuffles of every plane.
 
-    margins: of each plane, those of each layer.
+    margins: of each plane, the layers that have it, by number, and theirs.
     """
     draws = settings.null_draws or 0
     measures = [measure for measure in NULL_MEASURES if measure in settings.measures]
     names = [layer.name for layer in layers]
-    planes = []  # [plane][draw][layer, then the model][measure]
+    planes = []  # [plane][draw][layer that has it, then the model][measure]
     for number, of_plane in enumerate(margins):
-        work = partial(_Draw, names, number, of_plane, settings, measures)
+        work = partial(_Draw, [(names[at], known) for at, known in of_plane], number, settings, measures)
         drawn = []
         for values in map_ordered(work, _Draw.run, range(draws), threads, 2 * threads):
             drawn.append(values)
             on_draw()
         planes.append(drawn)
-    changed = []
-    for at, layer in enumerate(layers):
-        replaced = [
-            with_null(plane, draws, _summary(planes[number], at, measures)) for number, plane in enumerate(layer.planes)
-        ]
-        changed.append(replace(layer, planes=tuple(replaced)))
+    summaries = [
+        {at: _summary(planes[number], place, measures) for place, (at, _) in enumerate(of_plane)}
+        for number, of_plane in enumerate(margins)
+    ]
+    changed = [
+        replace(
+            layer,
+            planes=tuple(
+                with_null(plane, draws, some[at]) for plane, some in zip(layer.planes, summaries, strict=False)
+            ),
+        )
+        for at, layer in enumerate(layers)
+    ]
     rows = [
         replace(row, pooled=row.pooled and with_null(row.pooled, draws, _summary(planes[number], -1, measures)))
         for number, row in enumerate(model.planes)
@@ -82,11 +89,10 @@ class _Draw:
     """One permutation of one plane of every layer."""
 
     def __init__(
-        self, names: Sequence[str], plane: int, margins: Sequence[Margins], settings: Settings, measures: Sequence[str]
+        self, layers: Sequence[tuple[str, Margins]], plane: int, settings: Settings, measures: Sequence[str]
     ) -> None:
-        self._names = names
+        self._layers = layers
         self._plane = plane
-        self._margins = margins
         self._settings = settings
         self._measures = measures
         self._table = load_table(settings.block)
@@ -95,18 +101,18 @@ class _Draw:
         """Return each layer's values and then those of their added counts."""
         pooled: NDArray[np.int64] = np.zeros(self._table.possible, np.int64)
         values = []
-        for name, margins in zip(self._names, self._margins, strict=True):
+        for name, margins in self._layers:
             random = generator(self._settings.seed, name, self._plane, draw)
             histogram: NDArray[np.int64] = np.zeros(self._table.possible, np.int64)
             for part in shuffled_histograms(margins, self._table.cells, random):
                 histogram += part
             values.append(self._evaluate(histogram, margins.symbols, margins.ones))
             pooled += histogram
-        symbols = sum(margins.symbols for margins in self._margins)
-        values.append(self._evaluate(pooled, symbols, sum(margins.ones for margins in self._margins)))
+        symbols = sum(margins.symbols for _, margins in self._layers)
+        values.append(self._evaluate(pooled, symbols, sum(margins.ones for _, margins in self._layers)))
         return values
 
     def _evaluate(self, histogram: NDArray[np.int64], symbols: int, ones: int) -> list[float]:
-        counts = BlockCounts.from_histogram("", histogram, symbols, ones)
+        counts = BlockCounts.from_histogram("", histogram, symbols, ones, self._table.cells)
         evidence = Evidence(counts, self._table, self._settings.rarefy)
         return [float(MEASURES[measure].evaluate(evidence) or 0.0) for measure in self._measures]

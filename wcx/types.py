@@ -30,6 +30,7 @@ __all__ = [
     "Settings",
     "Signature",
     "SkippedTensor",
+    "Statistics",
     "Storage",
     "TensorInfo",
     "TensorReader",
@@ -196,6 +197,27 @@ class Scheme:
     def id(self) -> str:
         """A short text that names the scheme, such as 4x4-ignore-rows."""
         return f"{self.block}-{self.boundary}-{self.layout}"
+
+    @property
+    def cells(self) -> int:
+        """Symbols of a block."""
+        return 12 if self.block == "1x12" else 16
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What quantizers need to know of one tensor before they cut it: over its finite values, as doubles.
+
+    number: of finite values; the others are None where there is none, or where they were not asked for. mean, mean_abs:
+    correctly rounded sums / number. quantiles: one value for each that was asked for, linearly interpolated.
+    """
+
+    number: int = 0
+    lo: float | None = None
+    hi: float | None = None
+    mean: float | None = None
+    mean_abs: float | None = None
+    quantiles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from wcx.formats import open_reader
 from wcx.layers import FileSource, Layer
 from wcx.pipeline import make_plan
 from wcx.settings import scheme_of
-from wcx.types import Checkpoint, CheckpointSummary, Quantization, Settings, TensorReader, to_plain
+from wcx.types import Checkpoint, CheckpointSummary, Fit, Quantization, Settings, TensorReader, to_plain
 
 if TYPE_CHECKING:
     from wcx.count import CountedLayer
@@ -145,11 +145,12 @@ def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, th
     parts = [_part(plan.layers[number], random, full) for number in chosen]
     scheme = scheme_of(settings)
     with open_reader(checkpoint) as reader:
-        counts = count_layers(parts, plan.quantizer, scheme, lambda: FileSource(reader), threads, compiled=True)
+        cuts = [plan.quantizer.cut(layer.dtype, Fit()) for layer in parts]
+        counts = count_layers(parts, cuts, scheme, lambda: FileSource(reader), threads, compiled=True)
         planes = [
             plane
             for layer, counted in zip(parts, counts, strict=True)
-            for plane in _verify_layer(library, reader, layer, counted, plan.quantizer.planes, settings)
+            for plane in _verify_layer(library, reader, layer, counted, plan.quantizer.planes(layer.dtype), settings)
         ]
         reader.check_unchanged()
     return Verification(

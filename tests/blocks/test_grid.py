@@ -79,7 +79,7 @@ def test_the_cuts_of_a_layer_depend_on_its_shape_alone(matrices: list[tuple[int,
 def test_pieces_cover_every_cell_once_in_order(start: int, rows: int, columns: int, width: int) -> None:
     stripe = Stripe(0, 4 * start, 4 * start + rows, last=True)
     row, column, height = stripe.start, 0, 0
-    for piece in pieces(stripe, columns, width):
+    for piece in pieces(stripe, max(2, stripe.stop), columns, width):
         assert (piece.start, piece.first) == (row, column)
         assert column == 0 or piece.height == height
         assert piece.height > 0
@@ -98,7 +98,7 @@ def test_pieces_cover_every_cell_once_in_order(start: int, rows: int, columns: i
     st.sampled_from(WIDTHS),
 )
 def test_pieces_hold_whole_blocks_and_fit_the_buffer_and_a_tile(rows: int, columns: int, width: int) -> None:
-    for piece in pieces(Stripe(0, 0, min(rows, 40), last=True), columns, width):
+    for piece in pieces(Stripe(0, 0, min(rows, 40), last=True), rows, columns, width):
         assert piece.start % 4 == 0
         assert piece.first % 64 == 0  # rows of a piece begin on a whole byte whatever the dtype
         assert piece.height * piece.width * width <= 8 * PIECE_BYTES
@@ -108,8 +108,8 @@ def test_pieces_hold_whole_blocks_and_fit_the_buffer_and_a_tile(rows: int, colum
 @pytest.mark.parametrize("width", WIDTHS)
 def test_rows_are_cut_where_they_no_longer_fit_a_tile(width: int) -> None:
     stripe = Stripe(3, 8, 14, last=True)
-    assert {piece.width for piece in pieces(stripe, 32_768, width)} == {32_768}
-    assert list(pieces(stripe, 32_770, width)) == [
+    assert {piece.width for piece in pieces(stripe, stripe.stop, 32_768, width)} == {32_768}
+    assert list(pieces(stripe, stripe.stop, 32_770, width)) == [
         Piece(8, 4, 0, 32_768),
         Piece(8, 4, 32_768, 2),
         Piece(12, 2, 0, 32_768),
@@ -122,3 +122,14 @@ def test_the_constants_belong_together() -> None:
     assert 4 * grid._PIECE_COLUMNS * 8 == PIECE_BYTES
     assert np.log2(grid._ITEM_BYTES // PIECE_BYTES).is_integer()
     assert grid._PIECE_COLUMNS % 64 == 0
+
+
+@given(st.integers(12, 10**7), st.sampled_from(WIDTHS))
+def test_a_row_is_cut_at_whole_strings_and_words(columns: int, width: int) -> None:
+    stripes = stripes_of(work_items([(1, columns)], [width]))
+    found = [piece for stripe in stripes for piece in pieces(stripe, 1, columns, width)]
+    assert [piece.first for piece in found] == [sum(some.width for some in found[:at]) for at in range(len(found))]
+    assert sum(piece.width for piece in found) == columns
+    assert all(piece.first % 768 == 0 and (piece.start, piece.height) == (0, 1) for piece in found)
+    assert all(piece.width * width <= 8 * PIECE_BYTES for piece in found)
+    assert [stripe.last for stripe in stripes] == [False] * (len(stripes) - 1) + [True]

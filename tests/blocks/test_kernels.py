@@ -26,6 +26,7 @@ from strategies import (
     Expected,
     bits_of,
     code_type,
+    cut_of,
     decode,
     encode,
     expected,
@@ -40,7 +41,6 @@ from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.count import CountedLayer, count_layers
 from wcx.dtypes import DTYPES
 from wcx.layers import ArraySource, FileSource, Source
-from wcx.quantizers import parse_quantizer
 from wcx.types import Scheme
 
 COMPILED = not config.DISABLE_JIT
@@ -63,9 +63,9 @@ def counted(
     counter: Counter | None = None,
 ) -> Expected:
     """What a counter finds in the codes of one matrix."""
-    rule = parse_quantizer(quantizer)
-    counter = counter or Counter(len(rule.planes), kernels)
-    counter.begin(DTYPES[dtype], rule.rules(DTYPES[dtype]))
+    cut = cut_of(quantizer, dtype)
+    counter = counter or Counter(len(cut), kernels)
+    counter.begin(DTYPES[dtype], cut)
     counter.count(codes, *shape)
     return taken(counter)
 
@@ -94,7 +94,7 @@ def counted_layer(
 ) -> Expected:
     """What count_layers finds in one layer."""
     layers = [layer_of(dtype, *shape)]
-    (found,) = count_layers(layers, parse_quantizer(quantizer), Scheme(), make_source, threads, compiled=compiled)
+    (found,) = count_layers(layers, [cut_of(quantizer, dtype)], Scheme(), make_source, threads, compiled=compiled)
     return as_expected(found)
 
 
@@ -253,9 +253,8 @@ def test_counts_of_pieces_add_up_until_they_are_taken(kernels: Any) -> None:  # 
     shape = (60, 52)
     codes = codes_of("F16", shape).reshape(shape)
     counter = Counter(2, kernels)
-    rule = parse_quantizer("polarity")
     for _ in range(2):
-        counter.begin(DTYPES["F16"], rule.rules(DTYPES["F16"]))
+        counter.begin(DTYPES["F16"], cut_of("polarity", "F16"))
         for start, stop in ((0, 4), (4, 32), (32, 60)):
             counter.count(codes[start:stop].reshape(-1), stop - start, shape[1])
         assert taken(counter) == expected(decode(codes, "F16", shape), "polarity")
@@ -267,8 +266,7 @@ def test_counts_are_added_to_wider_histograms(kernels: Any) -> None:  # noqa: AN
     shape = (20, 24)
     codes = codes_of("I8", shape, "ordinary")
     counter = Counter(2, kernels)
-    rule = parse_quantizer("polarity")
-    counter.begin(DTYPES["I8"], rule.rules(DTYPES["I8"]))
+    counter.begin(DTYPES["I8"], cut_of("polarity", "I8"))
     counter.count(codes, *shape)
     wide = np.full((2, 65536), 1 << 40, np.int64)
     counter.add_to(wide)
@@ -440,7 +438,7 @@ from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.dtypes import DTYPES
 kernels = compiled_kernels()
 counter = Counter(1, kernels)
-counter.begin(DTYPES["I8"], [DTYPES["I8"].positive])
+counter.begin(DTYPES["I8"], (DTYPES["I8"].positive,))
 counter.count(np.arange(256, dtype=np.uint8), 16, 16)
 (codes, counts), = counter.take()
 print(kernels is not None, counts.sum(), counter.take_totals())

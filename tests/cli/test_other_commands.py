@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 import wcx
 from wcx.measures.tables import table_checksums
+from wcx.quantizers import QUANTIZERS
 
 ROOT = Path(__file__).parent.parent.parent
 SAMPLES = ROOT / "sample_models"
@@ -112,7 +113,7 @@ def test_kinds_lists_what_is_registered() -> None:
     found = json.loads(run("kinds", "--json").stdout)
     jsonschema.validate(found, schema("kinds-1.json"))
     names = {kind: [entry["name"] for entry in entries] for kind, entries in found.items() if isinstance(entries, list)}
-    assert names["quantizers"] == ["sign", "polarity"]
+    assert names["quantizers"] == list(QUANTIZERS)
     assert "bdm_rarefied" in names["measures"]
     assert names["outputs"] == ["table", "json", "ndjson", "csv", "markdown"]
     text = run("kinds").stdout

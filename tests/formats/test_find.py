@@ -42,6 +42,7 @@ def _found(root: Path, *arguments: str) -> list[str]:
         (["b.pt", "a.onnx", "log.csv", ".hidden.pt"], ["a.onnx", "b.pt"]),
         (["model.safetensors.index.json", "model-00001-of-00002.safetensors"], ["."]),
         (["model.safetensors.index.json", "model.fp16.safetensors.index.json"], ["."]),
+        (["pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"], ["."]),
         (
             ["a.safetensors.index.json", "b.safetensors.index.json"],
             ["a.safetensors.index.json", "b.safetensors.index.json"],

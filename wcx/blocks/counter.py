@@ -10,7 +10,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks import plain
-from wcx.dtypes import Codes, DType
+from wcx.dtypes import Cut, DType
 
 __all__ = ["Counter", "compiled_kernels"]
 
@@ -58,31 +57,36 @@ def _import_with_own_cache(name: str) -> Any:  # noqa: ANN401
 class Counter:
     """Counts blocks of several planes at once, in histograms that belong to one worker.
 
-    rules of a dtype: set by `begin`. histograms: uint32 [planes, 65536]; totals: int64 [2 + planes], zeros, non-finite
-    numbers and ones of each plane. Both are added to by every `count` and emptied by `take` and `add_to`.
+    planes: the most that any layer has. strings: whether blocks are strings of 12 instead of 4x4. histograms: uint32
+    [planes, possible blocks]; totals: int64 [2 + planes], zeros, non-finite numbers and ones of each plane. Both are
+    added to by every `count` and emptied by `take` and `add_to`.
     """
 
-    def __init__(self, planes: int, kernels: Any = None) -> None:  # noqa: ANN401
-        self.histograms = np.zeros((planes, 65536), np.uint32)
+    def __init__(self, planes: int, kernels: Any = None, *, strings: bool = False) -> None:  # noqa: ANN401
+        possible = 4096 if strings else 65536
+        self.histograms = np.zeros((planes, possible), np.uint32)
         self.totals = np.zeros(2 + planes, np.int64)
         self._kernels = kernels
-        self._dtype: DType | None = None
+        self._strings = strings
+        self._begun: tuple[DType, Cut] | None = None
         self._rules = np.zeros((2 + planes, 4), np.uint64)
         self._magnitude = self._top = np.uint64(0)
         if kernels is not None:
             self._bits = np.zeros(kernels.TILE // 64 + 4, np.uint64)
             self._words = np.zeros(kernels.TILE // 64 + 4, np.uint64)
             self._narrow = self._words.view(np.uint16)
-            self._codes = np.zeros(65536, np.uint16)
-            self._counts = np.zeros(65536, np.int64)
+            self._codes = np.zeros(possible, np.uint16)
+            self._counts = np.zeros(possible, np.int64)
 
-    def begin(self, dtype: DType, rules: Sequence[Codes]) -> None:
-        """Say of which dtype the next codes are, and which codes are ones in each plane."""
-        if dtype is self._dtype:
+    def begin(self, dtype: DType, cut: Cut) -> None:
+        """Say of which dtype the next codes are, and how they become planes."""
+        if (dtype, cut) == self._begun:
             return
-        self._dtype = dtype
-        sets = (dtype.zero, dtype.nonfinite, *rules)
-        self._rules[:] = [(some.first, some.length, some.second_first, some.second_length) for some in sets]
+        self._begun = dtype, cut
+        sets = (dtype.zero, dtype.nonfinite, *(cut if isinstance(cut, tuple) else ()))
+        self._rules = np.array(
+            [(some.first, some.length, some.second_first, some.second_length) for some in sets], np.uint64
+        )
         signed = dtype.kind in ("float", "signed")
         self._magnitude = np.uint64((1 << (dtype.bits - signed)) - 1)
         # a two's complement minimum and the NaN of the FNUZ forms have magnitude 0 and are found as zeros are
@@ -90,7 +94,10 @@ class Counter:
         self._top = np.uint64(above) if above else _NEVER
 
     def count(self, codes: NDArray[Any], rows: int, columns: int) -> None:
-        """Count `rows` contiguous rows of codes: a 1-D array of 1, 2, 4 or 8 byte unsigned integers."""
+        """Count `rows` contiguous rows of codes: a 1-D array of 1, 2, 4 or 8 byte unsigned integers.
+
+        Of strings, one row that begins at a multiple of 12 of its layer's.
+        """
         if self._kernels is None or codes.size < _LANES:
             plain.count_rows(
                 codes.reshape(rows, columns),
@@ -99,9 +106,11 @@ class Counter:
                 int(self._top),
                 self.histograms,
                 self.totals,
+                strings=self._strings,
             )
             return
-        self._kernels.count_rows(
+        count = self._kernels.count_strings if self._strings else self._kernels.count_rows
+        count(
             codes.itemsize,
             codes.ctypes.data,
             rows,
@@ -119,7 +128,7 @@ class Counter:
     def take(self) -> list[tuple[NDArray[np.uint16], NDArray[np.int64]]]:
         """Return the blocks that occurred and how often, a pair of arrays a plane, and empty the histograms."""
         found = []
-        for histogram in self.histograms:
+        for histogram in self.histograms[: self._rules.shape[0] - 2]:
             if self._kernels is None:
                 found.append(plain.scan(histogram))
             else:
@@ -129,7 +138,7 @@ class Counter:
 
     def take_totals(self) -> list[int]:
         """Return the totals as plain integers, and empty them."""
-        totals: list[int] = self.totals.tolist()
+        totals: list[int] = self.totals[: self._rules.shape[0]].tolist()
         self.totals[:] = 0
         return totals
 

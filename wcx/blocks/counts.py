@@ -41,10 +41,12 @@ class BlockCounts:
         return cls(scheme, np.empty(0, np.uint16), np.empty(0, np.int64), 0, 0)
 
     @classmethod
-    def from_histogram(cls, scheme: str, histogram: NDArray[np.integer], symbols: int, ones: int) -> BlockCounts:
+    def from_histogram(
+        cls, scheme: str, histogram: NDArray[np.integer], symbols: int, ones: int, cells: int = 16
+    ) -> BlockCounts:
         """From one count per possible code; raises ValueError where there are more cells in blocks than symbols."""
         codes = np.flatnonzero(histogram)
-        found = cls(scheme, codes.astype(np.uint16), histogram[codes].astype(np.int64), symbols, ones)
+        found = cls(scheme, codes.astype(np.uint16), histogram[codes].astype(np.int64), symbols, ones, cells)
         if found.left_over < 0:
             raise ValueError(f"{found.blocks} blocks of {found.cells} cells do not fit into {symbols} symbols")
         return found

@@ -1,5 +1,8 @@
 """The work grid: which rows of which layer belong to one work item, and in what pieces they are read.
 
+A layer of one row is cut along it instead (strings of 12 are counted so), at multiples of 768 weights: whole strings
+and whole words of bits.
+
 It depends on the tensors' shapes and the scheme, never on the number of workers: counts add, so any grid gives the same
 report, and this one always the same work.
 """
@@ -16,9 +19,15 @@ PIECE_BYTES = 1 << 20  # stays in the second-level cache between reading and cou
 _PIECE_COLUMNS = 1 << 15  # a quarter of a kernel's tile
 
 
+_STRINGS = 768
+
+
 @dataclass(frozen=True, slots=True)
 class Stripe:
-    """Rows start .. stop of the layer of that number; `last` when none of the layer's rows come after."""
+    """Rows start .. stop of the layer of that number; `last` when none of the layer's rows come after.
+
+    Of a layer of one row, its weights start .. stop.
+    """
 
     layer: int
     start: int
@@ -46,18 +55,26 @@ def work_items(matrices: Sequence[tuple[int, int]], bits: Sequence[int]) -> list
     for layer, ((rows, columns), width) in enumerate(zip(matrices, bits, strict=True)):
         nbytes = rows * columns * width // 8
         if nbytes <= room and items:
-            items[-1].append(Stripe(layer, 0, rows, last=True))
+            items[-1].append(Stripe(layer, 0, columns if rows == 1 else rows, last=True))
             room -= nbytes
             continue
-        height = max(4, _ITEM_BYTES * 8 // (columns * width) & ~3)
-        starts = range(0, rows, height)
-        items += [[Stripe(layer, start, min(start + height, rows), start == starts[-1])] for start in starts]
+        if rows == 1:
+            stop, step = columns, max(1, _ITEM_BYTES * 8 // width // _STRINGS) * _STRINGS
+        else:
+            stop, step = rows, max(4, _ITEM_BYTES * 8 // (columns * width) & ~3)
+        starts = range(0, stop, step)
+        items += [[Stripe(layer, start, min(start + step, stop), start == starts[-1])] for start in starts]
         room = PIECE_BYTES - nbytes
     return items
 
 
-def pieces(stripe: Stripe, columns: int, bits: int) -> Iterator[Piece]:
+def pieces(stripe: Stripe, rows: int, columns: int, bits: int) -> Iterator[Piece]:
     """Cut a stripe into pieces of about 1 MiB: whole rows, or four rows by 32,768 columns where rows are wide."""
+    if rows == 1:
+        step = PIECE_BYTES * 8 // bits // _STRINGS * _STRINGS
+        for first in range(stripe.start, stripe.stop, step):
+            yield Piece(0, 1, first, min(step, stripe.stop - first))
+        return
     if 4 * columns > 4 * _PIECE_COLUMNS:
         for start in range(stripe.start, stripe.stop, 4):
             for first in range(0, columns, _PIECE_COLUMNS):

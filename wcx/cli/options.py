@@ -33,11 +33,15 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
 
 analysis_options = _all(
     click.option("-q", "--quantize", default="sign", metavar="SPEC", help="sign[:zero=one] | polarity  [sign]"),
-    click.option("-b", "--block", default="4x4", metavar="SPEC", help="4x4  [4x4]"),
+    click.option("-b", "--block", default="4x4", metavar="SPEC", help="4x4 | 1x12  [4x4]"),
     click.option(
         "--boundary", default="ignore", metavar="SPEC", help="ignore: what fills no block is left out.  [ignore]"
     ),
-    click.option("--layout", default="rows", metavar="SPEC", help="rows: [d0, d1*d2*...].  [rows]"),
+    click.option(
+        "--layout",
+        metavar="SPEC",
+        help="rows | in-channel-rows | channels-last | mosaic | square; flat for 1x12.  [rows]",
+    ),
     click.option(
         "-m", "--measure", "measures", multiple=True, metavar="NAME", help="Repeatable; see wcx kinds.  [all]"
     ),

@@ -24,6 +24,8 @@ FORMATS: Registry[Format] = Registry(
     {
         "safetensors": "wcx.formats.safetensors:FORMAT",
         "sharded": "wcx.formats.sharded:FORMAT",
+        "pytorch": "wcx.formats.pytorch:FORMAT",
+        "onnx": "wcx.formats.onnx:FORMAT",
     },
 )
 

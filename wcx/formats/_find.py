@@ -15,10 +15,13 @@ from wcx.formats._natural import natural_key
 
 __all__ = ["can_give_several", "candidates_of", "find_checkpoints", "has_wildcard"]
 
-_SAFETENSORS_INDEX = "model.safetensors.index.json"
-_INDEX_SUFFIX = ".safetensors.index.json"
+_INDEXES = (
+    (".safetensors.index.json", "model.safetensors.index.json"),
+    (".bin.index.json", "pytorch_model.bin.index.json"),
+)  # by suffix, and the name that is taken before others
+_INDEX_SUFFIXES = tuple(suffix for suffix, _name in _INDEXES)
 _PREFERRED = ("model.safetensors", "pytorch_model.bin")
-_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx")
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".onnx")
 _NEVER = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state*.pth", "training_args.bin")
 
 
@@ -46,13 +49,15 @@ def has_wildcard(path: str) -> bool:
 def candidates_of(directory: str) -> list[str]:
     """Return the names of the checkpoints that a directory stands for; OSError where it can't be listed.
 
-    Its index if there is one, else model.safetensors, the only *.safetensors, pytorch_model.bin, in this order; else
-    all checkpoint files. Files beside a model, such as optimizer.pt, are never taken for it.
+    Its index if there is one (of safetensors before that of PyTorch), else model.safetensors, the only *.safetensors,
+    pytorch_model.bin, in this order; else all checkpoint files. Files beside a model, such as optimizer.pt, are never
+    taken for it.
     """
     names = sorted(os.listdir(directory), key=natural_key)
-    indexes = [name for name in names if name.endswith(_INDEX_SUFFIX)]
-    if indexes:
-        return [_SAFETENSORS_INDEX] if _SAFETENSORS_INDEX in indexes else indexes
+    for suffix, preferred in _INDEXES:
+        indexes = [name for name in names if name.endswith(suffix)]
+        if indexes:
+            return [preferred] if preferred in indexes else indexes
     files = [name for name in names if _is_checkpoint_name(name) and os.path.isfile(os.path.join(directory, name))]
     tensors = [name for name in files if name.endswith(".safetensors")]
     if "model.safetensors" not in files and len(tensors) == 1:
@@ -90,7 +95,7 @@ def _candidates_or_none(directory: str) -> list[str]:
 def _has_fixed_name(directory: str) -> bool:
     """Whether a directory's checkpoint is told by a name that only one file can have."""
     names = _candidates_or_none(directory)
-    return len(names) == 1 and (names[0] in _PREFERRED or names[0].endswith(_INDEX_SUFFIX))
+    return len(names) == 1 and (names[0] in _PREFERRED or names[0].endswith(_INDEX_SUFFIXES))
 
 
 def _expand_pattern(pattern: str) -> list[str]:
@@ -106,7 +111,7 @@ def _expand_pattern(pattern: str) -> list[str]:
 
 
 def _is_checkpoint_name_or_index(name: str) -> bool:
-    return _is_checkpoint_name(name) or name.endswith(_INDEX_SUFFIX)
+    return _is_checkpoint_name(name) or name.endswith(_INDEX_SUFFIXES)
 
 
 def _each_once(paths: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The names of a sharded model's files: prefix-00002-of-00007.safetensors."""
+"""The names of a sharded model's files: prefix-00002-of-00007.safetensors, or .bin of PyTorch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 __all__ = ["series_of"]
 
-_SHARD = re.compile(r"(.*)-([0-9]{1,9})-of-([0-9]{1,9})\.safetensors", re.DOTALL)
+_SHARD = re.compile(r"(.*)-([0-9]{1,9})-of-([0-9]{1,9})\.(?:safetensors|bin)", re.DOTALL)
 
 
 def series_of(name: str) -> tuple[str, int] | None:

@@ -9,16 +9,33 @@ from collections.abc import Callable
 
 from wcx.errors import UnknownFormatError
 from wcx.formats._evidence import gather
-from wcx.formats._format import Evidence
+from wcx.formats._format import Evidence, Match
 
-__all__ = ["describe", "describe_unknown", "refuse_unsupported"]
+__all__ = ["DISTRIBUTED", "TORCH_PACKAGE", "describe", "describe_unknown", "refuse_unsupported"]
+
+TORCH_PACKAGE = "a torch.package archive, which wcx does not read: save the module's state_dict with torch.save"
+DISTRIBUTED = (
+    "a shard of torch.distributed.checkpoint, which wcx does not read: convert the checkpoint with "
+    "torch.distributed.checkpoint.format_utils.dcp_to_torch_save"
+)
 
 _CONVERT = "save it as safetensors"
-_READS = "wcx reads safetensors files and their index.json"
+_READS = "wcx reads safetensors, PyTorch and ONNX files, and index.json"
 
 
-def _starts(*magics: bytes) -> Callable[[Evidence], bool]:
-    return lambda evidence: evidence.head.startswith(magics)
+def _starts(*magics: bytes, at: int = 0) -> Callable[[Evidence], bool]:
+    return lambda evidence: evidence.head.startswith(magics, at)
+
+
+def _tar_of(*members: bytes) -> Callable[[Evidence], bool]:
+    """A tar archive whose first 64 KB have the header of one of `members`."""
+
+    def test(evidence: Evidence) -> bool:
+        head = evidence.head
+        names = (head[start : start + 100].rstrip(b"\0").removeprefix(b"./") for start in range(0, len(head), 512))
+        return head[257:262] == b"ustar" and any(name in members for name in names)
+
+    return test
 
 
 def _zip_of(*members: bytes) -> Callable[[Evidence], bool]:
@@ -31,11 +48,6 @@ def _zip_of(*members: bytes) -> Callable[[Evidence], bool]:
     return test
 
 
-def _pickle(evidence: Evidence) -> bool:
-    """Protocol 2 to 5, or the old torch.save, which begins with a pickled number."""
-    return evidence.head[:1] == b"\x80" and evidence.head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
-
-
 def _html(evidence: Evidence) -> bool:
     text = evidence.head[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")) or b"<html" in text
@@ -43,12 +55,6 @@ def _html(evidence: Evidence) -> bool:
 
 def _json(evidence: Evidence) -> bool:
     return evidence.head.lstrip(b" \t\r\n")[:1] in (b"{", b"[") and b"\0" not in evidence.head
-
-
-def _onnx(evidence: Evidence) -> bool:
-    """A protobuf that begins with a small IR version and a producer, a graph or an opset (or is named so)."""
-    head = evidence.head
-    return head[:1] == b"\x08" and head[1:2] < b"\x20" and head[2:3] in (b"\x12", b"\x3a", b"\x42")
 
 
 def _suffix(*suffixes: str) -> Callable[[Evidence], bool]:
@@ -71,21 +77,39 @@ _TABLE: tuple[tuple[Callable[[Evidence], bool], str], ...] = (
     (_starts(b"\x93NUMPY"), f"a NumPy .npy file, which wcx does not read: {_CONVERT}"),
     (_zip_of(b".npy"), f"a NumPy .npz file, which wcx does not read: {_CONVERT}"),
     (
-        _zip_of(b"/data.pkl", b"/version", b"/byteorder", b"constants.pkl"),
-        f"a PyTorch file, which this version of wcx does not read: {_CONVERT}",
+        _zip_of(b"/archive_format", b"serialized_exported_program", b"serialized_state_dict"),
+        "a torch.export program (.pt2), which wcx does not read: save the module's state_dict with torch.save",
+    ),
+    (
+        _zip_of(b"/.data/extern_modules", b"/.data/python_version"),
+        TORCH_PACKAGE,
+    ),
+    (
+        _zip_of(b"/model.json", b"/tensors/"),
+        "TorchScript of PyTorch 1.0 to 1.2, which wcx does not read: load it and save its state_dict with torch.save",
     ),
     (_zip_of(b"model.weights.h5"), f"a Keras file, which wcx does not read: {_CONVERT}"),
     (_starts(b"PK\x03\x04", b"PK\x05\x06"), f"a zip archive: unpack it; {_READS}"),
-    (_pickle, f"a pickle (PyTorch or other), which this version of wcx does not read: {_CONVERT}"),
+    (_starts(b"PTMF", at=4), f"a PyTorch Mobile file (flatbuffer), which wcx does not read: {_CONVERT}"),
+    (
+        _starts(b"ORTM", at=4),
+        "a model in ONNX Runtime's own format (.ort), which wcx does not read: name the .onnx file",
+    ),
     (lambda evidence: evidence.head[4:8] == b"TFL3", f"a TensorFlow Lite file, which wcx does not read: {_CONVERT}"),
     (_starts(b"\x1f\x8b"), f"compressed with gzip: unpack it; {_READS}"),
     (_starts(b"BZh"), f"compressed with bzip2: unpack it; {_READS}"),
     (_starts(b"\xfd7zXZ\0"), f"compressed with xz: unpack it; {_READS}"),
     (_starts(b"\x28\xb5\x2f\xfd"), f"compressed with zstd: unpack it; {_READS}"),
     (_starts(b"7z\xbc\xaf\x27\x1c"), f"a 7z archive: unpack it; {_READS}"),
+    (
+        _tar_of(b"model_config.yaml", b"model_weights.ckpt"),
+        "a NeMo archive (.nemo): unpack it with tar, and name the model_weights.ckpt in it",
+    ),
+    (
+        _tar_of(b"sys_info", b"storages", b"tensors"),
+        "a PyTorch file of version 0.1 (tar): load it with a PyTorch before 2.0 and save it again with torch.save",
+    ),
     (lambda evidence: evidence.head[257:262] == b"ustar", f"a tar archive: unpack it; {_READS}"),
-    (_onnx, f"an ONNX file, which this version of wcx does not read: {_CONVERT}"),
-    (_suffix(".onnx"), f"named as an ONNX file, which this version of wcx does not read: {_CONVERT}"),
     (_suffix(".pb"), f"a TensorFlow model, which wcx does not read: {_CONVERT}"),
     (
         _suffix(".ckpt.index", ".ckpt.meta", ".data-00000-of-00001"),
@@ -106,9 +130,12 @@ def describe_unknown(evidence: Evidence) -> str:
     return f"nothing that wcx recognises ({evidence.nbytes} bytes): {_READS}"
 
 
-def refuse_unsupported(path: str) -> None:
-    """Raise UnknownFormatError for a shard that is certainly something else, such as a Git LFS pointer."""
+def refuse_unsupported(path: str, sniff: Callable[[Evidence], Match]) -> None:
+    """Raise UnknownFormatError for a shard that is certainly something else, such as a Git LFS pointer.
+
+    sniff: of the format that the shard should be in.
+    """
     evidence = gather(path)
     text = describe(evidence)
-    if text and evidence.head[8:9] != b"{":
+    if text and sniff(evidence) < Match.STRUCTURE:
         raise UnknownFormatError(path, text)

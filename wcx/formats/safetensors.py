@@ -21,7 +21,7 @@ from wcx.formats._roles import role_of
 from wcx.formats._series import series_of
 from wcx.types import Checkpoint, Signature, TensorInfo
 
-__all__ = ["DTYPE_NAMES", "FORMAT", "Header", "read_header"]
+__all__ = ["DTYPE_NAMES", "FORMAT", "Header", "read_header", "sniff"]
 
 DTYPE_NAMES = tuple(name for name in DTYPES if name not in ("I4", "U4", "I2", "U2", "C32", "C128", "STRING"))
 """The dtypes that safetensors 0.8 knows."""

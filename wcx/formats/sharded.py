@@ -1,18 +1,18 @@
 """Sharded models: an index.json that names the shard of every tensor, and the shards, checked against each other.
 
-Source: the layout that Hugging Face libraries write, {"metadata": {...}, "weight_map": {tensor: shard}}. Only shards
-in safetensors are read. The index must name every tensor and every shard that is there, since what it does not name
-would be left out in silence.
+Source: the layout that Hugging Face libraries write, {"metadata": {...}, "weight_map": {tensor: shard}}, with shards in
+safetensors or in PyTorch's format. The index must name every tensor and every shard that is there, since what it does
+not name would be left out in silence.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from wcx.errors import CheckpointError
-from wcx.formats import safetensors
+from wcx.formats import pytorch, safetensors
 from wcx.formats._bytes import FileReader, open_regular, read_extent
 from wcx.formats._format import Evidence, Format, Match
 from wcx.formats._inside import check_inside, check_relative
@@ -20,10 +20,12 @@ from wcx.formats._json import JsonError, JsonWalker, shortened
 from wcx.formats._natural import natural_key
 from wcx.formats._series import series_of
 from wcx.formats._unsupported import refuse_unsupported
-from wcx.types import Checkpoint, TensorInfo
+from wcx.types import Checkpoint, Signature, TensorInfo
 
 __all__ = ["FORMAT"]
 
+_KINDS = {".safetensors": "safetensors", ".bin": "pytorch"}  # the format of a shard, by its suffix
+_SNIFFS: Mapping[str, Callable[[Evidence], Match]] = {"safetensors": safetensors.sniff, "pytorch": pytorch.sniff}
 _MAX_INDEX = 100_000_000
 _MAX_TENSORS = 200_000  # what 300 MiB of memory hold
 _MAX_METADATA = 1 << 20
@@ -55,16 +57,30 @@ def open_index(path: str) -> Checkpoint:
     directory = os.path.dirname(path) or "."
     index = _read_index(path)
     shards = tuple(sorted(set(index.shard_of.values()), key=natural_key))
+    kind = _kind_of(path, shards)
     _check_shards(path, directory, shards)
-    headers = tuple(_read_shard(path, directory, name, file) for file, name in enumerate(shards))
-    tensors = tuple(tensor for header in headers for tensor in header.tensors)
+    read = tuple(_read_shard(path, directory, name, file, kind) for file, name in enumerate(shards))
+    tensors = tuple(tensor for shard in read for tensor in shard.tensors)
     _check_weight_map(path, index.shard_of, shards, tensors)
     metadata = dict(index.metadata)
-    for header in headers:
-        for key, value in header.metadata.items():
+    for shard in read:
+        for key, value in shard.metadata.items():
             metadata.setdefault(key, value)
-    signatures = tuple(header.signature for header in headers)
-    return Checkpoint(path, "safetensors", directory, shards, signatures, metadata, tensors)
+    notes = tuple(
+        f"{shortened(name)}: {note}" for name, shard in zip(shards, read, strict=True) for note in shard.notes
+    )
+    return Checkpoint(
+        path=path,
+        format=kind,
+        directory=directory,
+        files=shards,
+        signatures=tuple(shard.signature for shard in read),
+        metadata=metadata,
+        tensors=tensors,
+        notes=notes,
+        version=read[0].version,
+        producer="PyTorch" if kind == "pytorch" else None,
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- the index
@@ -120,8 +136,8 @@ def _check_shard_name(shard: str, position: int) -> None:
         check_relative(shard)
     except ValueError as error:
         raise JsonError(f"the shard {shortened(shard)} is {error}", position) from error
-    if not shard.endswith(".safetensors"):
-        raise JsonError(f"the shard {shortened(shard)} is no safetensors file: wcx reads only those", position)
+    if not shard.endswith(tuple(_KINDS)):
+        raise JsonError(f"the shard {shortened(shard)} is neither a .safetensors nor a .bin file", position)
 
 
 def _read_metadata(walker: JsonWalker, index: _Index) -> None:
@@ -159,10 +175,33 @@ def _stray_shard(directory: str, shards: tuple[str, ...]) -> str | None:
     return min(strays, key=natural_key, default=None)
 
 
-def _read_shard(path: str, directory: str, name: str, file: int) -> safetensors.Header:
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """What one shard says."""
+
+    signature: Signature
+    tensors: tuple[TensorInfo, ...]
+    metadata: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    version: str | None = None
+
+
+def _kind_of(path: str, shards: tuple[str, ...]) -> str:
+    """The format that all shards are in."""
+    kinds = {kind for suffix, kind in _KINDS.items() if any(name.endswith(suffix) for name in shards)}
+    if len(kinds) > 1:
+        raise CheckpointError(path, "the index names shards of two formats, .safetensors and .bin")
+    return kinds.pop()
+
+
+def _read_shard(path: str, directory: str, name: str, file: int, kind: str) -> _Shard:
     shard_path = os.path.join(directory, name)
-    refuse_unsupported(shard_path)
-    return safetensors.read_header(shard_path, file)
+    refuse_unsupported(shard_path, _SNIFFS[kind])
+    if kind == "pytorch":
+        content = pytorch.read_file(shard_path, file)
+        return _Shard(content.signature, content.tensors, content.metadata, content.notes, content.version)
+    header = safetensors.read_header(shard_path, file)
+    return _Shard(header.signature, header.tensors, header.metadata)
 
 
 def _check_weight_map(
@@ -172,14 +211,14 @@ def _check_weight_map(
     found: dict[str, str] = {}
     for tensor in tensors:
         shard = shards[tensor.file]
-        named = shard_of_tensor.get(tensor.name)
-        if tensor.name in found:
-            both = f"{shortened(found[tensor.name])} and {shortened(shard)}"
-            raise CheckpointError(path, f"the tensor {shortened(tensor.name)} is in two shards, {both}")
-        if named is None:
-            where = f"the tensor {shortened(tensor.name)} is in {shortened(shard)}"
-            raise CheckpointError(path, f"{where}, and the index does not name it")
-        found[tensor.name] = shard
+        for name in (tensor.name, *tensor.aliases):
+            if name in found:
+                both = f"{shortened(found[name])} and {shortened(shard)}"
+                raise CheckpointError(path, f"the tensor {shortened(name)} is in two shards, {both}")
+            if name not in shard_of_tensor:
+                where = f"the tensor {shortened(name)} is in {shortened(shard)}"
+                raise CheckpointError(path, f"{where}, and the index does not name it")
+            found[name] = shard
     for name, shard in shard_of_tensor.items():
         if name not in found:
             raise CheckpointError(path, f"the tensor {shortened(name)} is not in its shard {shortened(shard)}")
@@ -188,4 +227,4 @@ def _check_weight_map(
             raise CheckpointError(path, f"{where}, not in {shortened(shard)} as the index says")
 
 
-FORMAT = Format("sharded", (".safetensors.index.json",), sniff, open_index, FileReader)
+FORMAT = Format("sharded", (".safetensors.index.json", ".bin.index.json"), sniff, open_index, FileReader)

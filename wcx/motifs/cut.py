@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks.grid import PIECE_BYTES, Piece
-from wcx.blocks.layout import matrix_shape
+from wcx.blocks.layout import arrange
 from wcx.dtypes import DTYPES, DType
 from wcx.errors import UsageError
 from wcx.layers import Layer
@@ -68,9 +68,9 @@ def parse_block(text: str) -> Block:
 
 def layer_of(tensor: TensorInfo, block: Block) -> Layer:
     """The matrix that a tensor is cut as; its codes are those that are stored."""
-    if block.flat or len(tensor.shape) < 2:
-        return Layer(tensor, DTYPES[tensor.dtype], 1, prod(tensor.shape))
-    return Layer(tensor, DTYPES[tensor.dtype], *matrix_shape(tensor.shape))
+    layout = "flat" if block.flat or len(tensor.shape) < 2 else "rows"
+    matrix = arrange(tensor.shape, layout)
+    return Layer(tensor, tensor, DTYPES[tensor.dtype], matrix.rows, matrix.columns)
 
 
 def pieces(layer: Layer, block: Block) -> Iterator[Piece]:

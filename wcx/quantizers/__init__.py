@@ -1,17 +1,36 @@
-"""Tensor values to planes of bits. A quantizer says, for a dtype, which raw codes are ones in each of its planes.
+"""Tensor values to planes of bits. A quantizer says how the codes of a tensor become planes: a Cut.
 
-Where the rule needs no decoded value (a sign does not), the planes are intervals of raw codes and nothing is decoded.
-A new quantizer is one file and one line here.
+Where a plane is a set of values above or below some bound, it is two intervals of raw codes, and nothing is decoded.
+What a quantizer has to know of a tensor before (its range, a median) it names in `needs` and gets as Statistics; what
+it makes of them, the Fit, stands in the report. A new quantizer is one file and one line here.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from wcx.dtypes import Codes, DType
+from wcx.dtypes import Cut, DType
 from wcx.registry import Registry
+from wcx.types import Fit, Statistics
 
-__all__ = ["QUANTIZERS", "Quantizer", "QuantizerKind", "parse_quantizer"]
+__all__ = ["NOTHING", "QUANTIZERS", "Needs", "Quantizer", "QuantizerKind", "parse_quantizer"]
+
+
+class Needs(NamedTuple):
+    """What a quantizer must know of a tensor. quantiles: which, each from 0 to 1.
+
+    narrow_rank: whether the rank of a quantile is computed in float32, as torch.quantile does.
+    """
+
+    range: bool = False
+    mean: bool = False
+    mean_abs: bool = False
+    quantiles: tuple[float, ...] = ()
+    narrow_rank: bool = False
+
+
+NOTHING = Needs()
+"""The needs of a quantizer that looks at each weight on its own."""
 
 
 class Quantizer(Protocol):
@@ -19,18 +38,27 @@ class Quantizer(Protocol):
 
     @property
     def name(self) -> str:
-        """What the report calls it."""
+        """What the report calls it: its specification in full."""
 
     @property
-    def planes(self) -> tuple[str, ...]:
-        """The names of its planes."""
+    def zero(self) -> str | None:
+        """Whether a weight of 0 is a `zero` or a `one`; None where that is no choice."""
 
     @property
-    def zero(self) -> str:
-        """Whether a weight of 0 is a `zero` or a `one`."""
+    def needs(self) -> Needs:
+        """What `fit` has to be given."""
 
-    def rules(self, dtype: DType) -> tuple[Codes, ...]:
-        """Return the codes that are ones, one set a plane."""
+    def refuses(self, dtype: DType) -> str | None:
+        """The reason why tensors of a dtype can't be cut, or None."""
+
+    def planes(self, dtype: DType) -> tuple[str, ...]:
+        """The names of the planes of a tensor of that dtype."""
+
+    def fit(self, statistics: Statistics) -> Fit:
+        """What is learned from a tensor: plain numbers, by which every weight can be cut on its own."""
+
+    def cut(self, dtype: DType, fit: Fit) -> Cut:
+        """How the codes of a tensor become its planes."""
 
 
 class QuantizerKind(Protocol):
@@ -45,7 +73,12 @@ class QuantizerKind(Protocol):
 
 QUANTIZERS: Registry[QuantizerKind] = Registry(
     "quantizer",
-    {"sign": "wcx.quantizers.sign:KIND", "polarity": "wcx.quantizers.polarity:KIND"},
+    {
+        "sign": "wcx.quantizers.sign:KIND",
+        "polarity": "wcx.quantizers.polarity:KIND",
+        "threshold": "wcx.quantizers.threshold:KIND",
+        "ternary": "wcx.quantizers.ternary:KIND",
+    },
 )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from wcx.dtypes import Codes, DType
 from wcx.errors import UsageError
+from wcx.quantizers import NOTHING, Needs
+from wcx.types import Fit, Statistics
 
 __all__ = ["KIND", "Polarity"]
 
@@ -16,9 +18,21 @@ class Polarity:
 
     zero: str = "zero"
     name: str = "polarity"
-    planes: tuple[str, ...] = ("plus", "minus")
+    needs: Needs = NOTHING
 
-    def rules(self, dtype: DType) -> tuple[Codes, ...]:
+    def refuses(self, dtype: DType) -> str | None:
+        """None: every number has a sign."""
+        return None
+
+    def planes(self, dtype: DType) -> tuple[str, ...]:
+        """Two planes."""
+        return ("plus", "minus")
+
+    def fit(self, statistics: Statistics) -> Fit:
+        """Nothing is learned."""
+        return Fit()
+
+    def cut(self, dtype: DType, fit: Fit) -> tuple[Codes, ...]:
         """Return the codes that are ones, one set a plane."""
         return dtype.positive, dtype.negative
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from wcx.dtypes import Codes, DType
 from wcx.errors import UsageError
+from wcx.quantizers import NOTHING, Needs
+from wcx.types import Fit, Statistics
 
 __all__ = ["KIND", "Sign"]
 
@@ -16,10 +18,22 @@ class Sign:
 
     zero: str = "zero"
     name: str = "sign"
-    planes: tuple[str, ...] = ("sign",)
+    needs: Needs = NOTHING
 
-    def rules(self, dtype: DType) -> tuple[Codes, ...]:
-        """Return the codes that are ones, one set a plane."""
+    def refuses(self, dtype: DType) -> str | None:
+        """None: every number has a sign."""
+        return None
+
+    def planes(self, dtype: DType) -> tuple[str, ...]:
+        """One plane."""
+        return ("sign",)
+
+    def fit(self, statistics: Statistics) -> Fit:
+        """Nothing is learned."""
+        return Fit()
+
+    def cut(self, dtype: DType, fit: Fit) -> tuple[Codes, ...]:
+        """Return the codes that are ones."""
         return (dtype.positive if self.zero == "zero" else dtype.nonnegative,)
 
 

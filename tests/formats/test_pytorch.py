@@ -1,0 +1,234 @@
+"""PyTorch files that are in order, and what is wrong with some that are not."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkpoint_files import write_index
+from torch_files import Made, Name, Tensor, write_legacy, write_zip
+
+from wcx.errors import CheckpointError
+from wcx.formats import open_checkpoint, open_reader
+from wcx.types import Checkpoint, Quantization
+
+_RAW = struct.pack("<20f", *range(20))
+
+
+def _bytes(checkpoint: Checkpoint, name: str) -> bytes:
+    tensor = checkpoint[name]
+    out = bytearray(tensor.nbytes)
+    with open_reader(checkpoint) as reader:
+        reader.read_into(tensor, 0, memoryview(out))
+    return bytes(out)
+
+
+def _floats(checkpoint: Checkpoint, name: str) -> list[float]:
+    raw = _bytes(checkpoint, name)
+    return list(struct.unpack(f"<{len(raw) // 4}f", raw))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("protocol", [1, 2, 4])
+def test_a_state_dict(method: int, protocol: int, tmp_path: Path) -> None:
+    value = OrderedDict({"fc.weight": Tensor("0", (4, 5)), "bn.running_mean": Tensor("1", (2,))})
+    path = write_zip(tmp_path / "a.pt", value, {"0": _RAW, "1": bytes(8)}, method=method, protocol=protocol)
+    checkpoint = open_checkpoint(path)
+    assert (checkpoint.format, checkpoint.version, checkpoint.producer) == ("pytorch", "zip 3", "PyTorch")
+    assert [(tensor.name, tensor.shape, tensor.role) for tensor in checkpoint.tensors] == [
+        ("fc.weight", (4, 5), "weight"),
+        ("bn.running_mean", (2,), "buffer"),
+    ]
+    assert _floats(checkpoint, "fc.weight") == list(range(20))
+
+
+def test_the_layout_before_1_6(tmp_path: Path) -> None:
+    value = {"a": Tensor("7", (4, 5)), "b": Tensor("8", (3,), "Half")}
+    checkpoint = open_checkpoint(
+        write_legacy(tmp_path / "a.pth", value, {"7": ("Float", _RAW), "8": ("Half", b"abcdef")})
+    )
+    assert checkpoint.version == "legacy 1001"
+    assert _floats(checkpoint, "a") == list(range(20))
+    assert _bytes(checkpoint, "b") == b"abcdef"
+
+
+def test_views_and_tied_weights(tmp_path: Path) -> None:
+    whole = Tensor("0", (4, 5))
+    value = {
+        "whole": whole,
+        "tied": whole,
+        "also": Tensor("0", (4, 5)),
+        "turned": Tensor("0", (5, 4), strides=(1, 5), elements=20),
+        "rows": Tensor("0", (2, 5), first=10, elements=20),
+        "wide": Tensor("0", (40, 5), strides=(0, 1), elements=20),
+        "negated": Tensor("0", (4, 5), metadata={"neg": True}),
+    }
+    checkpoint = open_checkpoint(write_zip(tmp_path / "a.pt", value, {"0": _RAW}))
+    assert checkpoint["whole"].aliases == ("tied", "also")
+    assert _floats(checkpoint, "turned")[:5] == [0, 5, 10, 15, 1]
+    assert _floats(checkpoint, "rows") == list(range(10, 20))
+    assert checkpoint["wide"].obstacle == "expanded from fewer elements"
+    assert checkpoint["negated"].obstacle == "negated view"
+    assert checkpoint.notes == ("2 tensors are views that overlap others: their shared numbers are counted in each",)
+
+
+def test_big_endian_numbers(tmp_path: Path) -> None:
+    raw = struct.pack(">20f", *range(20))
+    path = write_zip(tmp_path / "a.pt", {"a": Tensor("0", (4, 5))}, {"0": raw}, records={"byteorder": b"big"})
+    assert _floats(open_checkpoint(path), "a") == list(range(20))
+
+
+def test_a_training_checkpoint(tmp_path: Path) -> None:
+    moments = {"state": {0: {"exp_avg": Tensor("1", (4, 5))}}, "param_groups": [{"lr": 0.1}]}
+    value = {
+        "epoch": 3,
+        "args": Made(Name("argparse", "Namespace"), (), {"lr": 0.5}),
+        "state_dict": {"scaler": {"weight": Tensor("0", (4, 5))}},
+        "optimizer_states": [moments],
+        "ema": {"scaler": {"weight": Tensor("2", (4, 5))}},
+    }
+    checkpoint = open_checkpoint(write_zip(tmp_path / "a.ckpt", value, dict.fromkeys("012", _RAW)))
+    assert {tensor.name: (tensor.role, tensor.source) for tensor in checkpoint.tensors} == {
+        "state_dict.scaler.weight": ("weight", None),
+        "optimizer_states.0.state.0.exp_avg": ("optimizer", None),
+        "ema.scaler.weight": ("optimizer", "EMA copy"),
+    }
+    assert checkpoint.metadata == {"epoch": "3", "args.lr": "0.5"}
+
+
+def test_averages_alone_are_the_model(tmp_path: Path) -> None:
+    value = {"ema": {"w": Tensor("0", (4, 5))}}
+    assert open_checkpoint(write_zip(tmp_path / "a.pt", value, {"0": _RAW}))["ema.w"].role == "weight"
+
+
+def test_a_whole_module_gives_the_names_of_its_state_dict(tmp_path: Path) -> None:
+    def module(parameters: dict[str, Any], buffers: dict[str, Any], modules: dict[str, Any]) -> Made:
+        state = {"training": True, "_parameters": parameters, "_buffers": buffers, "_modules": modules}
+        return Made(Name("my.models", "Net"), (), state)
+
+    parameter = Made(Name("torch._utils", "_rebuild_parameter"), (Tensor("0", (4, 5)), True, OrderedDict()))
+    value = module({}, {"mean": Tensor("1", (2,))}, {"scaler": module({"weight": parameter}, {}, {})})
+    checkpoint = open_checkpoint(write_zip(tmp_path / "a.pt", value, {"0": _RAW, "1": bytes(8)}))
+    assert {tensor.name: tensor.role for tensor in checkpoint.tensors} == {"mean": "buffer", "scaler.weight": "weight"}
+    assert checkpoint.metadata == {}
+
+
+def test_quantized_codes_carry_their_zero_point(tmp_path: Path) -> None:
+    storage, first, shape, strides, *_rest = Tensor("0", (4, 5), "QUInt8").args
+    parameters = (Name("torch", "per_tensor_affine"), 0.5, 128)
+    args = (storage, first, shape, strides, parameters, False, OrderedDict())
+    value = {"q": Made(Name("torch._utils", "_rebuild_qtensor"), args)}
+    tensor = open_checkpoint(write_zip(tmp_path / "a.pt", value, {"0": bytes(20)}))["q"]
+    assert (tensor.dtype, tensor.quantization) == ("U8", Quantization((128,), (1, 1), 0.5))
+
+
+def test_one_name_twice_is_told_apart(tmp_path: Path) -> None:
+    value = {"a": {"b": Tensor("0", (4, 5))}, "a.b": Tensor("1", (4, 5))}
+    checkpoint = open_checkpoint(write_zip(tmp_path / "a.pt", value, {"0": _RAW, "1": _RAW}))
+    assert [tensor.name for tensor in checkpoint.tensors] == ["a.b", "a.b#2"]
+
+
+def test_what_refers_to_itself_ends(tmp_path: Path) -> None:
+    loop: list[Any] = [Tensor("0", (4, 5))]
+    loop.append(loop)
+    checkpoint = open_checkpoint(write_zip(tmp_path / "a.pt", {"x": loop}, {"0": _RAW}))
+    assert [tensor.name for tensor in checkpoint.tensors] == ["x.0"]
+
+
+def test_shards(tmp_path: Path) -> None:
+    tied = Tensor("0", (4, 5))
+    write_zip(tmp_path / "pytorch_model-00001-of-00002.bin", {"a": tied, "tied": tied}, {"0": _RAW})
+    write_zip(tmp_path / "pytorch_model-00002-of-00002.bin", {"b": Tensor("0", (4, 5))}, {"0": _RAW})
+    first, second = (f"pytorch_model-0000{number}-of-00002.bin" for number in (1, 2))
+    write_index(tmp_path / "pytorch_model.bin.index.json", {"a": first, "tied": first, "b": second})
+    checkpoint = open_checkpoint(tmp_path)
+    assert (checkpoint.format, checkpoint.files) == ("pytorch", (first, second))
+    assert [(tensor.name, tensor.file, tensor.aliases) for tensor in checkpoint.tensors] == [
+        ("a", 0, ("tied",)),
+        ("b", 1, ()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tensor", "reason"),
+    [
+        (Tensor("9", (4, 5)), "tensor 'w': its storage 'archive/data/9' is not in the archive"),
+        (Tensor("0", (4, 6)), "its storage '0' has 80 bytes, not the 96"),
+        (Tensor("0", (4, 5), first=1, elements=20), "it reaches element 20 of a storage that has 20"),
+        (Tensor("0", (4, 5), strides=(-5, 1), elements=20), "its stride is no tuple of natural numbers"),
+        (Tensor("0", (1,) * 65, elements=20), "65 dimensions, more than 64"),
+        (Tensor("0", (1 << 40, 1 << 40), strides=(0, 0), elements=20), "more than 2^62 elements"),
+        (Tensor("0", (4, 5), "Strange"), "the unknown class 'torch.StrangeStorage'"),
+        (Made(Name("torch._utils", "_rebuild_tensor_v2"), (1, 2)), "rebuilt from 2 arguments"),
+    ],
+)
+def test_a_tensor_that_cannot_be_right_is_refused(tensor: Made, reason: str, tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.pt", {"w": tensor}, {"0": _RAW})
+    with pytest.raises(CheckpointError) as caught:
+        open_checkpoint(path)
+    assert reason in str(caught.value).replace("\\", "")
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    value = {"w": Tensor("0", (4, 5))}
+    for tail, reason in ((b"x", "1 bytes follow the last storage"), (b"", None)):
+        path = write_legacy(tmp_path / "a.pt", value, {"0": ("Float", _RAW)}, tail=tail)
+        if reason:
+            with pytest.raises(CheckpointError, match=reason):
+                open_checkpoint(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="truncated: the storage '0' should have 20 elements"):
+        open_checkpoint(path)
+    with pytest.raises(CheckpointError, match="a pickle without PyTorch tensors"):
+        open_checkpoint(write_zip(tmp_path / "b.pt", {"a": 1}, {}))
+
+
+def test_a_package_is_named_though_it_has_torchscript_inside(tmp_path: Path) -> None:
+    path = tmp_path / "accentor.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in ("0.storage", "ts_code/0/data.pkl", "ts_code/0/constants.pkl", "extern_modules", "version"):
+            archive.writestr(f"accentor/.data/{member}", b"")
+    with pytest.raises(CheckpointError, match=r"a torch\.package archive, which wcx does not read"):
+        open_checkpoint(path)
+
+
+def test_a_table_of_300_000_objects_beside_the_tensors_is_no_obstacle(tmp_path: Path) -> None:
+    table = [Made(Name("lookups", "Entry")) for _ in range(300_000)]
+    path = write_zip(tmp_path / "a.pt", {"fc.weight": Tensor("0", (4, 5)), "table": table}, {"0": _RAW})
+    assert [tensor.name for tensor in open_checkpoint(path).tensors] == ["fc.weight"]
+
+
+def test_a_buffer_that_says_so_is_one(tmp_path: Path) -> None:
+    state = {"persistent": True, "_is_buffer": True}
+    rebuild = Name("torch._utils", "_rebuild_tensor_v2")
+    whole = Tensor("0", (4, 5))
+    value = {
+        "buffer": Made(
+            Name("torch._tensor", "_rebuild_from_type_v2"), (rebuild, Name("torch", "Tensor"), whole.args, state)
+        ),
+        "weight": Tensor("0", (4, 5)),
+        "lazy": Made(Name("torch.nn.parameter", "UninitializedParameter"), (True,)),
+        "epoch": 3,
+    }
+    checkpoint = open_checkpoint(write_zip(tmp_path / "a.pt", value, {"0": _RAW}))
+    assert checkpoint["buffer"].role == "buffer"
+    assert checkpoint["lazy"].obstacle == "not initialised: no shape and no data yet"
+    assert checkpoint.metadata == {"epoch": "3"}
+
+
+def test_what_torch_save_left_unfinished(tmp_path: Path) -> None:
+    whole = write_zip(tmp_path / "a.pt", {"w": Tensor("0", (4, 5))}, {"0": _RAW}).read_bytes()
+    broken = tmp_path / "b.pt"
+    broken.write_bytes(whole[: whole.rindex(b"PK\x01\x02") - 20])
+    with pytest.raises(CheckpointError, match="truncated: a zip archive without its directory"):
+        open_checkpoint(broken)
+
+
+def test_a_shard_of_a_distributed_checkpoint_is_named(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "__0_0.distcp", {"w": Tensor("0", (4, 5))}, {"0": _RAW})
+    with pytest.raises(CheckpointError, match="dcp_to_torch_save"):
+        open_checkpoint(path)

@@ -1,0 +1,102 @@
+"""The strict reader of zip directories: legal archives, and one line for each that could be read in two ways."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wcx.errors import CheckpointError
+from wcx.formats._bytes import open_regular
+from wcx.formats.pytorch.zips import Member, data_start, read_directory
+
+
+def _archive(*names: str, method: int = zipfile.ZIP_STORED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name in names:
+            archive.writestr(name, f"content of {name}".encode() * 3)
+    return stream.getvalue()
+
+
+def _read(path: Path, content: bytes) -> dict[str, tuple[Member, bytes]]:
+    path.write_bytes(content)
+    with open_regular(str(path)) as (descriptor, status):
+        members = read_directory(descriptor, str(path), status.st_size)
+        starts = {name: data_start(descriptor, str(path), member) for name, member in members.items()}
+    return {name: (member, content[starts[name] :][: member.packed]) for name, member in members.items()}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.pt"
+
+
+def test_members_lie_where_they_lie(path: Path) -> None:
+    found = _read(path, _archive("a/data.pkl", "a/data/0", "a/"))
+    assert list(found) == ["a/data.pkl", "a/data/0"]
+    assert found["a/data/0"][1] == b"content of a/data/0" * 3
+
+
+def test_an_empty_archive(path: Path) -> None:
+    assert _read(path, _archive()) == {}
+
+
+def _replace(old: bytes, new: bytes, *, last: bool = False) -> Callable[[bytes], bytes]:
+    def change(content: bytes) -> bytes:
+        index = content.rfind(old) if last else content.find(old)
+        assert index >= 0
+        return content[:index] + new + content[index + len(old) :]
+
+    return change
+
+
+def _patch(signature: bytes, offset: int, raw: bytes) -> Callable[[bytes], bytes]:
+    def change(content: bytes) -> bytes:
+        start = content.find(signature) + offset
+        return content[:start] + raw + content[start + len(raw) :]
+
+    return change
+
+
+_CENTRAL, _LOCAL, _END = b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda content: b"junk" + content, "is not where its end says"),
+        (lambda content: content + b"junk", "4 bytes follow the end of the zip archive"),
+        (lambda content: content[:-30], "truncated: a zip archive without its directory"),
+        (lambda content: content + content, "is not where its end says"),
+        (_patch(_CENTRAL, 8, b"\x01\x00"), "'a/data.pkl' is encrypted"),
+        (_patch(_CENTRAL, 10, b"\x0c\x00"), "compressed by method 12"),
+        (_patch(_CENTRAL, 20, struct.pack("<I", 1 << 30)), "stored, but has two sizes"),
+        (_patch(_CENTRAL, 20, struct.pack("<II", 1 << 30, 1 << 30)), "overlaps what follows, or goes beyond"),
+        (_patch(_CENTRAL, 42, struct.pack("<I", 5)), "5 bytes stand before|overlaps"),
+        (_patch(_LOCAL, 8, b"\x08\x00"), "its own header says something else"),
+        (_patch(_LOCAL, 6, b"\x00\x08"), "its own header says something else"),
+        (_patch(_LOCAL, 14, b"\x01\x02\x03\x04"), "its own header says something else"),
+        (_patch(_LOCAL, 30, b"b"), "its own header says something else"),
+        (_replace(b"a/data/0", b"a/../../", last=True), "leaves its directory"),
+        (_replace(b"a/data/0", b"/a/data/", last=True), "an absolute path"),
+        (_replace(b"a/data/0", b"a\\data\\0", last=True), "a backslash"),
+        (_replace(b"a/data/0", b"a/data/\0", last=True), "a NUL"),
+        (_patch(_END, 10, b"\x05\x00"), "several parts"),
+        (_patch(_END, 8, b"\x01\x00\x01\x00"), "more than its 1 entries"),
+        (_patch(_END, 4, b"\x01\x00"), "several parts"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused(change: Callable[[bytes], bytes], reason: str, path: Path) -> None:
+    with pytest.raises(CheckpointError, match=reason):
+        _read(path, change(_archive("a/data.pkl", "a/data/0")))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_may_not_stand_twice(path: Path) -> None:
+    with pytest.raises(CheckpointError, match="stands twice"):
+        _read(path, _archive("a/data.pkl", "a/data.pkl"))

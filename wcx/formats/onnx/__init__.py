@@ -1,0 +1,230 @@
+"""ONNX: a protobuf ModelProto that holds its weights, or names the files beside it that do.
+
+Source: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3. The file is walked as protobuf, by position, without
+the onnx library: that takes several times the file's size in memory, has protobuf's limit of 2 GiB, and would hand out
+the bytes of a weight instead of their place. Weights are only located here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wcx.errors import CheckpointError
+from wcx.formats._bytes import FileReader, open_regular, signature_of
+from wcx.formats._format import Evidence, Format, Match
+from wcx.formats._roles import role_of
+from wcx.formats.onnx.external import ExternalFiles
+from wcx.formats.onnx.graph import Graph, Model, read_model
+from wcx.formats.onnx.protobuf import BYTES, VARINT, Source, varint
+from wcx.formats.onnx.tensors import Draft, View
+from wcx.formats.onnx.uses import note_uses
+from wcx.formats.onnx.values import Values
+from wcx.types import Checkpoint, Signature, TensorInfo
+
+__all__ = ["FORMAT"]
+
+_SHOWN_FILES = 3
+
+
+# ---------------------------------------------------------------------------------------------------- recognising one
+
+_TEXTS = frozenset({2, 3, 4, 6})  # fields of ModelProto
+_MESSAGES = frozenset({8, 14, 20, 25, 26})
+_NUMBERS = frozenset({1, 5})
+_GRAPH = 7
+_GRAPH_FIELDS = frozenset({1, 2, 5, 10, 11, 12, 13, 14, 15, 16})
+_MAX_IR_VERSION = 100
+_MAX_FIELDS = 10_000
+_MIN_TRUNCATED = 1024
+
+
+def sniff(evidence: Evidence) -> Match:
+    """Recognise the fields of a model, one behind the other up to the end of the file, with a graph; never raises."""
+    if _is_model(evidence):
+        return Match.STRUCTURE
+    return Match.SUFFIX if evidence.name.lower().endswith(".onnx") else Match.NO
+
+
+def _is_model(evidence: Evidence) -> bool:
+    """Whether all fields that both ends of the file show are those of a model; one field may lie out of sight."""
+    position, graphs, versions = 0, 0, 0
+    for _ in range(_MAX_FIELDS):
+        if position == evidence.nbytes:
+            break
+        head = _bytes_at(evidence, position)
+        if head is None:  # behind a large field that is not the last
+            return graphs > 0 and versions > 0
+        try:
+            tag, index = varint(head, 0)
+            value, index = varint(head, index)
+        except (IndexError, ValueError):
+            return False
+        number, wire = tag >> 3, tag & 7
+        if wire == VARINT and number in _NUMBERS:
+            if number == 1 and value >= _MAX_IR_VERSION:
+                return False
+            versions += number == 1
+            position += index
+        elif wire == BYTES and (number in _TEXTS or number in _MESSAGES or number == _GRAPH):
+            if not _plausible(evidence, number, position + index, value):
+                return False
+            if position + index + value > evidence.nbytes:  # a download that broke off, if it had begun
+                return number == _GRAPH and versions > 0 and evidence.nbytes >= _MIN_TRUNCATED
+            graphs += number == _GRAPH
+            versions += number == 8
+            position += index + value
+        else:
+            return False
+    return graphs > 0 and versions > 0
+
+
+def _bytes_at(evidence: Evidence, position: int) -> bytes | None:
+    """The bytes from a position on, as far as they are known."""
+    if position < len(evidence.head):
+        return evidence.head[position : position + 4096]
+    tail = evidence.nbytes - len(evidence.tail)
+    return evidence.tail[position - tail :][:4096] if position >= tail else None
+
+
+def _plausible(evidence: Evidence, number: int, begin: int, nbytes: int) -> bool:
+    """Whether a text is one, and the first field of a graph or another message one that it has."""
+    data = (_bytes_at(evidence, begin) or b"")[:nbytes]
+    if number in _TEXTS:
+        return not any(byte < 9 for byte in data)
+    if not data:
+        return True
+    if number != _GRAPH:
+        return data[0] & 7 in (VARINT, BYTES) and data[0] > 7
+    try:
+        tag, index = varint(data, 0)
+        value, index = varint(data, index)
+    except (IndexError, ValueError):
+        return False
+    return tag >> 3 in _GRAPH_FIELDS and tag & 7 == BYTES and index + value <= nbytes
+
+
+# ------------------------------------------------------------------------------------------------------ describing one
+
+
+def open_file(path: str) -> Checkpoint:
+    """Describe the ONNX model at `path`; CheckpointError where it, or a file that it names, is damaged.
+
+    Tensors come graph by graph, the outer ones first, in each in the order of the file.
+    """
+    directory = os.path.dirname(path) or "."
+    files = ExternalFiles(path, directory)
+    with open_regular(path) as (descriptor, status):
+        if status.st_size == 0:
+            raise CheckpointError(path, "an empty file: download it again")
+        source = Source(descriptor, path, status.st_size)
+        model = read_model(source, files)
+        note_uses(model, Values(source, files))
+        signature = signature_of(status)
+    return _checkpoint(path, directory, model, files, signature)
+
+
+def _checkpoint(path: str, directory: str, model: Model, files: ExternalFiles, signature: Signature) -> Checkpoint:
+    return Checkpoint(
+        path=path,
+        format="onnx",
+        directory=directory,
+        files=(os.path.basename(path), *files.names),
+        signatures=(signature, *files.signatures),
+        metadata={**model.docs, **model.metadata},
+        tensors=_with_aliases(_described(model.graphs)),
+        notes=tuple(_notes(model, files)),
+        version=_version(model) or None,
+        producer=f"{model.producer} {model.producer_version}".strip() or None,
+    )
+
+
+def _version(model: Model) -> str:
+    """Such as `IR 9, opset 17, com.microsoft 1`."""
+    parts = [] if model.ir_version is None else [f"IR {model.ir_version}"]
+    parts += [f"opset {model.opsets[domain]}" for domain in ("",) if domain in model.opsets]
+    parts += [f"{domain} {version}" for domain, version in sorted(model.opsets.items()) if domain]
+    return ", ".join(parts)
+
+
+def _notes(model: Model, files: ExternalFiles) -> Iterable[str]:
+    inside = sum(len(graph.tensors) for graph in model.graphs if graph.parent is not None)
+    if inside:
+        yield f"{inside} tensors lie in subgraphs or functions, which their names begin with"
+    if files.names:
+        shown = ", ".join(files.names[:_SHOWN_FILES]) + (", ..." if len(files.names) > _SHOWN_FILES else "")
+        yield f"weights in {len(files.names)} external files: {shown}"
+    if not any(graph.tensors for graph in model.graphs):
+        yield "the model holds no tensors"
+
+
+def _described(graphs: Iterable[Graph]) -> list[TensorInfo]:
+    """All tensors under names of their own: those of inner graphs behind the path of their graph."""
+    names: set[str] = set()
+    tensors = []
+    for graph in graphs:
+        for draft in graph.tensors.values():
+            name = f"{graph.path}{draft.name}"
+            number = 2
+            while name in names:
+                name = f"{graph.path}{draft.name}~{number}"
+                number += 1
+            names.add(name)
+            tensors.append(_tensor(name, draft))
+    return tensors
+
+
+def _tensor(name: str, draft: Draft) -> TensorInfo:
+    view = _view(draft)
+    role = draft.role if draft.role != "weight" else role_of(name)
+    source = ", ".join((draft.place, *draft.uses))
+    storage = draft.storage
+    return TensorInfo(
+        name=name,
+        dtype=view.dtype,
+        shape=view.shape,
+        nbytes=draft.nbytes,
+        file=draft.file,
+        offset=draft.offset,
+        role=role,
+        source=source,
+        storage=storage,
+        quantization=view.quantization,
+        obstacle=draft.obstacle or view.obstacle,
+    )
+
+
+def _view(draft: Draft) -> View:
+    """As what its users read the tensor; an obstacle where they do not agree."""
+    if not draft.views:
+        return View(draft.dtype, draft.shape)
+    first = draft.views[0]
+    if all(view == first for view in draft.views):
+        return first
+    hindered = next((view for view in draft.views if view.obstacle), None)
+    scaled = {replace(view.quantization, scale=None) if view.quantization else None for view in draft.views}
+    if hindered is None and len(scaled) == 1 and len({(view.dtype, view.shape) for view in draft.views}) == 1:
+        return replace(first, quantization=scaled.pop())  # only the scales differ
+    return hindered or View(draft.dtype, draft.shape, obstacle="codes with different zero points")
+
+
+def _with_aliases(tensors: list[TensorInfo]) -> tuple[TensorInfo, ...]:
+    """Make tensors that share their bytes in an external file one: the first, with the others' names as aliases."""
+    first: dict[tuple[object, ...], int] = {}
+    aliases: dict[int, list[str]] = {}
+    kept: list[TensorInfo] = []
+    for tensor in tensors:
+        key = (tensor.file, tensor.offset, tensor.nbytes, tensor.dtype, tensor.shape, tensor.quantization, tensor.role)
+        if tensor.file and tensor.nbytes and not tensor.obstacle and key in first:
+            aliases.setdefault(first[key], []).append(tensor.name)
+            continue
+        if tensor.file:
+            first.setdefault(key, len(kept))
+        kept.append(tensor)
+    for position, names in aliases.items():
+        kept[position] = replace(kept[position], aliases=tuple(names))
+    return tuple(kept)
+
+
+FORMAT = Format("onnx", (".onnx",), sniff, open_file, FileReader)

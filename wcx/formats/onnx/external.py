@@ -1,0 +1,109 @@
+"""Files beside an ONNX model that hold weights: which a tensor may name, and whether they have what it needs.
+
+Source: the keys of external_data in onnx.proto3. The onnx library refuses every symbolic link, which breaks models in
+the Hugging Face cache; here a link is followed where it stays in the model's directory or in its repository there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from wcx.errors import CheckpointError
+from wcx.formats._bytes import open_regular, signature_of
+from wcx.formats._inside import check_inside, check_relative
+from wcx.formats._json import shortened
+from wcx.types import Signature
+
+__all__ = ["ExternalFiles"]
+
+_KEYS = frozenset({"location", "offset", "length", "checksum", "basepath"})  # no reader uses the last two
+_IN_MEMORY = "*/_ORT_MEM_ADDR_/*"  # where ONNX Runtime keeps what it has not written out
+_PREPACKED = "prepacked"  # how the keys begin by which ONNX Runtime finds its own copies of a weight
+_MAX_FILES = 10_000
+_MAX_DIGITS = 19
+
+
+@dataclass(slots=True)
+class ExternalFiles:
+    """The files that the tensors of a model name, in the order of their first mention; file 0 is the model."""
+
+    path: str
+    directory: str
+    names: list[str] = field(default_factory=list)
+    signatures: list[Signature] = field(default_factory=list)
+    _index: dict[str, int] = field(default_factory=dict)
+
+    def locate(self, pairs: Sequence[tuple[str, str]], nbytes: int) -> tuple[int, int, str | None]:
+        """Return the file, the offset in it and the obstacle of a tensor of `nbytes`.
+
+        ValueError, with the reason, where what external_data says is not allowed or does not fit the file.
+        """
+        entries = _entries(pairs)
+        location = entries.get("location", "")
+        if location == _IN_MEMORY:
+            return 0, 0, "in the memory of the process that wrote the file"
+        file = self._file(location)
+        available = self.signatures[file - 1].nbytes
+        offset = _natural(entries, "offset", 0)
+        length = _natural(entries, "length", nbytes)
+        if length != nbytes:
+            raise ValueError(f"the external length is {length}, its shape and dtype need {nbytes} bytes")
+        if offset + length > available:
+            shown = f"bytes {offset} to {offset + length} of {shortened(location)}"
+            raise ValueError(f"it lies at {shown}, which has {available}: download it again")
+        return file, offset, None
+
+    def _file(self, location: str) -> int:
+        """The index of a file, which is checked when it is first named."""
+        if location not in self._index:
+            name = location.removeprefix("./")
+            if name not in self._index:
+                self.signatures.append(self._checked(name))
+                self.names.append(name)
+                self._index[name] = len(self.names)
+            self._index[location] = self._index[name]
+        return self._index[location]
+
+    def _checked(self, name: str) -> Signature:
+        shown = f"the external file {shortened(name)}"
+        if len(self.names) >= _MAX_FILES:
+            raise ValueError(f"more than {_MAX_FILES} external files")
+        try:
+            check_relative(name)
+            check_inside(self.directory, name)
+        except ValueError as error:
+            raise ValueError(f"{shown} is {error}") from None
+        except OSError as error:
+            raise ValueError(f"{shown} can't be found: {error.strerror}") from None
+        target = os.path.join(self.directory, name)
+        if not os.path.lexists(target):
+            raise ValueError(f"{shown} is missing: download it")
+        try:
+            with open_regular(target) as (_descriptor, status):
+                return signature_of(status)
+        except CheckpointError as error:
+            raise ValueError(f"{shown}: {error.reason}") from None
+
+
+def _entries(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    entries: dict[str, str] = {}
+    for key, value in pairs:
+        if key not in _KEYS and not key.startswith(_PREPACKED):
+            raise ValueError(f"external_data has the key {shortened(key)}, which the format does not know")
+        if key in entries:
+            raise ValueError(f"external_data has the key {shortened(key)} twice")
+        entries[key] = value
+    if "location" not in entries:
+        raise ValueError("external_data without a location")
+    return entries
+
+
+def _natural(entries: dict[str, str], key: str, default: int) -> int:
+    text = entries.get(key)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise ValueError(f"the external {key} is {shortened(text)}, not a natural number")
+    return int(text)

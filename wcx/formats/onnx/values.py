@@ -1,0 +1,154 @@
+"""The few numbers of an ONNX model that describe other tensors: zero points and single scales. Bounded reads.
+
+Also how a name that an operator uses leads to the tensor that it stands for, through operators that only pass it on.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass, field
+from math import isfinite, prod
+
+from wcx.dtypes import DTYPES
+from wcx.errors import CheckpointError
+from wcx.formats._bytes import open_regular, read_extent
+from wcx.formats.onnx.external import ExternalFiles
+from wcx.formats.onnx.graph import Graph, Node
+from wcx.formats.onnx.operators import KEEPING
+from wcx.formats.onnx.protobuf import Source, packed_varints
+from wcx.formats.onnx.tensors import Draft
+
+__all__ = ["Obstacle", "Origin", "Origins", "Values"]
+
+_MAX_NBYTES = 1 << 20  # of one tensor that is read
+_MAX_NUMBERS = 8_000_000  # of all that are read: what they take in memory
+_MAX_WORK = 40_000_000  # what about a second takes
+_FLOATS = {"F32": "<f", "F64": "<d", "F16": "<e"}
+
+
+class Obstacle(Exception):  # noqa: N818
+    """Why what a tensor's codes stand for can't be said, as one short phrase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The tensor behind a name. axes: which of its dimensions each of the value's is; None where they were mixed."""
+
+    tensor: Draft
+    axes: tuple[int, ...] | None
+    through: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Origins:
+    """Which tensors the names of all graphs stand for; graphs are passed on in the order in which they run."""
+
+    _passed: dict[tuple[int, str], Origin] = field(default_factory=dict)
+
+    def of(self, graph: Graph, name: str) -> Origin | None:
+        """The tensor that `name` stands for in a graph or in one around it; None for what is computed or an input."""
+        scope: Graph | None = graph
+        while scope is not None and name:
+            if name in scope.tensors:
+                tensor = scope.tensors[name]
+                return Origin(tensor, tuple(range(len(tensor.shape))))
+            if (id(scope), name) in self._passed:
+                return self._passed[id(scope), name]
+            scope = scope.parent
+        return None
+
+    def pass_on(self, graph: Graph, node: Node, origin: Origin) -> None:
+        """Note that a node's outputs hold the elements of its first input."""
+        axes = origin.axes if node.operator in KEEPING else _moved(node, origin.axes)
+        through = origin.through if node.operator == "Identity" else (*origin.through, node.operator)[:4]
+        for output in node.outputs if node.operator == "Split" else node.outputs[:1]:
+            self._passed[id(graph), output] = Origin(origin.tensor, axes, through)
+
+
+def _moved(node: Node, axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    if node.operator != "Transpose" or axes is None:
+        return None
+    order = node.numbers.get("perm", tuple(reversed(range(len(axes)))))
+    if not isinstance(order, tuple) or sorted(order) != list(range(len(axes))):
+        return None
+    return tuple(axes[axis] for axis in order)
+
+
+@dataclass(slots=True)
+class Values:
+    """Reads the numbers of small tensors, of the model or of a file beside it."""
+
+    source: Source
+    files: ExternalFiles
+    _left: int = _MAX_NUMBERS
+    _work: int = _MAX_WORK
+    _read: dict[tuple[int, str], tuple[int, ...]] = field(default_factory=dict)
+
+    def integers(self, tensor: Draft, dtype: str, count: int) -> tuple[int, ...]:
+        """Return a tensor's bytes as `count` integers of a dtype; Obstacle where it has none or too many of them."""
+        key = id(tensor), dtype
+        self._work -= count  # by its callers, also of what has been read before
+        if key not in self._read:
+            if tensor.nbytes > _MAX_NBYTES or count > self._left or self._work < 0:
+                raise Obstacle(f"{count} zero points, more than wcx reads")
+            self._left -= count
+            self._read[key] = self._integers(tensor, dtype)
+        if self._work < 0:
+            raise Obstacle("more zero points than wcx reads")
+        return self._read[key]
+
+    def _integers(self, tensor: Draft, dtype: str) -> tuple[int, ...]:
+        kind = DTYPES[dtype]
+        if kind.kind not in ("signed", "unsigned"):
+            raise Obstacle("zero points that are no integers")
+        data = self._bytes(tensor)
+        sign = 1 << (kind.bits - 1) if kind.kind == "signed" else 0
+        return tuple(_codes(data, kind.bits, sign))
+
+    def scale(self, tensor: Draft) -> float | None:
+        """The one number of a tensor of one float; None for other tensors, and where it is no finite number."""
+        if prod(tensor.shape) != 1 or tensor.dtype not in (*_FLOATS, "BF16"):
+            return None
+        try:
+            data = self._bytes(tensor)
+        except Obstacle:
+            return None
+        if tensor.dtype == "BF16":
+            value = struct.unpack("<f", b"\0\0" + data)[0]
+        else:
+            value = struct.unpack(_FLOATS[tensor.dtype], data)[0]
+        return float(value) if isfinite(value) else None
+
+    def _bytes(self, tensor: Draft) -> bytes:
+        """The elements as bytes, little-endian."""
+        if tensor.obstacle:
+            raise Obstacle(f"zero point that can't be read: {tensor.obstacle}")
+        if tensor.storage is None:
+            return self._extent(tensor, tensor.offset, tensor.nbytes)
+        width = max(1, DTYPES[tensor.dtype].bits // 8)
+        mask = (1 << 8 * width) - 1
+        if tensor.storage.nbytes > 10 * _MAX_NBYTES:
+            raise Obstacle("zero points of more bytes than wcx reads")
+        run = self._extent(tensor, tensor.storage.start, tensor.storage.nbytes)
+        try:
+            return b"".join((value & mask).to_bytes(width, "little") for value in packed_varints(run))
+        except ValueError as error:
+            raise CheckpointError(self.source.path, f"damaged tensor: {error}", tensor.storage.start) from None
+
+    def _extent(self, tensor: Draft, start: int, nbytes: int) -> bytes:
+        if tensor.file == 0:
+            return self.source.read(start, start + nbytes)
+        path = os.path.join(self.files.directory, self.files.names[tensor.file - 1])
+        with open_regular(path) as (descriptor, _status):
+            return read_extent(descriptor, path, start, nbytes)
+
+
+def _codes(data: bytes, bits: int, sign: int) -> list[int]:
+    """Integers of 1 or more bytes each, or several in a byte, the low bits first."""
+    if bits >= 8:
+        width = bits // 8
+        return [int.from_bytes(data[at : at + width], "little", signed=bool(sign)) for at in range(0, len(data), width)]
+    mask = (1 << bits) - 1
+    codes = [byte >> shift & mask for byte in data for shift in range(0, 8, bits)]
+    return [(code ^ sign) - sign for code in codes] if sign else codes

@@ -1,0 +1,278 @@
+"""PyTorch: a pickle that describes tensors, and the storages that they are views of, in a zip archive or in a row.
+
+Source: torch/serialization.py and caffe2/serialize/inline_container.h of PyTorch 2.13. Three layouts are read: the zip
+archive of torch.save since 1.6, that of TorchScript, and the concatenated pickles before 1.6. torch is never imported;
+the pickle is interpreted (pickles.py), not loaded, and nothing in it is ever run.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from wcx.errors import CheckpointError, UnknownFormatError
+from wcx.formats._bytes import FileReader, open_regular, read_extent, signature_of
+from wcx.formats._format import Evidence, Format, Match
+from wcx.formats._json import shortened
+from wcx.formats._unsupported import DISTRIBUTED, TORCH_PACKAGE
+from wcx.formats.pytorch.inert import Dict
+from wcx.formats.pytorch.listing import list_tensors, overlap_note
+from wcx.formats.pytorch.pickles import Pickle, read_pickle
+from wcx.formats.pytorch.storages import LegacyStorages, ZipStorages
+from wcx.formats.pytorch.streams import DeflatedStream, RawStream, Stream
+from wcx.formats.pytorch.tensors import Storages
+from wcx.formats.pytorch.walk import Walk, walk
+from wcx.formats.pytorch.zips import DEFLATED, Member, data_start, read_directory
+from wcx.types import Checkpoint, Signature, TensorInfo
+
+__all__ = ["FORMAT", "Content", "read_file", "sniff"]
+
+_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+_MAGIC_TEXTS = (_MAGIC_NUMBER.to_bytes(10, "little"), b"L%dL" % _MAGIC_NUMBER)
+_PROTOCOL_VERSION = 1001
+_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".pth.tar", ".pkl")
+_BINARY_PICKLES = tuple(bytes((0x80, version)) for version in (2, 3, 4, 5))
+_TEXT_PICKLES = (b"(", b"c", b"]", b"}", b"I", b"S", b"V")
+_MAX_VERSION = 10  # kMaxSupportedFileFormatVersion
+_MAX_RECORD = 1000  # bytes of `byteorder`, `version`
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What one file says: its tensors, its plain values, how it was written, and what a reader should know."""
+
+    signature: Signature
+    tensors: tuple[TensorInfo, ...]
+    metadata: dict[str, str]
+    notes: tuple[str, ...]
+    version: str
+
+
+def sniff(evidence: Evidence) -> Match:
+    """Recognise a zip archive with a data.pkl, the magic number of old files, or any pickle; never raises."""
+    head = evidence.head
+    if head.startswith(b"PK\x03\x04"):
+        return _sniff_zip(evidence)
+    if any(text in head[:64] for text in _MAGIC_TEXTS):
+        return Match.MAGIC
+    if head.startswith(_BINARY_PICKLES):
+        return Match.STRUCTURE
+    named = evidence.name.lower().endswith(_SUFFIXES)
+    return Match.SUFFIX if named and head.startswith(_TEXT_PICKLES) else Match.NO
+
+
+def _sniff_zip(evidence: Evidence) -> Match:
+    if _other_archive(evidence.tail):
+        return Match.NO  # they have files of torch.save inside
+    if b"/data.pkl" in evidence.head or b"/data.pkl" in evidence.tail:
+        return Match.MAGIC
+    first = evidence.head[:1024]  # what a truncated archive can be told by
+    of_torch = b"/byteorder" in first or b"/.data/serialization_id" in first or b"/data/0" in first
+    return Match.STRUCTURE if of_torch else Match.NO
+
+
+def _other_archive(names: bytes) -> bool:
+    """Whether names of members are those of torch.export or torch.package."""
+    return (b"/archive_format" in names and b"/archive_version" in names) or b"/.data/extern_modules" in names
+
+
+def open_file(path: str) -> Checkpoint:
+    """Describe the PyTorch file at `path`; CheckpointError where it is damaged, malicious, or has no tensors."""
+    if path.endswith(".distcp"):
+        raise UnknownFormatError(path, DISTRIBUTED)
+    content = read_file(path)
+    return Checkpoint(
+        path=path,
+        format="pytorch",
+        directory=os.path.dirname(path) or ".",
+        files=(os.path.basename(path),),
+        signatures=(content.signature,),
+        metadata=content.metadata,
+        tensors=content.tensors,
+        notes=content.notes,
+        version=content.version,
+        producer=None if content.version == "pickle" else "PyTorch",
+    )
+
+
+def read_file(path: str, file: int = 0) -> Content:
+    """Read what one file says without reading its tensors; `file` is the index that they get."""
+    with open_regular(path) as (descriptor, status), _no_collection():
+        source = _Source(descriptor, path, status.st_size)
+        if read_extent(descriptor, path, 0, min(4, status.st_size)) == b"PK\x03\x04":
+            found, version = _read_zip(source)
+        else:
+            found, version = _read_pickles(source)
+    tensors = list_tensors(found.found, file)
+    if not tensors:
+        raise CheckpointError(path, _no_tensors(found))
+    return Content(signature_of(status), tensors, found.metadata, _notes(found, tensors), version)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the search for cycles, which takes a third of the time where a pickle has a million objects."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An open file."""
+
+    descriptor: int
+    path: str
+    nbytes: int
+
+    def pickle(self, start: int) -> Pickle:
+        """Interpret the pickle at a byte of the file."""
+        return read_pickle(RawStream(self.descriptor, self.path, start, self.nbytes - start), self.path)
+
+
+def _no_tensors(found: Walk) -> str:
+    if found.unopened:
+        return "its tensors were pickled by pickle.dump, which wcx does not open: save it again with torch.save"
+    return "a pickle without PyTorch tensors (scikit-learn, a tokenizer, settings?): name the file with the weights"
+
+
+def _notes(found: Walk, tensors: tuple[TensorInfo, ...]) -> tuple[str, ...]:
+    notes = [overlap_note(tensors)]
+    if found.unopened:
+        notes.append(f"{found.unopened} tensors left out: pickled by pickle.dump inside this file, which is not opened")
+    return tuple(note for note in notes if note)
+
+
+@contextmanager
+def _at(path: str) -> Iterator[None]:
+    """Say of which file it is what the walk finds wrong."""
+    try:
+        yield
+    except ValueError as error:
+        raise CheckpointError(path, str(error)) from error
+
+
+# ------------------------------------------------------------------------------------------------- the zip archives
+
+
+def _read_zip(source: _Source) -> tuple[Walk, str]:
+    members = read_directory(source.descriptor, source.path, source.nbytes)
+    root = _root(source.path, members)
+    big_endian = _is_big_endian(source, members, root)
+    version = _version(source, members, root)
+    is_script = f"{root}/constants.pkl" in members
+
+    def storages(folder: str) -> Storages:
+        return ZipStorages(source.descriptor, source.path, members, f"{root}/{folder}/", big_endian=big_endian)
+
+    value = _read_member(source, members[f"{root}/data.pkl"])
+    with _at(source.path):
+        found = walk(value.value, storages("data"), plain=not is_script)
+        if is_script:
+            constants = _read_member(source, members[f"{root}/constants.pkl"])
+            more = walk(constants.value, storages("constants"), "constants", source="TorchScript constant")
+            found.found += more.found
+    return found, f"{'TorchScript' if is_script else 'zip'} {version}".strip()
+
+
+def _root(path: str, members: dict[str, Member]) -> str:
+    """The folder that the archive's content is in: the one with a data.pkl."""
+    roots = [name.removesuffix("/data.pkl") for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
+    if len(roots) == 1:
+        return roots[0]
+    if roots:
+        raise CheckpointError(path, f"{len(roots)} folders with a data.pkl in one archive: it is two files in one")
+    if _other_archive("".join(members).encode()):
+        raise UnknownFormatError(path, TORCH_PACKAGE)
+    raise CheckpointError(path, "no data.pkl in this zip archive: torch.save broke off, or another program packed it")
+
+
+def _version(source: _Source, members: dict[str, Member], root: str) -> str:
+    """The version of the format, which the oldest archives do not give."""
+    version = (_record(source, members, f"{root}/version") or _record(source, members, f"{root}/.data/version")).strip()
+    if version and not (version.isdecimal() and int(version) <= _MAX_VERSION):
+        reason = f"its version is {shortened(version)}: wcx knows the versions of PyTorch's format up to {_MAX_VERSION}"
+        raise CheckpointError(source.path, reason)
+    return version
+
+
+def _is_big_endian(source: _Source, members: dict[str, Member], root: str) -> bool:
+    order = _record(source, members, f"{root}/byteorder").strip()
+    if order not in ("", "little", "big"):
+        raise CheckpointError(source.path, "its byteorder is neither little nor big")
+    return order == "big"
+
+
+def _record(source: _Source, members: dict[str, Member], name: str) -> str:
+    """A short text of the archive; the empty text where there is none."""
+    member = members.get(name)
+    if member is None:
+        return ""
+    if member.nbytes > _MAX_RECORD:
+        raise CheckpointError(source.path, f"the zip member {shortened(name)} should be a short text", member.header)
+    stream = _stream_of(source, member)
+    return b"".join(iter(stream.read, b"")).decode("ascii", "replace")
+
+
+def _read_member(source: _Source, member: Member) -> Pickle:
+    stream = _stream_of(source, member)
+    found = read_pickle(stream, source.path)
+    if found.nbytes != member.nbytes:
+        reason = f"{member.nbytes - found.nbytes} bytes follow the end of the pickle in {shortened(member.name)}"
+        raise CheckpointError(source.path, reason, member.header)
+    return found
+
+
+def _stream_of(source: _Source, member: Member) -> Stream:
+    start = data_start(source.descriptor, source.path, member)
+    if member.method == DEFLATED:
+        return DeflatedStream(source.descriptor, source.path, start, member.packed, member.nbytes, member.crc32)
+    return RawStream(source.descriptor, source.path, start, member.nbytes, member.crc32)
+
+
+# --------------------------------------------------------------------------------------------- pickles in a sequence
+
+
+def _read_pickles(source: _Source) -> tuple[Walk, str]:
+    """The layout before 1.6: magic number, version, system, the object, the storages' keys, the storages."""
+    first = source.pickle(0)
+    if first.value != _MAGIC_NUMBER:
+        return _read_bare(source, first), "pickle"
+    position = first.nbytes
+    version = source.pickle(position)
+    if version.value != _PROTOCOL_VERSION:
+        raise CheckpointError(source.path, f"an unknown version of PyTorch's format, not {_PROTOCOL_VERSION}", position)
+    position += version.nbytes
+    system = source.pickle(position)
+    if not isinstance(system.value, Dict):
+        raise CheckpointError(source.path, "damaged: no description of the system that wrote it", position)
+    position += system.nbytes
+    content = source.pickle(position)
+    position += content.nbytes
+    keys = source.pickle(position)
+    if not isinstance(keys.value, list) or not all(isinstance(key, (str, int)) for key in keys.value):
+        raise CheckpointError(source.path, "damaged: no list of storages behind the pickle", position)
+    position += keys.nbytes
+    storages = LegacyStorages(source.descriptor, source.path, keys.value, content.persistent, position, source.nbytes)
+    with _at(source.path):
+        return walk(content.value, storages), f"legacy {_PROTOCOL_VERSION}"
+
+
+def _read_bare(source: _Source, content: Pickle) -> Walk:
+    """A pickle alone, which has no storages; NumPy arrays may be in it."""
+    if content.nbytes != source.nbytes:
+        reason = f"{source.nbytes - content.nbytes} bytes follow the end of the pickle: it is no file of torch.save"
+        raise CheckpointError(source.path, reason, content.nbytes)
+    storages = LegacyStorages(source.descriptor, source.path, [], (), source.nbytes, source.nbytes)
+    with _at(source.path):
+        return walk(content.value, storages)
+
+
+FORMAT = Format("pytorch", _SUFFIXES, sniff, open_file, FileReader)

@@ -1,0 +1,156 @@
+"""From the tensors that a walk has found to the list of a checkpoint: each once, with its role and its other names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+
+from wcx.dtypes import DTYPES
+from wcx.formats._roles import role_of
+from wcx.formats.pytorch.roles import EMA_COPY
+from wcx.formats.pytorch.tensors import Place, View
+from wcx.formats.pytorch.walk import Found
+from wcx.types import Storage, TensorInfo
+
+__all__ = ["list_tensors", "overlap_note"]
+
+_Key = tuple[object, ...]
+
+
+def list_tensors(found: Iterable[Found], file: int = 0) -> tuple[TensorInfo, ...]:
+    """Describe every tensor once, in the order of their first names.
+
+    Of tensors that are the same view of the same storage (tied weights) the first that is a weight gives the name,
+    the others are its aliases. Names that come twice get a number.
+    """
+    found = _numbered(found)
+    copies = _are_copies(found)
+    groups: dict[_Key, list[Found]] = {}
+    for tensor in found:
+        groups.setdefault(_key(tensor), []).append(tensor)
+    return tuple(_described(group, file, copies=copies) for group in groups.values())
+
+
+def _numbered(found: Iterable[Found]) -> list[Found]:
+    """Tell tensors of one name apart: name, name#2, ..."""
+    taken: set[str] = set()
+    numbered = []
+    for tensor in found:
+        name, count = tensor.name, 1
+        while name in taken:
+            count += 1
+            name = f"{tensor.name}#{count}"
+        taken.add(name)
+        numbered.append(tensor if count == 1 else Found(name, tensor.view, tensor.role, tensor.ema, tensor.source))
+    return numbered
+
+
+def _are_copies(found: list[Found]) -> bool:
+    """Whether what is called EMA stands beside the weights it averages: every shape of it is one of theirs too."""
+    model = {tensor.view.shape for tensor in found if not tensor.ema and tensor.role != "optimizer"}
+    return all(tensor.view.shape in model for tensor in found if tensor.ema and len(tensor.view.shape) > 1)
+
+
+def _key(tensor: Found) -> _Key:
+    """What two names of the same elements have in common."""
+    view = tensor.view
+    if view.place is None:
+        return (tensor.name,)
+    return view.place.start, view.place.key, view.first, view.shape, view.strides, view.dtype, view.obstacle
+
+
+def _described(group: list[Found], file: int, *, copies: bool) -> TensorInfo:
+    roles = [_role(tensor, copies=copies) for tensor in group]
+    index = next((index for index, (role, _source) in enumerate(roles) if role != "optimizer"), 0)
+    tensor, (role, source) = group[index], roles[index]
+    aliases = tuple(other.name for other in group if other is not tensor)
+    return _tensor_info(tensor.name, tensor.view, file, role, source, aliases)
+
+
+def _role(tensor: Found, *, copies: bool) -> tuple[str, str | None]:
+    role = role_of(tensor.name) if tensor.role is None else tensor.role
+    if tensor.ema and copies and role != "optimizer":
+        return "optimizer", EMA_COPY
+    return role, tensor.source
+
+
+def _tensor_info(
+    name: str, view: View, file: int, role: str, source: str | None, aliases: tuple[str, ...]
+) -> TensorInfo:
+    bits = DTYPES[view.dtype].bits
+    nbytes = (prod(view.shape) * bits + 7) // 8
+    place = view.place
+    if place is None:
+        return TensorInfo(name, view.dtype, view.shape, nbytes, file, 0, role, source, aliases, obstacle=view.obstacle)
+    plain = place.encoding == "raw" and view.strides is None
+    obstacle = view.obstacle
+    if bits < 8 and not obstacle and (view.strides is not None or view.first * bits % 8):
+        obstacle = f"a view of {view.dtype} that cuts bytes apart"
+    return TensorInfo(
+        name=name,
+        dtype=view.dtype,
+        shape=view.shape,
+        nbytes=nbytes,
+        file=file,
+        offset=place.start + (view.first * bits // 8 if plain else 0),
+        role=role,
+        source=source,
+        aliases=aliases,
+        storage=None if obstacle or _needs_no_storage(view, place, plain=plain) else _storage(view, place),
+        quantization=view.quantization,
+        obstacle=obstacle,
+    )
+
+
+def _needs_no_storage(view: View, place: Place, *, plain: bool) -> bool:
+    single = DTYPES[view.dtype].bits <= 8
+    return plain and place.crc32 is None and (single or not place.big_endian)
+
+
+def _storage(view: View, place: Place) -> Storage:
+    """The storage that a view is of; of less than 8 bits, bytes are counted instead of elements."""
+    bits = min(8, DTYPES[view.dtype].bits)
+    return Storage(
+        start=place.start,
+        nbytes=place.packed,
+        elements=view.elements * bits // 8,
+        first=view.first * bits // 8,
+        strides=view.strides,
+        encoding=place.encoding,
+        big_endian=place.big_endian,
+        crc32=place.crc32,
+    )
+
+
+def overlap_note(tensors: Iterable[TensorInfo]) -> str | None:
+    """A note on tensors that share numbers of one storage without being the same; None where none do."""
+    extents: dict[int, list[tuple[int, int]]] = {}
+    for tensor in tensors:
+        storage = tensor.storage
+        if tensor.obstacle or tensor.nbytes == 0 or (storage is None and not tensor.offset):
+            continue
+        bits = DTYPES[tensor.dtype].bits
+        if storage is None:
+            first, last = tensor.offset * 8, (tensor.offset + tensor.nbytes) * 8
+            extents.setdefault(0, []).append((first, last))
+            continue
+        strides = storage.strides
+        count = prod(tensor.shape)
+        if strides is not None:
+            count = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, strides, strict=True))
+        first = (storage.start * 8 if storage.encoding == "raw" else 0) + storage.first * max(8, bits)
+        extents.setdefault(0 if storage.encoding == "raw" else storage.start, []).append((first, first + count * bits))
+    overlapping = sum(_overlapping(sorted(items)) for items in extents.values())
+    if not overlapping:
+        return None
+    return f"{overlapping} tensors are views that overlap others: their shared numbers are counted in each"
+
+
+def _overlapping(extents: list[tuple[int, int]]) -> int:
+    """How many of the extents, in order, begin before one before them has ended."""
+    count = 0
+    end = 0
+    for first, last in extents:
+        count += first < end
+        end = max(end, last)
+    return count

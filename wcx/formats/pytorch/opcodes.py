@@ -1,0 +1,479 @@
+"""What each opcode of a pickle does to the interpreter's stack and memo: one small function each, and their table.
+
+Source: CPython's pickletools.py (arguments) and Lib/pickle.py (effects), protocols 0 to 5. EXT1, EXT2 and EXT4 (a
+registry that a file can't hold), NEXT_BUFFER and READONLY_BUFFER (bytes outside the file) are refused.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import NoReturn
+
+from wcx.formats._json import shortened
+from wcx.formats.pytorch.inert import Call, Dict, Global, Persistent, Set, Value
+from wcx.formats.pytorch.machine import Machine, StopError
+
+__all__ = ["OPCODES"]
+
+_MAX_LINE = 1 << 20
+_MAX_NAME = 1000  # bytes of a global's module or name
+_HIGHEST_PROTOCOL = 5
+
+_FLOAT = struct.Struct(">d")
+_INT = struct.Struct("<i")
+
+
+def _unknown(m: Machine) -> NoReturn:
+    m.window.fail(f"has the unknown opcode {m.window.buffer[m.window.at - 1]:#04x}: it is damaged, or no pickle")
+
+
+OPCODES: list[Callable[[Machine], None]] = [_unknown] * 256
+"""The effect of every opcode by its byte."""
+
+_Step = Callable[[Machine], None]
+
+
+def _opcode(code: bytes) -> Callable[[_Step], _Step]:
+    def register(step: _Step) -> _Step:
+        OPCODES[code[0]] = step
+        return step
+
+    return register
+
+
+# --------------------------------------------------------------------------------------------------- the frame of it
+
+
+@_opcode(b"\x80")
+def _proto(m: Machine) -> None:
+    version = m.window.number(1)
+    if version > _HIGHEST_PROTOCOL:
+        m.window.fail(f"is of protocol {version}: wcx knows those up to {_HIGHEST_PROTOCOL}")
+
+
+@_opcode(b"\x95")
+def _frame(m: Machine) -> None:
+    nbytes = m.window.number(8)
+    if nbytes >= 1 << 62:
+        m.window.fail(f"has a frame of {nbytes} bytes: it is damaged")
+
+
+@_opcode(b".")
+def _stop(_m: Machine) -> None:
+    raise StopError
+
+
+@_opcode(b"(")
+def _mark(m: Machine) -> None:
+    m.mark()
+
+
+@_opcode(b"0")
+def _pop(m: Machine) -> None:
+    m.pop()
+
+
+@_opcode(b"1")
+def _pop_mark(m: Machine) -> None:
+    m.since_mark()
+
+
+@_opcode(b"2")
+def _dup(m: Machine) -> None:
+    m.stack.append(m.stack[-1])
+
+
+@_opcode(b"p")
+def _put(m: Machine) -> None:
+    m.put(_natural(m))
+
+
+@_opcode(b"q")
+def _binput(m: Machine) -> None:
+    m.put(m.window.number(1))
+
+
+@_opcode(b"r")
+def _long_binput(m: Machine) -> None:
+    m.put(m.window.number(4))
+
+
+@_opcode(b"\x94")
+def _memoize(m: Machine) -> None:
+    m.put(len(m.memo))
+
+
+@_opcode(b"g")
+def _get(m: Machine) -> None:
+    m.get(_natural(m))
+
+
+@_opcode(b"h")
+def _binget(m: Machine) -> None:
+    m.get(m.window.number(1))
+
+
+@_opcode(b"j")
+def _long_binget(m: Machine) -> None:
+    m.get(m.window.number(4))
+
+
+def _natural(m: Machine) -> int:
+    raw = m.decimal()
+    if not raw.isdigit():
+        m.window.fail(f"has {shortened(raw.decode('latin-1'))} where a number should be")
+    return int(raw)
+
+
+# ------------------------------------------------------------------------------------------------------------ scalars
+
+
+def _constant(code: bytes, value: Value) -> None:
+    def push(m: Machine) -> None:
+        m.stack.append(value)
+
+    OPCODES[code[0]] = push
+
+
+_constant(b"N", None)
+_constant(b"\x88", True)
+_constant(b"\x89", False)
+_constant(b")", ())
+
+
+@_opcode(b"I")
+def _int(m: Machine) -> None:
+    raw = m.decimal()
+    m.stack.append(raw == b"01" if raw in (b"00", b"01") else _from_decimal(m, raw))
+
+
+@_opcode(b"L")
+def _long(m: Machine) -> None:
+    m.stack.append(_from_decimal(m, m.decimal().removesuffix(b"L")))
+
+
+def _from_decimal(m: Machine, raw: bytes) -> int:
+    try:
+        return int(raw)
+    except ValueError:
+        m.window.fail(f"has {shortened(raw.decode('latin-1'))} where a number should be")
+
+
+@_opcode(b"J")
+def _binint(m: Machine) -> None:
+    window = m.window
+    m.stack.append(_INT.unpack_from(window.buffer, window.at)[0])
+    window.at += 4
+
+
+@_opcode(b"K")
+def _binint1(m: Machine) -> None:
+    window = m.window
+    m.stack.append(window.buffer[window.at])
+    window.at += 1
+
+
+@_opcode(b"M")
+def _binint2(m: Machine) -> None:
+    m.stack.append(m.window.number(2))
+
+
+@_opcode(b"\x8a")
+def _long1(m: Machine) -> None:
+    m.stack.append(m.integer(m.window.number(1)))
+
+
+@_opcode(b"\x8b")
+def _long4(m: Machine) -> None:
+    m.stack.append(m.integer(m.window.number(4)))
+
+
+@_opcode(b"F")
+def _float(m: Machine) -> None:
+    raw = m.decimal()
+    try:
+        m.stack.append(float(raw))
+    except ValueError:
+        m.window.fail(f"has {shortened(raw.decode('latin-1'))} where a number should be")
+
+
+@_opcode(b"G")
+def _binfloat(m: Machine) -> None:
+    m.stack.append(_FLOAT.unpack(m.window.take(8))[0])
+
+
+# ------------------------------------------------------------------------------------------------- texts and bytes
+
+
+@_opcode(b"S")
+def _string(m: Machine) -> None:
+    raw = m.window.line(_MAX_LINE)
+    if len(raw) < 2 or raw[:1] != raw[-1:] or raw[:1] not in (b"'", b'"'):
+        m.window.fail("has a text without its quotes")
+    m.stack.append(m.text(raw[1:-1]))
+
+
+@_opcode(b"V")
+def _unicode(m: Machine) -> None:
+    raw = m.window.line(_MAX_LINE)
+    m.spend(4 * len(raw))
+    try:
+        m.stack.append(m.text(raw.decode("raw_unicode_escape").encode("utf-8", "surrogatepass")))
+    except UnicodeDecodeError:
+        m.window.fail("has a text with a broken escape")
+
+
+@_opcode(b"\x8c")
+def _short_binunicode(m: Machine) -> None:
+    m.stack.append(m.text(m.window.take(m.window.number(1))))
+
+
+@_opcode(b"X")
+def _binunicode(m: Machine) -> None:
+    m.stack.append(m.long_text(m.window.number(4)))
+
+
+@_opcode(b"\x8d")
+def _binunicode8(m: Machine) -> None:
+    m.stack.append(m.long_text(m.window.number(8)))
+
+
+@_opcode(b"U")
+def _short_binstring(m: Machine) -> None:
+    m.stack.append(m.text_like(m.window.blob(m.window.number(1))))
+
+
+@_opcode(b"T")
+def _binstring(m: Machine) -> None:
+    m.stack.append(m.text_like(m.window.blob(m.window.number(4))))
+
+
+@_opcode(b"C")
+def _short_binbytes(m: Machine) -> None:
+    _push_bytes(m, m.window.number(1))
+
+
+@_opcode(b"B")
+def _binbytes(m: Machine) -> None:
+    _push_bytes(m, m.window.number(4))
+
+
+@_opcode(b"\x8e")
+def _binbytes8(m: Machine) -> None:
+    _push_bytes(m, m.window.number(8))
+
+
+@_opcode(b"\x96")
+def _bytearray8(m: Machine) -> None:
+    _push_bytes(m, m.window.number(8))
+
+
+def _push_bytes(m: Machine, nbytes: int) -> None:
+    blob = m.window.blob(nbytes)
+    m.blob_cost(blob)
+    m.stack.append(blob)
+
+
+# ---------------------------------------------------------------------------------------------------------- containers
+
+
+@_opcode(b"]")
+def _empty_list(m: Machine) -> None:
+    m.stack.append([])
+
+
+@_opcode(b"}")
+def _empty_dict(m: Machine) -> None:
+    m.stack.append(Dict())
+
+
+@_opcode(b"\x8f")
+def _empty_set(m: Machine) -> None:
+    m.stack.append(Set())
+
+
+@_opcode(b"l")
+def _list(m: Machine) -> None:
+    m.stack.append(m.since_mark())
+
+
+@_opcode(b"t")
+def _tuple(m: Machine) -> None:
+    m.stack.append(tuple(m.since_mark()))
+
+
+@_opcode(b"\x85")
+def _tuple1(m: Machine) -> None:
+    m.stack[-1] = (m.stack[-1],)
+
+
+@_opcode(b"\x86")
+def _tuple2(m: Machine) -> None:
+    last = m.stack.pop()
+    m.stack[-1] = (m.stack[-1], last)
+
+
+@_opcode(b"\x87")
+def _tuple3(m: Machine) -> None:
+    last = m.stack.pop()
+    middle = m.stack.pop()
+    m.stack[-1] = (m.stack[-1], middle, last)
+
+
+@_opcode(b"d")
+def _dict(m: Machine) -> None:
+    m.stack.append(Dict(_paired(m, m.since_mark())))
+
+
+@_opcode(b"\x91")
+def _frozenset(m: Machine) -> None:
+    m.stack.append(Set(m.since_mark()))
+
+
+def _paired(m: Machine, values: list[Value]) -> list[Value]:
+    if len(values) % 2:
+        m.window.fail("has a key without a value: it is damaged")
+    return values
+
+
+@_opcode(b"a")
+def _append(m: Machine) -> None:
+    value = m.stack.pop()
+    _add_items(m, m.stack[-1], [value])
+
+
+@_opcode(b"e")
+def _appends(m: Machine) -> None:
+    values = m.since_mark()
+    _add_items(m, m.stack[-1], values)
+
+
+@_opcode(b"\x90")
+def _additems(m: Machine) -> None:
+    values = m.since_mark()
+    _add_items(m, m.stack[-1], values)
+
+
+def _add_items(m: Machine, target: Value, values: list[Value]) -> None:
+    if isinstance(target, Call):
+        target.items = target.items or []
+        target.items += values
+    elif isinstance(target, list) and not isinstance(target, Dict):
+        target += values
+    else:
+        m.window.fail("appends to what is no list: it is damaged")
+
+
+@_opcode(b"s")
+def _setitem(m: Machine) -> None:
+    value = m.stack.pop()
+    key = m.stack.pop()
+    _add_pairs(m, m.stack[-1], [key, value])
+
+
+@_opcode(b"u")
+def _setitems(m: Machine) -> None:
+    values = _paired(m, m.since_mark())
+    _add_pairs(m, m.stack[-1], values)
+
+
+def _add_pairs(m: Machine, target: Value, values: list[Value]) -> None:
+    if isinstance(target, Call):
+        target.pairs = target.pairs or Dict()
+        target.pairs += values
+    elif isinstance(target, Dict):
+        target += values
+    else:
+        m.window.fail("sets a key of what is no dict: it is damaged")
+
+
+# ----------------------------------------------------------------------------------------------- names and objects
+
+
+@_opcode(b"c")
+def _global(m: Machine) -> None:
+    m.stack.append(_named(m))
+
+
+def _named(m: Machine) -> Global:
+    """A module and a name in two lines."""
+    module, name = (m.window.line(_MAX_NAME) for _ in range(2))
+    try:
+        return m.global_(module.decode(), name.decode())
+    except UnicodeDecodeError:
+        m.window.fail("has a name that is not in UTF-8")
+
+
+@_opcode(b"\x93")
+def _stack_global(m: Machine) -> None:
+    name = m.stack.pop()
+    module = m.stack.pop()
+    if not isinstance(name, str) or not isinstance(module, str) or len(name) + len(module) > _MAX_NAME:
+        m.window.fail("names a class by what is no name: it is damaged")
+    m.stack.append(m.global_(module, name))
+
+
+@_opcode(b"R")
+def _reduce(m: Machine) -> None:
+    args = m.stack.pop()
+    m.call(m.stack.pop(), args)
+
+
+@_opcode(b"\x81")
+def _newobj(m: Machine) -> None:
+    args = m.stack.pop()
+    m.call(m.stack.pop(), args)
+
+
+@_opcode(b"\x92")
+def _newobj_ex(m: Machine) -> None:
+    keywords = m.stack.pop()
+    args = m.stack.pop()
+    m.call(m.stack.pop(), (args, keywords) if keywords else args)
+
+
+@_opcode(b"i")
+def _inst(m: Machine) -> None:
+    function = _named(m)
+    m.call(function, tuple(m.since_mark()))
+
+
+@_opcode(b"o")
+def _obj(m: Machine) -> None:
+    function, *args = m.since_mark() or [None]
+    m.call(function, tuple(args))
+
+
+@_opcode(b"b")
+def _build(m: Machine) -> None:
+    state = m.stack.pop()
+    target = m.stack[-1]
+    if not isinstance(target, Call) or target.state is not None:
+        m.window.fail("sets the state of what has none, or has one already: it is damaged")
+    target.state = state
+
+
+@_opcode(b"P")
+def _persid(m: Machine) -> None:
+    m.stack.append(m.text(m.window.line(_MAX_LINE)))
+    _binpersid(m)
+
+
+@_opcode(b"Q")
+def _binpersid(m: Machine) -> None:
+    reference = Persistent(m.stack[-1])
+    m.persistent.append(reference)
+    m.stack[-1] = reference
+
+
+def _refuse(codes: bytes, what: str) -> None:
+    def refuse(m: Machine) -> NoReturn:
+        m.window.fail(f"needs {what}, which no file holds: save it again with torch.save")
+
+    for code in codes:
+        OPCODES[code] = refuse
+
+
+_refuse(b"\x82\x83\x84", "an extension registry")
+_refuse(b"\x97\x98", "buffers of another program")

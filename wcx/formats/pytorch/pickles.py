@@ -1,0 +1,60 @@
+"""An interpreter of pickles that imports nothing and calls nothing: it records what a pickle says, as inert values.
+
+Source: CPython's Lib/pickle.py and pickletools.py, protocols 0 to 5; the opcodes themselves are in opcodes.py.
+Unlike an Unpickler it has no find_class, so that there is nothing to allow and nothing to bypass; unlike one it can't
+be made to take gigabytes, since what the values need is counted while they are made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wcx.formats.pytorch.inert import Persistent, Value
+from wcx.formats.pytorch.machine import Machine, StopError
+from wcx.formats.pytorch.opcodes import OPCODES
+from wcx.formats.pytorch.streams import Stream
+from wcx.formats.pytorch.window import AHEAD, Window
+
+__all__ = ["Pickle", "read_pickle"]
+
+_MAX_OPCODES = 2_000_000
+_BATCH = 1000  # opcodes between two looks at the budget
+_COST_OPCODE = 76  # the most that an opcode without a text leaves behind, measured
+
+
+@dataclass(frozen=True, slots=True)
+class Pickle:
+    """What a pickle says: its value, its references to things outside in their order, and how many bytes it has."""
+
+    value: Value
+    persistent: tuple[Persistent, ...]
+    nbytes: int
+
+
+def read_pickle(stream: Stream, path: str) -> Pickle:
+    """Interpret the pickle at the beginning of a stream, of which at most a piece behind its STOP is read.
+
+    Raises CheckpointError, with the byte, for what is no pickle, is damaged, would run a program, or goes beyond the
+    limits.
+    """
+    window = Window(stream, path)
+    machine = Machine(window)
+    try:
+        _run(machine, window)
+    except StopError:
+        return Pickle(machine.result(), tuple(machine.persistent), window.position)
+    except IndexError:
+        window.fail("takes more from its stack than is there: it is damaged")
+    window.fail(f"has more than {_MAX_OPCODES} opcodes, the limit")
+
+
+def _run(machine: Machine, window: Window) -> None:
+    """Execute opcodes until one raises StopError, or there have been too many."""
+    for _ in range(0, _MAX_OPCODES, _BATCH):
+        machine.spend(_BATCH * _COST_OPCODE)
+        for _ in range(_BATCH):
+            if window.at + AHEAD > window.stop:
+                window.refill()
+            opcode = window.buffer[window.at]
+            window.at += 1
+            OPCODES[opcode](machine)

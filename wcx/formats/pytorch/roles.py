@@ -1,0 +1,92 @@
+"""Which parts of a training checkpoint are no weights of the model: optimizer state, and averages beside the weights.
+
+Told by the keys that PyTorch Lightning, Hugging Face, DeepSpeed, timm, Megatron and the PyTorch examples give them.
+Only keys at the top of a file count, and only of dicts and lists, so that a layer called `scaler` stays a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from wcx.formats.pytorch.inert import Call, Dict, Value
+
+__all__ = ["EMA_COPY", "is_ema_key", "is_ema_prefix", "is_optimizer_key", "is_optimizer_state", "keys_of"]
+
+EMA_COPY = "EMA copy"
+
+_OPTIMIZER_KEYS = frozenset(
+    {
+        "amp",
+        "amp_scaling_state",
+        "callbacks",
+        "grad_scaler",
+        "loops",
+        "lr_scheduler",
+        "lr_schedulers",
+        "native_amp_scaling_state",
+        "opt",
+        "opt_param_scheduler",
+        "opt_state",
+        "optim",
+        "optim_state",
+        "optim_state_dict",
+        "optimizer",
+        "optimizer_state",
+        "optimizer_state_dict",
+        "optimizer_states",
+        "optimizers",
+        "sched",
+        "scheduler",
+        "scheduler_state_dict",
+    }
+)
+_SCALER_KEYS = frozenset({"scaler", "amp_scaler", "scaler_state_dict"})
+_SCALER_FIELDS = frozenset({"scale", "growth_factor", "loss_scaler0", "loss_scale", "cur_scale"})
+_RNG = "rng_state"
+_FIRST = 200
+
+_EMA_KEYS = frozenset(
+    {"averaged_model", "ema", "ema_model", "ema_params", "ema_state", "ema_state_dict", "ema_weights", "model_ema"}
+    | {"shadow", "shadow_params", "state_dict_ema"}
+)
+_EMA_PREFIXES = ("model_ema.", "ema_model.")
+
+
+def keys_of(value: Value) -> Collection[str]:
+    """The first keys of a dict-like value, as far as they are texts: what kind it is shows at its beginning."""
+    if isinstance(value, Call):
+        value = value.pairs or ()
+    elif not isinstance(value, Dict):
+        return ()
+    return {key for key in value[: 2 * _FIRST : 2] if isinstance(key, str)}
+
+
+def is_optimizer_state(value: Value) -> bool:
+    """Whether a value is what an optimizer's state_dict() gives."""
+    return {"state", "param_groups"} <= set(keys_of(value))
+
+
+def is_optimizer_key(key: str, value: Value) -> bool:
+    """Whether the key of a value at the top of a file says that no weight of the model is in it."""
+    if _RNG in key:
+        return True
+    if not isinstance(value, (list, tuple)) and not (isinstance(value, Call) and _is_dict_or_state(value)):
+        return False
+    if key in _SCALER_KEYS:
+        return not _SCALER_FIELDS.isdisjoint(keys_of(value))
+    return key in _OPTIMIZER_KEYS
+
+
+def _is_dict_or_state(call: Call) -> bool:
+    """Whether an object is anything but a module."""
+    return "_modules" not in keys_of(call.state)
+
+
+def is_ema_key(key: str, value: Value) -> bool:
+    """Whether the key of a value near the top of a file says that it holds averaged weights."""
+    return key in _EMA_KEYS and isinstance(value, (list, tuple, Call))
+
+
+def is_ema_prefix(key: str) -> bool:
+    """Whether a key of a state_dict begins as one of averaged weights."""
+    return key.startswith(_EMA_PREFIXES)

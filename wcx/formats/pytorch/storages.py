@@ -1,0 +1,131 @@
+"""The storages of a PyTorch file: where the bytes of each lie, held against what the tensors say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+
+from wcx.dtypes import DTYPES
+from wcx.errors import CheckpointError
+from wcx.formats._bytes import read_extent
+from wcx.formats._json import shortened
+from wcx.formats.pytorch.dtypes import storage_type
+from wcx.formats.pytorch.inert import Persistent, Value
+from wcx.formats.pytorch.streams import DeflatedStream
+from wcx.formats.pytorch.tensors import Place, View
+from wcx.formats.pytorch.zips import DEFLATED, Member, data_start
+
+__all__ = ["LegacyStorages", "ZipStorages"]
+
+_MAX_NUMBERS_NBYTES = 8 << 20  # of zero points
+
+
+class _Storages:
+    """What both kinds share: small tensors that are needed to describe others."""
+
+    def __init__(self, descriptor: int, path: str) -> None:
+        self._descriptor = descriptor
+        self._path = path
+
+    def read_numbers(self, view: View) -> tuple[int, ...]:
+        """Read a one-dimensional integer tensor of at most 8 MiB; ValueError where it is not one."""
+        itemsize = DTYPES[view.dtype].bits // 8
+        nbytes = prod(view.shape) * itemsize
+        place = view.place
+        if place is None or view.obstacle or view.strides is not None or len(view.shape) != 1:
+            raise ValueError("its zero points are no plain tensor of one dimension")
+        if nbytes > _MAX_NUMBERS_NBYTES or place.nbytes > _MAX_NUMBERS_NBYTES:
+            raise ValueError(f"its zero points take more than {_MAX_NUMBERS_NBYTES >> 20} MiB")
+        raw = self._read(place)[view.first * itemsize : view.first * itemsize + nbytes]
+        order = "big" if place.big_endian else "little"
+        return tuple(
+            int.from_bytes(raw[start : start + itemsize], order, signed=True)  # type: ignore[arg-type]
+            for start in range(0, nbytes, itemsize)
+        )
+
+    def _read(self, place: Place) -> bytes:
+        if place.encoding == "raw":
+            return read_extent(self._descriptor, self._path, place.start, place.nbytes)
+        stream = DeflatedStream(self._descriptor, self._path, place.start, place.packed, place.nbytes, place.crc32)
+        return b"".join(iter(stream.read, b""))
+
+
+class ZipStorages(_Storages):
+    """Storages that are members of a zip archive, under one folder."""
+
+    def __init__(
+        self, descriptor: int, path: str, members: dict[str, Member], folder: str, *, big_endian: bool
+    ) -> None:
+        super().__init__(descriptor, path)
+        self._members = members
+        self._folder = folder
+        self._big_endian = big_endian
+        self._places: dict[str, Place] = {}
+
+    def place(self, key: str, nbytes: int) -> Place:
+        """Where the storage of that key lies, which should have `nbytes` bytes; ValueError where it does not."""
+        place = self._places.get(key) or self._places.setdefault(key, self._find(key))
+        if place.nbytes != nbytes:
+            raise ValueError(f"its storage {shortened(key)} has {place.nbytes} bytes, not the {nbytes} it should have")
+        return place
+
+    def _find(self, key: str) -> Place:
+        member = self._members.get(f"{self._folder}{key}")
+        if member is None:
+            raise ValueError(f"its storage {shortened(self._folder + key)} is not in the archive")
+        start = data_start(self._descriptor, self._path, member)
+        encoding = "deflate" if member.method == DEFLATED else "raw"
+        return Place(key, start, member.packed, member.nbytes, encoding, self._big_endian, member.crc32)
+
+
+class LegacyStorages(_Storages):
+    """Storages that lie one behind the other at the end of a file: 8 bytes with the number of elements, then these.
+
+    Always little-endian, whatever the machine that wrote them: torch's writer swaps (torch/csrc/serialization.cpp).
+    """
+
+    def __init__(
+        self, descriptor: int, path: str, keys: list[Value], references: Iterable[Persistent], start: int, end: int
+    ) -> None:
+        super().__init__(descriptor, path)
+        self._places: dict[str, Place] = {}
+        bits = _bits_by_key(references)
+        for key in keys:
+            start = self._add(str(key), bits, start, end)
+        if start != end:
+            raise CheckpointError(path, f"{end - start} bytes follow the last storage that belong to none", start)
+
+    def _add(self, key: str, bits_by_key: dict[str, int], start: int, end: int) -> int:
+        bits = bits_by_key.get(key)
+        if bits is None or key in self._places:
+            raise CheckpointError(self._path, f"the storage {shortened(key)} is listed twice, or no tensor's", start)
+        if start + 8 > end:
+            raise CheckpointError(self._path, f"truncated: the storage {shortened(key)} is missing, download it again")
+        elements = int.from_bytes(read_extent(self._descriptor, self._path, start, 8), "little", signed=True)
+        nbytes = elements * bits // 8
+        if elements < 0 or start + 8 + nbytes > end:
+            reason = f"truncated: the storage {shortened(key)} should have {elements} elements, download it again"
+            raise CheckpointError(self._path, reason, start)
+        self._places[key] = Place(key, start + 8, nbytes, nbytes)
+        return start + 8 + nbytes
+
+    def place(self, key: str, nbytes: int) -> Place:
+        """Where the storage of that key lies, which should have `nbytes` bytes; ValueError where it does not."""
+        place = self._places.get(key)
+        if place is None:
+            raise ValueError(f"its storage {shortened(key)} is not in the file")
+        if place.nbytes != nbytes:
+            raise ValueError(f"its storage {shortened(key)} has {place.nbytes} bytes, not the {nbytes} it should have")
+        return place
+
+
+def _bits_by_key(references: Iterable[Persistent]) -> dict[str, int]:
+    """The size of a storage's elements, by its key, as the first reference to it says."""
+    bits: dict[str, int] = {}
+    for reference in references:
+        parts = reference.id
+        if isinstance(parts, tuple) and len(parts) in (5, 6) and parts[0] == "storage":
+            type_ = storage_type(parts[1])
+            if type_ is not None and isinstance(parts[2], (str, int)):
+                bits.setdefault(str(parts[2]), type_.bits)
+    return bits

@@ -1,0 +1,75 @@
+"""threshold: one plane, 1 where the weight is above a bound of its tensor: its mean, its median, or a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+from wcx.dtypes import Codes, DType
+from wcx.errors import UsageError
+from wcx.quantizers import NOTHING, Needs
+from wcx.types import Fit, Statistics
+
+__all__ = ["KIND", "Threshold"]
+
+_NEEDS = {"mean": Needs(mean=True), "median": Needs(quantiles=(0.5,))}
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """bit = w > t, compared as doubles; NaN gives 0. bound: `mean`, `median`, or a number as it was written.
+
+    Mean and median are over the finite values of the tensor; a tensor without any has t = 0.
+    """
+
+    bound: str
+    zero: None = None
+
+    @property
+    def name(self) -> str:
+        """The specification in full."""
+        return f"threshold:{self.bound}"
+
+    @property
+    def needs(self) -> Needs:
+        """The mean or the median, or nothing."""
+        return _NEEDS.get(self.bound, NOTHING)
+
+    def refuses(self, dtype: DType) -> str | None:
+        """None: every number is above a bound or not."""
+        return None
+
+    def planes(self, dtype: DType) -> tuple[str, ...]:
+        """One plane."""
+        return ("above",)
+
+    def fit(self, statistics: Statistics) -> Fit:
+        """The bound of the tensor."""
+        if self.bound == "mean":
+            return Fit(threshold=statistics.mean or 0.0)
+        if self.bound == "median":
+            return Fit(threshold=statistics.quantiles[0] if statistics.quantiles else 0.0)
+        return Fit(threshold=float(self.bound))
+
+    def cut(self, dtype: DType, fit: Fit) -> tuple[Codes, ...]:
+        """Return the codes that are ones."""
+        return (dtype.above(fit.threshold or 0.0),)
+
+
+class _Kind:
+    name = "threshold"
+    summary = "one plane: w > mean, median or a number, as threshold:mean, threshold:median, threshold:0.01"
+
+    def parse(self, parameters: str | None) -> Threshold:
+        if parameters in _NEEDS:
+            return Threshold(parameters)
+        try:
+            number = float(parameters or "")
+        except ValueError:
+            number = float("nan")
+        if not isfinite(number):
+            raise UsageError(f"threshold takes mean, median or a number, not {parameters!r}")
+        return Threshold(repr(number))
+
+
+KIND = _Kind()
