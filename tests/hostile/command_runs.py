@@ -16,7 +16,7 @@ from pathlib import Path
 
 __all__ = ["COMMANDS", "Run", "run"]
 
-COMMANDS = ("inspect", "analyze", "motifs")
+COMMANDS = ("inspect", "analyze")
 """The commands that every hostile file is given to."""
 
 _TIMEOUT_SECONDS = 60
