@@ -57,14 +57,18 @@ def _import_with_own_cache(name: str) -> Any:  # noqa: ANN401
 class Counter:
     """Counts blocks of several planes at once, in histograms that belong to one worker.
 
-    planes: the most that any layer has. strings: whether blocks are strings of 12 instead of 4x4. histograms: uint32
-    [planes, possible blocks]; totals: int64 [2 + planes], zeros, non-finite numbers and ones of each plane. Both are
-    added to by every `count` and emptied by `take` and `add_to`.
+    planes: the most that any layer has. strings: whether blocks are strings of 12 instead of 4x4. least: side of the
+    smallest blocks that what fills no block is cut into; 0 where it is left out. histograms: uint32
+    [planes, possible blocks]; edges: int64 [planes, smaller blocks]; totals: int64 [2 + planes], zeros, non-finite
+    numbers and ones of each plane. All are added to by every `count` and emptied by `take` and `add_to`.
     """
 
-    def __init__(self, planes: int, kernels: Any = None, *, strings: bool = False) -> None:  # noqa: ANN401
+    def __init__(self, planes: int, kernels: Any = None, *, strings: bool = False, least: int = 0) -> None:  # noqa: ANN401
         possible = 4096 if strings else 65536
+        sides = range(11 if strings else 3, least - 1, -1) if least else ()
+        self._least = least
         self.histograms = np.zeros((planes, possible), np.uint32)
+        self.edges = np.zeros((planes, sum(1 << (side if strings else side * side) for side in sides)), np.int64)
         self.totals = np.zeros(2 + planes, np.int64)
         self._kernels = kernels
         self._strings = strings
@@ -98,6 +102,9 @@ class Counter:
 
         Of strings, one row that begins at a multiple of 12 of its layer's.
         """
+        if self._least:
+            matrix = codes.reshape(rows, columns)
+            plain.count_edges(matrix, self._rules, self._least, self.edges, strings=self._strings)
         if self._kernels is None or codes.size < _LANES:
             plain.count_rows(
                 codes.reshape(rows, columns),
@@ -125,8 +132,40 @@ class Counter:
             self.totals,
         )
 
-    def take(self) -> list[tuple[NDArray[np.uint16], NDArray[np.int64]]]:
+    def slide(self, codes: NDArray[Any], rows: int, columns: int, window: plain.Window) -> None:
+        """Count the overlapping blocks of a piece that are its own; `codes` are as for `count`."""
+        if self._kernels is None or codes.size < _LANES:
+            matrix = codes.reshape(rows, columns)
+            plain.count_sliding(matrix, window, self._rules, self.histograms, self.totals, strings=self._strings)
+            return
+        self._kernels.count_sliding(
+            codes.itemsize,
+            codes.ctypes.data,
+            rows,
+            columns,
+            12 if self._strings else 4,
+            *window,
+            self._rules,
+            self._magnitude,
+            self._top,
+            self._bits,
+            self.histograms,
+            self.totals,
+        )
+
+    def take(self) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
         """Return the blocks that occurred and how often, a pair of arrays a plane, and empty the histograms."""
+        found = self._take_whole()
+        if self.edges.shape[1]:
+            possible = self.histograms.shape[1]
+            for plane, (codes, counts) in enumerate(found):
+                smaller = np.flatnonzero(self.edges[plane])
+                every = np.concatenate([codes.astype(np.uint32), (possible + smaller).astype(np.uint32)])
+                found[plane] = every, np.concatenate([counts, self.edges[plane, smaller]])
+            self.edges[:] = 0
+        return found
+
+    def _take_whole(self) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
         found = []
         for histogram in self.histograms[: self._rules.shape[0] - 2]:
             if self._kernels is None:
@@ -143,6 +182,9 @@ class Counter:
         return totals
 
     def add_to(self, histograms: NDArray[np.int64]) -> None:
-        """Add the histograms to wider ones, and empty them."""
-        histograms += self.histograms
+        """Add the histograms to wider ones (int64 [planes, all possible blocks]), and empty them."""
+        possible = self.histograms.shape[1]
+        histograms[:, :possible] += self.histograms
+        histograms[:, possible:] += self.edges
         self.histograms[:] = 0
+        self.edges[:] = 0

@@ -6,15 +6,32 @@ About 0.6 ns a weight. tests hold both paths equal to the last count.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["codes_of_bits", "count_rows", "scan", "strings_of_bits"]
+from wcx.blocks.edges import edges_of, smaller_blocks
+
+__all__ = ["Window", "codes_of_bits", "count_edges", "count_rows", "count_sliding", "scan", "strings_of_bits"]
 
 Unsigned = NDArray[np.unsignedinteger]
 
 _STRIPE = 1 << 18
+
+
+class Window(NamedTuple):
+    """Which of the blocks that slide over a piece are its own: those that begin in its first rows and columns.
+
+    top, left: of the first such block; then every `shift` rows and columns. Weights of the first `height` rows and
+    `width` columns are totalled; what comes after belongs to other pieces.
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
+    shift: int
 
 
 def count_rows(
@@ -43,6 +60,56 @@ def count_rows(
             totals[2 + plane] += np.count_nonzero(bits)
             found = codes_of(bits)
             histograms[plane] += np.bincount(found, minlength=histograms.shape[1]).astype(np.uint32)
+
+
+def count_edges(
+    codes: Unsigned, rules: NDArray[np.uint64], least: int, histograms: NDArray[np.int64], *, strings: bool = False
+) -> None:
+    """Count the smaller blocks that recursive cuts what fills no block into, of sides down to `least`.
+
+    codes: [rows, columns]. histograms: int64 [planes, number of smaller blocks], the largest shape first, added to.
+    """
+    starts, start = {}, 0
+    for side in range(11 if strings else 3, least - 1, -1):
+        starts[side] = start
+        start += 1 << (side if strings else side * side)
+    for part in edges_of(codes, strings=strings):
+        for plane, rule in enumerate(rules[2:]):
+            for side, found in smaller_blocks(_inside(part, rule), least, strings=strings):
+                np.add.at(histograms[plane], starts[side] + found, 1)
+
+
+def count_sliding(
+    codes: Unsigned,
+    window: Window,
+    rules: NDArray[np.uint64],
+    histograms: NDArray[np.uint32],
+    totals: NDArray[np.int64],
+    *,
+    strings: bool = False,
+) -> None:
+    """Count overlapping blocks; the arguments mean what they do in kernels.count_sliding."""
+    own = codes[: window.height, : window.width]
+    totals[0] += np.count_nonzero(_inside(own, rules[0]))
+    totals[1] += np.count_nonzero(_inside(own, rules[1]))
+    for plane, rule in enumerate(rules[2:]):
+        bits = _inside(codes, rule)
+        totals[2 + plane] += np.count_nonzero(bits[: window.height, : window.width])
+        found = _all_windows(bits, 1, 12) if strings else _all_windows(bits, 4, 4)
+        found = found[: window.height, : window.width]
+        found = found[window.top :: window.shift, window.left :: window.shift]
+        histograms[plane] += np.bincount(found.reshape(-1), minlength=histograms.shape[1]).astype(np.uint32)
+
+
+def _all_windows(bits: NDArray[np.bool_], height: int, width: int) -> NDArray[np.uint16]:
+    """The codes of the blocks at every place of a plane where one fits."""
+    rows, columns = (max(size - some + 1, 0) for size, some in zip(bits.shape, (height, width), strict=True))
+    found = np.zeros((rows, columns), np.uint16)
+    for row in range(height):
+        for column in range(width):
+            part = bits[row : row + rows, column : column + columns]
+            found |= part.astype(np.uint16) << np.uint16(width * row + column)
+    return found
 
 
 def _stripes_apart(codes: Unsigned, height: int) -> Iterator[Unsigned]:
