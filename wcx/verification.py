@@ -134,7 +134,8 @@ class Verification:
 def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, threads: int = 1) -> Verification:
     """Compare layers of a checkpoint with pybdm: 20 drawn by the seed, of each at most 2^20 symbols.
 
-    Under the boundary correlated at most 2^16. full: every layer, every symbol. Raises CheckpointError, and MissingDependencyError without pybdm.
+    Under the boundary correlated at most 2^16. full: every layer, every symbol. Raises CheckpointError, and
+    MissingDependencyError without pybdm.
     """
     library = _import_pybdm()
     plan = make_plan(checkpoint, settings)

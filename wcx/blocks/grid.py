@@ -60,7 +60,7 @@ def sliding_pieces(stripe: Stripe, rows: int, columns: int, bits: int) -> Iterat
     """
     most = PIECE_BYTES * 8 // bits
     if rows == 1:
-        step = (most - _STRINGS) // _STRINGS * _STRINGS
+        step = max(1, most // _STRINGS - 1) * _STRINGS
         for first in range(stripe.start, stripe.stop, step):
             stop = min(first + step, stripe.stop)
             yield Piece(0, 1, first, stop - first, 0, min(_MORE_SYMBOLS, columns - stop))
