@@ -23,7 +23,7 @@ from wcx.layers import Layer, Source
 from wcx.types import Scheme
 from wcx.workers import map_ordered
 
-__all__ = ["CountedLayer", "count_layers"]
+__all__ = ["CountedLayer", "count_layers", "is_large", "most_planes"]
 
 Codes = NDArray[Any]
 
@@ -64,7 +64,7 @@ def count_layers(
     """
     items = work_items([(layer.rows, layer.columns) for layer in layers], [layer.dtype.bits for layer in layers])
     if compiled is None:
-        compiled = _is_large(layers, most_planes(cuts) * (_NUMPY_SLIDING if scheme.shift else 1))
+        compiled = is_large(layers, most_planes(cuts) * (_NUMPY_SLIDING if scheme.shift else 1))
     kernels = compiled_kernels() if compiled else None
     if sum(layer.weights for layer in layers) < _SMALL_LAYER * len(layers):
         threads = 1
@@ -79,7 +79,7 @@ def most_planes(cuts: Sequence[Cut]) -> int:
     return max((len(cut) for cut in cuts), default=1)
 
 
-def _is_large(layers: Sequence[Layer], planes: int) -> bool:
+def is_large(layers: Sequence[Layer], planes: int) -> bool:
     """Whether NumPy would take longer than loading numba does."""
     weights = sum(layer.weights for layer in layers)
     seconds = _NUMPY_SECONDS_PER_WEIGHT * weights + _NUMPY_SECONDS_PER_PLANE * len(layers)

@@ -148,10 +148,15 @@ class _Run:
 
     def layers(self) -> Iterator[tuple[LayerReport, CountedLayer]]:
         """Yield each layer's report with its counts, in file order."""
-        for batch in _batches(self._plan.layers):
-            yield from self._batch(batch)
+        from wcx.count import is_large
 
-    def _batch(self, layers: Sequence[Layer]) -> Iterator[tuple[LayerReport, CountedLayer]]:
+        plan = self._plan
+        most = max((len(plan.quantizer.planes(layer.dtype)) for layer in plan.layers), default=1)
+        compiled = is_large(plan.layers, most)
+        for batch in _batches(plan.layers):
+            yield from self._batch(batch, compiled)
+
+    def _batch(self, layers: Sequence[Layer], compiled: bool) -> Iterator[tuple[LayerReport, CountedLayer]]:
         """Fit the quantizer to some layers, then count and evaluate them, while the page cache still has them."""
         from wcx.count import count_layers
         from wcx.evaluate import evaluate_layer
@@ -160,7 +165,7 @@ class _Run:
         quantizer, settings, on_bytes = self._plan.quantizer, self._settings, self._progress.on_bytes
         fits = fit_layers(layers, quantizer, self._make_source, self._threads, on_bytes)
         cuts = [quantizer.cut(layer.dtype, fit) for layer, fit in zip(layers, fits, strict=True)]
-        counts = count_layers(layers, cuts, scheme_of(settings), self._make_source, self._threads, on_bytes)
+        counts = count_layers(layers, cuts, scheme_of(settings), self._make_source, self._threads, on_bytes, compiled)
         for layer, fit, counted in zip(layers, fits, counts, strict=True):
             yield evaluate_layer(layer, counted, quantizer.planes(layer.dtype), settings, fit), counted
 
