@@ -38,7 +38,7 @@ from wcx.blocks import grid
 from wcx.blocks.counter import compiled_kernels
 from wcx.blocks.counts import BlockCounts
 from wcx.count import CountedLayer, count_layers
-from wcx.dtypes import DTYPES
+from wcx.dtypes import DTYPES, CodeBits, Levels
 from wcx.errors import CheckpointError, UsageError
 from wcx.formats import open_checkpoint, open_reader
 from wcx.layers import ArraySource, FileSource, Source
@@ -169,6 +169,40 @@ def test_counts_and_totals_of_raw_codes_are_the_oracles(scheme: Scheme, compiled
         assert found.planes[0].ones == bits.sum()
         assert found.zeros == sum(int(code) in zero for code in codes.reshape(-1).tolist())
         assert found.nonfinite == sum(int(code) in nonfinite for code in codes.reshape(-1).tolist())
+
+
+@EVERY
+@PATHS
+@pytest.mark.parametrize(
+    ("dtype", "cut"),
+    [
+        ("F32", Levels(3, -1.5, 0.5)),
+        ("BF16", Levels(10, -1.5, 0.004)),
+        ("F32", CodeBits(32)),
+        ("I8", CodeBits(8)),
+    ],
+    ids=["uniform:3", "uniform:10", "code bits of F32", "integer"],
+)
+def test_bit_planes(scheme: Scheme, compiled: bool, dtype: str, cut: Levels | CodeBits) -> None:
+    for shape in ((9, 15), (10, 14), (4, 65)):
+        codes = random_codes(dtype, shape[0] * shape[1], np.random.default_rng(shape), "ordinary").reshape(shape)
+        codes = np.ascontiguousarray(matrix_of(codes, scheme))
+        layer, source = layer_of(dtype, *codes.shape), ArraySource(codes)
+        (found,) = count_layers([layer], [cut], scheme, lambda s=source: s, 1, compiled=compiled)
+        (plain,) = count_layers(
+            [layer], [cut], replace(scheme, boundary="ignore"), lambda s=source: s, 1, compiled=False
+        )
+        numbers = DTYPES[dtype]
+        if isinstance(cut, Levels):
+            values = np.array([[numbers.value(code) for code in row] for row in codes.tolist()], np.float32)
+            levels = np.clip(np.rint((values - np.float32(cut.lo)) / np.float32(cut.delta)), 0, 2**cut.bits - 1)
+        else:
+            levels = codes.astype(np.int64) ^ (numbers.kind == "signed") << (numbers.bits - 1)
+        for plane, counts in enumerate(found.planes):
+            bits = (levels.astype(np.int64) >> plane & 1).astype(np.uint8)
+            assert as_dict(counts) == oracle(bits, scheme)
+            assert counts.ones == plain.planes[plane].ones == bits.sum()
+        assert (found.zeros, found.nonfinite) == (plain.zeros, plain.nonfinite)
 
 
 @EVERY

@@ -123,7 +123,7 @@ def make_plan(checkpoint: Checkpoint, settings: Settings) -> Plan:
             tensors=tensors,
         )
         if reason is None:
-            layers.append(layer_of(tensor, settings.layout))
+            layers.append(layer_of(tensor, settings.layout, as_stored=quantizer.stored))
         else:
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
     return Plan(quantizer, layers, skipped)
