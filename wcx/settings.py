@@ -38,8 +38,8 @@ def make_settings(
 ) -> Settings:
     """Return checked settings; UsageError says what is wrong and what there is.
 
-    layout: rows by default; strings (1x12) are always cut from the flat tensor. measures: names, or `all`; none means
-    all. null: permutation, shuffle:K or none. seed: 0 or more.
+    boundary: ignore, recursive[:MIN] or correlated[:SHIFT]. layout: rows by default; strings (1x12) are always cut from
+    the flat tensor. measures: names, or `all`; none means all. null: permutation, shuffle:K or none. seed: 0 or more.
     """
     if not isinstance(quantize, str) or not isinstance(null, str):
         raise UsageError(f"quantize and null are texts, not {quantize!r} and {null!r}")
