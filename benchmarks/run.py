@@ -18,8 +18,10 @@ from timing import Row, in_threads, interleaved, run_cat, run_wcx
 
 from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.dtypes import DTYPES, Levels
-from wcx.quantizers import parse_quantizer
-from wcx.types import Fit
+from wcx.fitting import fit_layers
+from wcx.layers import ArraySource, layer_of
+from wcx.quantizers import Needs, parse_quantizer
+from wcx.types import Fit, Statistics, TensorInfo
 
 _COLUMNS = 4096
 
@@ -266,8 +268,47 @@ def startup(options: argparse.Namespace) -> Iterator[Row]:
     yield Row("the first run, which compiles, beside later ones", "3 s more", f"{first - times[2]:.1f} s more")
 
 
+class _Keeper:
+    """A quantizer that learns the statistics themselves."""
+
+    def __init__(self, **needs: object) -> None:
+        self.needs = Needs(**needs)
+
+    def fit(self, statistics: Statistics) -> Statistics:
+        """The statistics."""
+        return statistics
+
+
+def fitting(options: argparse.Namespace) -> Iterator[Row]:
+    """Exact statistics of 2^26 weights in memory against NumPy's."""
+    codes = _weights("F32", 256 << 20)
+    values = codes.view(np.float32)
+    tails = [33554, 33555, values.size - 33556, values.size - 33555]
+    cases = (
+        ("exact percentile range", ">= 30x np.partition", {"quantiles": (0.0005, 0.9995)}, _partition(values, tails)),
+        ("exact median", "np.median", {"quantiles": (0.5,)}, lambda: np.median(values)),
+        ("exact mean", "np.mean in double", {"mean": True}, lambda: values.mean(dtype=np.float64)),
+        ("range", "np.min and np.max", {"range": True}, lambda: (values.min(), values.max())),
+    )
+    tensor = TensorInfo("w", "F32", codes.shape, codes.nbytes)
+    for name, target, needs, plain in cases:
+        quantizer = _Keeper(**needs)
+
+        def fit(quantizer: _Keeper = quantizer) -> object:
+            return fit_layers([layer_of(tensor)], quantizer, lambda: ArraySource(codes), 2, compiled=True)
+
+        seconds = interleaved([fit, plain], 3)
+        measured = f"{seconds[1] / seconds[0]:.1f}x ({1e9 * seconds[0] / codes.size:.2f} ns/weight)"
+        yield Row(f"F32, {name}, 2 threads, against {target.rpartition('x ')[2]}", target, measured)
+
+
+def _partition(values: np.ndarray, ranks: list[int]) -> Callable[[], object]:
+    return lambda: np.partition(values.reshape(-1), ranks)
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "kernels": kernels,
+    "fitting": fitting,
     "planes": planes,
     "files": files,
     "small": small,

@@ -190,6 +190,47 @@ def block_counts(plane: NDArray[Any], block: Block = SQUARE) -> Counts:
     return counts
 
 
+def recursive_counts(plane: NDArray[Any], least: int = 2, block: Block = SQUARE) -> Counts:
+    """The blocks of all shapes under pybdm's boundary `recursive`; codes of smaller shapes follow those of larger ones.
+
+    A part that is no whole block is cut into squares of its smaller side (strings: is taken as it is), and so on.
+    """
+    height, width = block
+    sides = range(width, least - 1, -1)
+    sizes = [side if height == 1 else side * side for side in sides]
+    starts = {side: sum(2**size for size in sizes[:at]) for at, side in enumerate(sides)}
+    counts: Counts = {}
+    for part in _parts(plane.tolist(), block, least):
+        code = sum(2**at for at, cell in enumerate(cell for row in part for cell in row) if cell)
+        code += starts[len(part[0])]
+        counts[code] = counts.get(code, 0) + 1
+    return counts
+
+
+def _parts(cells: list[list[int]], block: Block, least: int) -> Iterable[list[list[int]]]:
+    height, width = block
+    for top in range(0, len(cells), height):
+        for left in range(0, len(cells[0]), width):
+            part = [row[left : left + width] for row in cells[top : top + height]]
+            if (len(part), len(part[0])) == block:
+                yield part
+                continue
+            side = len(part[0]) if height == 1 else min(len(part), len(part[0]))
+            if side >= least:
+                yield from _parts(part, (1 if height == 1 else side, side), least)
+
+
+def sliding_counts(plane: NDArray[Any], shift: int = 1, block: Block = SQUARE) -> Counts:
+    """The blocks at every `shift` rows and columns, under pybdm's boundary `correlated`."""
+    height, width = block
+    counts: Counts = {}
+    for top in range(0, plane.shape[0] - height + 1, shift):
+        for left in range(0, plane.shape[1] - width + 1, shift):
+            for code, number in block_counts(plane[top : top + height, left : left + width], block).items():
+                counts[code] = counts.get(code, 0) + number
+    return counts
+
+
 def left_over(plane: NDArray[Any], block: Block = SQUARE) -> int:
     """Cells of the plane that are in no block."""
     height, width = block

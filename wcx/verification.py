@@ -25,7 +25,7 @@ from wcx.layers import FileSource, Layer
 from wcx.pipeline import make_plan
 from wcx.recomputed import recomputed_planes
 from wcx.settings import scheme_of
-from wcx.types import Checkpoint, CheckpointSummary, Settings, TensorReader, to_plain
+from wcx.types import Checkpoint, CheckpointSummary, Scheme, Settings, TensorReader, to_plain
 
 if TYPE_CHECKING:
     from wcx.count import CountedLayer
@@ -37,8 +37,8 @@ TOLERANCE = 1e-9
 """Relative difference, absolute below 1, up to which two values agree."""
 
 _LAYERS = 20
-_SYMBOLS = 1 << 20  # pybdm takes 0.4 us a symbol
-_STRINGS = _SYMBOLS // 12 * 12
+_SYMBOLS = 1 << 20  # pybdm takes 0.4 us a symbol; of blocks that overlap there is one a symbol
+_SYMBOLS_SLIDING = 1 << 16
 _MEASURES = ("bdm", "block_entropy", "bdm_normalized", "block_entropy_normalized")
 
 
@@ -86,6 +86,7 @@ class Verification:
     checkpoint: CheckpointSummary
     quantize: str
     zero: str | None
+    boundary: str
     seed: int
     full: bool
     tolerance: float
@@ -103,7 +104,8 @@ class Verification:
 def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, threads: int = 1) -> Verification:
     """Compare layers of a checkpoint with pybdm: 20 drawn by the seed, of each at most 2^20 symbols.
 
-    full: every layer, every symbol. Raises CheckpointError, and MissingDependencyError without pybdm.
+    Under the boundary correlated at most 2^16. full: every layer, every symbol. Raises CheckpointError, and
+    MissingDependencyError without pybdm.
     """
     library = _import_pybdm()
     plan = make_plan(checkpoint, settings)
@@ -113,8 +115,9 @@ def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, th
     chosen = list(range(len(plan.layers)))
     if not full and len(chosen) > _LAYERS:
         chosen = sorted(random.choice(len(chosen), _LAYERS, replace=False).tolist())
-    parts = [_part(plan.layers[number], random, full) for number in chosen]
     scheme = scheme_of(settings)
+    most = None if full else _SYMBOLS_SLIDING if scheme.shift else _SYMBOLS
+    parts = [_part(plan.layers[number], random, most) for number in chosen]
     with open_reader(checkpoint) as reader:
         fits = fit_layers(
             [plan.layers[number] for number in chosen], plan.quantizer, lambda: FileSource(reader), threads
@@ -134,6 +137,7 @@ def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, th
         checkpoint=checkpoint.summary(),
         quantize=settings.quantize,
         zero=settings.zero,
+        boundary=settings.boundary,
         seed=settings.seed,
         full=full,
         tolerance=TOLERANCE,
@@ -144,14 +148,17 @@ def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, th
     )
 
 
-def _part(layer: Layer, random: np.random.Generator, full: bool) -> Layer:
-    """Return the layer, or some of its block rows as a layer of its own; of strings, a run of whole ones."""
+def _part(layer: Layer, random: np.random.Generator, symbols: int | None) -> Layer:
+    """Return the layer, or some of its block rows, of at most so many symbols; of strings, a run of whole ones."""
+    if symbols is None:
+        return layer
     if layer.rows == 1:
-        if full or layer.columns <= _SYMBOLS:
+        run = symbols // 12 * 12
+        if layer.columns <= run:
             return layer
-        return replace(layer, columns=_STRINGS, first=int(random.integers(layer.columns // _STRINGS)))
-    most = max(4, _SYMBOLS // layer.columns & ~3)
-    if full or layer.rows <= most:
+        return replace(layer, columns=run, first=int(random.integers(layer.columns // run)))
+    most = max(4, symbols // layer.columns & ~3)
+    if layer.rows <= most:
         return layer
     start = 4 * int(random.integers((layer.rows - most) // 4 + 1))
     return replace(layer, rows=most, first=start)
@@ -169,7 +176,8 @@ def _verify_layer(
     bits = recomputed_planes(layer, reader, settings.quantize, settings.zero)
     for plane in report.planes:
         matrix = bits[plane.plane].astype(np.int64)
-        theirs = _pybdm_values(library, matrix.reshape(-1) if settings.block == "1x12" else matrix)
+        strings = settings.block == "1x12"
+        theirs = _pybdm_values(library, matrix.reshape(-1) if strings else matrix, scheme_of(settings))
         yield VerifiedPlane(
             name=layer.tensor.name,
             plane=plane.plane,
@@ -186,11 +194,13 @@ def _compare(measure: str, ours: float | None, theirs: float | None) -> Comparis
     return Comparison(measure, ours, theirs, abs(ours - theirs) / max(1.0, abs(theirs)))
 
 
-def _pybdm_values(library: ModuleType, plane: NDArray[np.int64]) -> dict[str, float | None]:
-    """The four numbers that pybdm has, from one decomposition."""
-    method = library.BDM(ndim=plane.ndim)
+def _pybdm_values(library: ModuleType, plane: NDArray[np.int64], scheme: Scheme) -> dict[str, float | None]:
+    """The four numbers that pybdm has, from one decomposition; it can't normalise overlapping or smaller blocks."""
+    method = _pybdm_method(library, plane.ndim, scheme)
     counter = method.decompose_and_count(plane)
     bdm, entropy = float(method.compute_bdm(counter)), float(method.compute_ent(counter))
+    if scheme.shift or (scheme.least and any(size % (12 if plane.ndim == 1 else 4) for size in plane.shape)):
+        return {**dict.fromkeys(_MEASURES), "bdm": bdm, "block_entropy": entropy}
     low, high = method._get_min_bdm(plane), method._get_max_bdm(plane)
     entropy_range = method._get_max_ent(plane) - method._get_min_ent(plane)
     return {
@@ -199,6 +209,18 @@ def _pybdm_values(library: ModuleType, plane: NDArray[np.int64]) -> dict[str, fl
         "bdm_normalized": float((bdm - low) / (high - low)),
         "block_entropy_normalized": float(entropy / entropy_range) if entropy_range else None,
     }
+
+
+def _pybdm_method(library: ModuleType, ndim: int, scheme: Scheme) -> Any:  # noqa: ANN401
+    """The BDM of pybdm under a boundary."""
+    from importlib import import_module
+
+    partitions = import_module("pybdm.partitions")
+    if scheme.least:
+        return library.BDM(ndim=ndim, partition=partitions.PartitionRecursive, min_length=scheme.least)
+    if scheme.shift:
+        return library.BDM(ndim=ndim, partition=partitions.PartitionCorrelated, shift=scheme.shift)
+    return library.BDM(ndim=ndim)
 
 
 def _import_pybdm() -> ModuleType:

@@ -39,7 +39,7 @@ def test_version_states_the_tables_checksums() -> None:
         assert f"{name} {shape} sha256 {checksum}" in done.stdout
 
 
-@pytest.mark.parametrize("command", [(), ("analyze",), ("inspect",), ("verify",), ("kinds",)])
+@pytest.mark.parametrize("command", [(), ("analyze",), ("inspect",), ("motifs",), ("verify",), ("kinds",)])
 def test_help_has_an_example(command: tuple[str, ...]) -> None:
     done = run(*command, "--help")
     assert done.returncode == 0

@@ -40,7 +40,7 @@ analysis_options = _all(
     click.option("-q", "--quantize", default="sign", metavar="SPEC", help=QUANTIZE),
     click.option("-b", "--block", default="4x4", metavar="SPEC", help="4x4 | 1x12  [4x4]"),
     click.option(
-        "--boundary", default="ignore", metavar="SPEC", help="ignore: what fills no block is left out.  [ignore]"
+        "--boundary", default="ignore", metavar="SPEC", help="ignore | recursive[:MIN] | correlated[:SHIFT]  [ignore]"
     ),
     click.option(
         "--layout",
