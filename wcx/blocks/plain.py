@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["codes_of_bits", "count_rows", "scan", "strings_of_bits"]
+__all__ = ["codes_of_bits", "count_rows", "inside", "scan", "strings_of_bits"]
 
 Unsigned = NDArray[np.unsignedinteger]
 
@@ -36,10 +36,10 @@ def count_rows(
     for stripe in _strings_apart(codes) if strings else _stripes_apart(codes, height):
         sizes = stripe & stripe.dtype.type(magnitude)
         if sizes.min() == 0 or sizes.max() >= top:
-            totals[0] += np.count_nonzero(_inside(stripe, rules[0]))
-            totals[1] += np.count_nonzero(_inside(stripe, rules[1]))
+            totals[0] += np.count_nonzero(inside(stripe, rules[0]))
+            totals[1] += np.count_nonzero(inside(stripe, rules[1]))
         for plane, rule in enumerate(rules[2:]):
-            bits = _inside(stripe, rule)
+            bits = inside(stripe, rule)
             totals[2 + plane] += np.count_nonzero(bits)
             found = codes_of(bits)
             histograms[plane] += np.bincount(found, minlength=histograms.shape[1]).astype(np.uint32)
@@ -55,7 +55,7 @@ def _strings_apart(codes: Unsigned) -> Iterator[Unsigned]:
     return (codes[:, at : at + step] for at in range(0, codes.shape[1], step))
 
 
-def _inside(codes: Unsigned, rule: NDArray[np.uint64]) -> NDArray[np.bool_]:
+def inside(codes: Unsigned, rule: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Which codes lie in the two intervals of a rule."""
     kind = codes.dtype.type
     first, length, second, second_length = (kind(value) for value in rule)
