@@ -109,7 +109,9 @@ def _evaluate_plane(
     """Return the numbers of one plane, or of several added up (then with the margins and seeds of each)."""
     table = load_table(settings.block)
     evidence = Evidence(counts, table, settings.rarefy)
-    values: dict[str, Any] = {measure: MEASURES[measure].evaluate(evidence) for measure in settings.measures}
+    values: dict[str, Any] = {
+        measure: MEASURES[measure].evaluate(evidence) for measure in settings.measures if measure in MEASURES
+    }
     null = None
     if settings.null == "permutation":
         wanted = [measure for measure in NULL_MEASURES if measure in settings.measures]

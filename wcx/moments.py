@@ -17,15 +17,13 @@ from wcx.dtypes import DTYPES, DType
 from wcx.exact import ExactSum, finite_codes, order_keys, value_of_key
 from wcx.streams.moments import UNIT_BITS, Moments
 
-__all__ = ["MOST_AT_ONCE", "MomentsTally", "begin_tally"]
+__all__ = ["MomentsTally", "begin_tally"]
 
 Codes = NDArray[Any]
 Integers = NDArray[np.int64]
 
-MOST_AT_ONCE = 1 << 19
-"""A tally takes fewer codes than this at once."""
-
 _COUNTED_BITS = 16
+_AT_ONCE = 1 << 16  # numbers whose significands are in memory together; of fewer than 2^19 the sums are exact
 _SCALE = 150  # every finite number of up to 16 bits is a multiple of 2^-150
 _LIMB = 16
 
@@ -85,16 +83,21 @@ class _Summed:
         self._squares = np.zeros((2 * self._limbs - 1, exponents), object)
 
     def add(self, codes: Codes) -> None:
-        """Look at some more codes: fewer than 2^19 at once."""
-        finite = finite_codes(codes, self._dtype)
-        if not finite.size:
-            return
+        """Look at some more codes."""
+        for at in range(0, codes.size, _AT_ONCE):
+            finite = finite_codes(codes[at : at + _AT_ONCE], self._dtype)
+            if finite.size:
+                self._add(finite)
+
+    def _add(self, finite: Codes) -> None:
         keys = order_keys(finite, self._dtype)
         self._keys = [min([int(keys.min()), *self._keys]), max([int(keys.max()), *self._keys])]
         self._number += finite.size
         self._sum.add(finite)
         magnitudes, exponents = _taken_apart(finite, self._dtype)
-        limbs = [(magnitudes >> np.uint64(_LIMB * place) & np.uint64(0xFFFF)).astype(float) for place in range(self._limbs)]
+        limbs = [
+            (magnitudes >> np.uint64(_LIMB * place) & np.uint64(0xFFFF)).astype(float) for place in range(self._limbs)
+        ]
         for place, sums in enumerate(self._squares):
             some = range(max(0, place - self._limbs + 1), min(place, self._limbs - 1) + 1)
             products = sum((limbs[one] * limbs[place - one] for one in some), start=np.zeros(finite.size))

@@ -8,19 +8,20 @@ nor on the number of workers. A plane's bits are in the order of its matrix, eig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from threading import Condition
+from threading import Condition, Event
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wcx.blocks.bits import bits_of
 from wcx.blocks.grid import PIECE_BYTES, Piece
 from wcx.dtypes import Cut
 from wcx.layers import Layer, Source
-from wcx.moments import MOST_AT_ONCE, MomentsTally, begin_tally
+from wcx.moments import MomentsTally, begin_tally
 from wcx.streams import STREAMS
 from wcx.streams.compression import Compression, Compressor, Size
 from wcx.streams.moments import Moments, Statistic
@@ -32,7 +33,9 @@ _AHEAD = 8
 _MEMORY = 144 << 20  # bytes that the compressors of all workers may take together
 _PASS_MEMORY = 32 << 20  # bytes that those of one pass may take, unless one alone takes more
 _RAW = -1  # the stream of the stored bytes; others are planes, by number
-_WHOLE_BYTES = 4096  # weights; whole bytes of packed bits, and blocks that suit every compressor
+_PIECE_BYTES = PIECE_BYTES
+_WHOLE = 4096  # weights: whole bytes of bits, and parts of zlib's window, so that no match is lost where it moves
+_NO_MOMENTS = Moments()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,12 @@ class StreamedLayer:
     sizes: by name of the compression, then by plane; None is the stored bytes.
     """
 
-    moments: Moments = Moments()
+    moments: Moments = _NO_MOMENTS
     sizes: Mapping[str, Mapping[str | None, Size]] = field(default_factory=dict)
+
+    def counted(self, weights: int, zeros: int, nonfinite: int) -> StreamedLayer:
+        """The same with the numbers that counting tells."""
+        return replace(self, moments=replace(self.moments, weights=weights, zeros=zeros, nonfinite=nonfinite))
 
     def __add__(self, other: StreamedLayer) -> StreamedLayer:
         sizes = {name: dict(streams) for name, streams in self.sizes.items()}
@@ -101,15 +108,17 @@ def stream_layers(
     make_source: Callable[[], Source],
     threads: int,
     on_bytes: Callable[[int], None] | None = None,
-) -> Iterator[StreamedLayer]:
+) -> Generator[StreamedLayer, None, None]:
     """Yield what the stream measures of those names need of each layer, in order; without zeros and non-finites.
 
     cuts, planes: how each layer becomes planes, and their names. make_source: gives a worker its source. on_bytes:
     called by workers with the bytes read since its last call. Raises what the source raises, and MissingDependencyError
     where a compressor's library is missing.
     """
-    job = _Job(layers, cuts, planes, names, on_bytes or (lambda _nbytes: None), _Memory(_MEMORY))
-    return map_ordered(lambda: _Worker(job, make_source()), _Worker.run, range(len(layers)), threads, _AHEAD)
+    job = _Job(layers, cuts, planes, names, on_bytes or (lambda _nbytes: None), _Memory(_MEMORY), Event())
+    numbers = range(len(layers))
+    make_worker = lambda: _Worker(job, make_source())  # noqa: E731
+    yield from map_ordered(make_worker, _Worker.run, numbers, threads, _AHEAD, on_stop=job.stopped.set)
 
 
 def _passes(layer: Layer, planes: int, names: Sequence[str]) -> list[tuple[list[_Unit], bool]]:
@@ -158,6 +167,11 @@ class _Job:
     names: Sequence[str]
     on_bytes: Callable[[int], None]
     memory: _Memory
+    stopped: Event
+
+
+class _StoppedError(Exception):
+    """Nobody waits for the layer in hand any more."""
 
 
 class _Memory:
@@ -194,7 +208,7 @@ class _Worker:
         job = self._job
         layer, names = job.layers[number], job.planes[number]
         sizes: dict[str, dict[str | None, Size]] = {}
-        moments = Moments()
+        moments = _NO_MOMENTS
         for units, sums in _passes(layer, len(names), job.names):
             with job.memory.lent(sum(unit.memory for unit in units)):
                 tally = begin_tally(layer.dtype) if sums else None
@@ -210,26 +224,59 @@ class _Worker:
         """Read a layer once, through some compressors."""
         taps = [_Tap(unit) for unit in units]
         stored = [tap for tap in taps if tap.stream == _RAW]
-        by_plane = {tap.stream: [one for one in taps if one.stream == tap.stream] for tap in taps if tap not in stored}
-        one_read = _codes_are_stored(layer)
-        for start, number in _runs(layer):
-            if stored and not one_read:
-                self._feed(stored, self._source.stored(layer, *_bytes_of(layer, start, number)))
-            if by_plane or tally is not None or one_read:
-                codes = self._source.codes(*_flat_piece(layer, start, number))
-                if one_read:
-                    self._feed(stored, codes.view(np.uint8).data)
-                for bits, plane in zip(bits_of(codes, cut, list(by_plane)), by_plane, strict=True):
-                    _feed_all(by_plane[plane], np.packbits(bits).data)
+        planes = {tap.stream: [one for one in taps if one.stream == tap.stream] for tap in taps if tap not in stored}
+        if stored and not _codes_are_stored(layer):
+            self._feed_stored(layer, stored)
+            stored = []
+        if stored or planes or tally is not None:
+            for codes in self._codes(layer):
+                _feed(stored, codes.view(np.uint8).data)
+                for plane, bits in zip(planes, bits_of(codes, cut, list(planes)), strict=True):
+                    _feed(planes[plane], np.packbits(bits).data)
                 if tally is not None:
                     tally.add(codes)
-                self._job.on_bytes(number * layer.stored.bits // 8)
         return [tap.finish() for tap in taps]
 
-    def _feed(self, taps: Sequence[_Tap], data: memoryview) -> None:
-        _feed_all(taps, data)
+    def _check_wanted(self) -> None:
+        if self._job.stopped.is_set():
+            raise _StoppedError
+
+    def _feed_stored(self, layer: Layer, taps: Sequence[_Tap]) -> None:
+        for start in range(0, layer.tensor.nbytes, _PIECE_BYTES):
+            self._check_wanted()
+            data = self._source.stored(layer, start, min(_PIECE_BYTES, layer.tensor.nbytes - start))
+            _feed(taps, data)
+            self._job.on_bytes(len(data))
+
+    def _codes(self, layer: Layer) -> Iterator[NDArray[Any]]:
+        """The codes of a layer in order, in pieces of whole bytes of bits."""
+        flat = replace(layer, rows=1, columns=layer.weights)
+        step = max(_WHOLE, _PIECE_BYTES * 8 // layer.stored.bits // _WHOLE * _WHOLE)
+        for start in range(0, layer.weights, step):
+            self._check_wanted()
+            number = min(step, layer.weights - start)
+            yield self._source.codes(flat, Piece(0, 1, start, number))
+            self._job.on_bytes(number * layer.stored.bits // 8)
 
 
-def _feed_all(taps: Sequence[_Tap], data: memoryview) -> None:
+class _Tap:
+    """A compressor at work on one stream; counts what comes out."""
+
+    def __init__(self, unit: _Unit) -> None:
+        self.stream = unit.stream
+        self._original = unit.nbytes
+        self._compressor: Compressor = unit.compression.begin(unit.nbytes)
+        self._nbytes = 0
+
+    def take(self, data: memoryview) -> None:
+        """Some more of the stream."""
+        self._nbytes += len(self._compressor.compress(data))
+
+    def finish(self) -> Size:
+        """The stream is complete."""
+        return Size(self._original, self._nbytes + len(self._compressor.flush()))
+
+
+def _feed(taps: Sequence[_Tap], data: memoryview) -> None:
     for tap in taps:
         tap.take(data)
