@@ -134,7 +134,7 @@ def make_plan(checkpoint: Checkpoint, settings: Settings) -> Plan:
             tensors=tensors,
         )
         if reason is None:
-            layers.append(layer_of(tensor, settings.layout))
+            layers.append(layer_of(tensor, settings.layout, as_stored=quantizer.stored))
         else:
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
     return Plan(quantizer, layers, skipped, _streams(settings))
@@ -165,10 +165,15 @@ class _Run:
 
     def layers(self) -> Iterator[tuple[LayerReport, CountedLayer]]:
         """Yield each layer's report with its counts, in file order."""
-        for batch in _batches(self._plan.layers):
-            yield from self._batch(batch)
+        from wcx.count import is_large
 
-    def _batch(self, layers: Sequence[Layer]) -> Iterator[tuple[LayerReport, CountedLayer]]:
+        plan = self._plan
+        most = max((len(plan.quantizer.planes(layer.dtype)) for layer in plan.layers), default=1)
+        compiled = is_large(plan.layers, most)
+        for batch in _batches(plan.layers):
+            yield from self._batch(batch, compiled)
+
+    def _batch(self, layers: Sequence[Layer], compiled: bool) -> Iterator[tuple[LayerReport, CountedLayer]]:
         """Fit the quantizer to some layers, then count and evaluate them, while the page cache still has them."""
         from wcx.count import count_layers
         from wcx.evaluate import evaluate_layer
@@ -177,7 +182,7 @@ class _Run:
         quantizer, settings, on_bytes = self._plan.quantizer, self._settings, self._progress.on_bytes
         fits = fit_layers(layers, quantizer, self._make_source, self._threads, on_bytes)
         cuts = [quantizer.cut(layer.dtype, fit) for layer, fit in zip(layers, fits, strict=True)]
-        counts = count_layers(layers, cuts, scheme_of(settings), self._make_source, self._threads, on_bytes)
+        counts = count_layers(layers, cuts, scheme_of(settings), self._make_source, self._threads, on_bytes, compiled)
         with closing(counts), closing(self._streamed(layers, cuts)) as streams:
             for layer, fit, counted, streamed in zip(layers, fits, counts, streams, strict=True):
                 report = evaluate_layer(layer, counted, quantizer.planes(layer.dtype), settings, fit)

@@ -231,7 +231,7 @@ class _Worker:
         if stored or planes or tally is not None:
             for codes in self._codes(layer):
                 _feed(stored, codes.view(np.uint8).data)
-                for plane, bits in zip(planes, bits_of(codes, cut, list(planes)), strict=True):
+                for plane, bits in zip(planes, bits_of(codes, layer.dtype, cut, list(planes)), strict=True):
                     _feed(planes[plane], np.packbits(bits).data)
                 if tally is not None:
                     tally.add(codes)
