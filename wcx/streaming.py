@@ -30,7 +30,7 @@ from wcx.workers import map_ordered
 __all__ = ["StreamedLayer", "measures_of", "nbytes_read", "stream_layers"]
 
 _AHEAD = 8
-_MEMORY = 144 << 20  # bytes that the compressors of all workers may take together
+_MEMORY = 104 << 20  # bytes that the compressors of all workers may take together
 _PASS_MEMORY = 32 << 20  # bytes that those of one pass may take, unless one alone takes more
 _RAW = -1  # the stream of the stored bytes; others are planes, by number
 _PIECE_BYTES = PIECE_BYTES

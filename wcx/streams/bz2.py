@@ -1,6 +1,6 @@
 """bzip2 at level 9: the bytes of bz2.compress(data, 9).
 
-Source: Burrows & Wheeler 1994; Python's bz2. Blocks are of 900,000 bytes. 1,000,000 zero bytes have 43.
+Source: Burrows & Wheeler 1994; Python's bz2. Blocks are of 900,000 bytes. 1,000,000 zero bytes have 48.
 """
 
 from __future__ import annotations
