@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wcx import __version__
 from wcx.blocks.layout import arrange
 from wcx.dtypes import DTYPES
 from wcx.errors import UsageError
+from wcx.presets import find_preset
 from wcx.quantizers import Quantizer, parse_quantizer
 from wcx.selection import select
-from wcx.settings import check_whole, make_settings, scheme_of
+from wcx.settings import check_whole, make_settings, preset_notes, scheme_of
 from wcx.types import (
     Checkpoint,
+    Fit,
     LayerReport,
     ModelReport,
     Report,
@@ -30,8 +33,9 @@ if TYPE_CHECKING:
 
     from wcx.count import CountedLayer
     from wcx.layers import Layer
+    from wcx.reference import Partners
 
-__all__ = ["Progress", "analyze", "analyze_checkpoint", "measure"]
+__all__ = ["Progress", "analyze", "analyze_checkpoint", "measure", "open_reference"]
 
 SCHEMA = "wcx/analysis/1"
 _BATCH = 1 << 30
@@ -55,19 +59,27 @@ class Plan:
     quantizer: Quantizer
     layers: list[Layer]
     skipped: list[SkippedTensor]
+    beside: Quantizer | None = None
+    partners: Partners | None = None
+
+    @property
+    def quantizers(self) -> list[Quantizer]:
+        """The plan's own, and the one whose planes a preset sets beside them."""
+        return [self.quantizer] if self.beside is None else [self.quantizer, self.beside]
 
     @property
     def nbytes(self) -> int:
-        """Bytes that will be read: twice where the quantizer has to be fitted."""
-        return sum(layer.tensor.nbytes for layer in self.layers) * (2 if any(self.quantizer.needs) else 1)
+        """Bytes that will be read: twice where the quantizer has to be fitted, and the reference's."""
+        readings = sum(2 if any(quantizer.needs) else 1 for quantizer in self.quantizers)
+        return sum(layer.tensor.nbytes for layer in self.layers) * readings * (1 if self.partners is None else 2)
 
 
 def analyze(path: str | os.PathLike[str], *, threads: int | None = None, **settings: Any) -> Report:  # noqa: ANN401
     """Analyse one checkpoint and return its report.
 
     path: a checkpoint file, an index of shards, or a directory with one. threads: workers, all cores by default; the
-    report does not depend on it. settings: quantize, measures, null, rarefy, seed, include, exclude,
-    include_optimizer, as the options of `wcx analyze` (wcx.settings.make_settings).
+    report does not depend on it. settings: preset, quantize, block, boundary, layout, measures, null, rarefy, seed,
+    include, exclude, include_optimizer, reference, as the options of `wcx analyze` (wcx.settings.make_settings).
 
     Raises CheckpointError for a checkpoint that can't be read, UsageError for settings that make no sense.
 
@@ -77,7 +89,14 @@ def analyze(path: str | os.PathLike[str], *, threads: int | None = None, **setti
     from wcx.formats import open_checkpoint
 
     made = make_settings(**settings)
-    return analyze_checkpoint(open_checkpoint(path), made, _workers(threads))
+    return analyze_checkpoint(open_checkpoint(path), made, _workers(threads), reference=open_reference(made))
+
+
+def open_reference(settings: Settings) -> Checkpoint | None:
+    """Open the checkpoint that settings compare with, if any; raises CheckpointError."""
+    from wcx.formats import open_checkpoint
+
+    return None if settings.reference is None else open_checkpoint(settings.reference)
 
 
 def _workers(threads: int | None) -> int:
@@ -88,25 +107,38 @@ def _workers(threads: int | None) -> int:
 
 
 def analyze_checkpoint(
-    checkpoint: Checkpoint, settings: Settings, threads: int, progress: Progress | None = None
+    checkpoint: Checkpoint,
+    settings: Settings,
+    threads: int,
+    progress: Progress | None = None,
+    reference: Checkpoint | None = None,
 ) -> Report:
-    """Analyse an opened checkpoint. progress.on_layer gets every layer as soon as it and all before it are done."""
+    """Analyse an opened checkpoint. progress.on_layer gets every layer as soon as it and all before it are done.
+
+    reference: what settings.reference names, opened.
+    """
     from wcx.formats import open_reader
     from wcx.layers import FileSource
 
     progress = progress or Progress()
-    plan = make_plan(checkpoint, settings)
+    plan = make_plan(checkpoint, settings, reference)
     progress.on_start(plan.nbytes)
-    with open_reader(checkpoint) as reader:
-        run = _Run(plan, settings, lambda: FileSource(reader), threads, progress)
+    with ExitStack() as stack:
+        reader = stack.enter_context(open_reader(checkpoint))
+        theirs = reader if reference is None else stack.enter_context(open_reader(reference))
+        run = _Run(plan, settings, lambda: FileSource(reader), threads, progress, lambda: FileSource(theirs))
         report = make_report(checkpoint, plan, settings, run)
         reader.check_unchanged()
+        theirs.check_unchanged()
     return report
 
 
-def make_plan(checkpoint: Checkpoint, settings: Settings) -> Plan:
+def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint | None = None) -> Plan:
     """Decide of every tensor whether it is analysed, and as which matrix."""
     from wcx.layers import layer_of
+    from wcx.reference import Partners
+
+    preset = None if settings.preset is None else find_preset(settings.preset)
 
     quantizer = parse_quantizer(quantizer_text(settings))
     tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
@@ -122,11 +154,14 @@ def make_plan(checkpoint: Checkpoint, settings: Settings) -> Plan:
             include_optimizer=settings.include_optimizer,
             tensors=tensors,
         )
+        if reason is None and preset is not None and not settings.include:
+            reason = preset.leaves_out(tensor)
         if reason is None:
             layers.append(layer_of(tensor, settings.layout))
         else:
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
-    return Plan(quantizer, layers, skipped)
+    beside = parse_quantizer(preset.beside) if preset is not None and preset.beside else None
+    return Plan(quantizer, layers, skipped, beside, reference and Partners(reference, settings))
 
 
 def quantizer_text(settings: Settings) -> str:
@@ -134,59 +169,105 @@ def quantizer_text(settings: Settings) -> str:
     return settings.quantize if settings.zero != "one" else f"{settings.quantize}:zero=one"
 
 
+class _View:
+    """One quantizer's view of the layers, on its way to the model's rows."""
+
+    def __init__(self, quantizer: Quantizer, settings: Settings) -> None:
+        from wcx.evaluate import Model
+        from wcx.reference import ReferenceRows
+
+        self.quantizer = quantizer
+        self.model = Model(quantizer.planes(DTYPES["U8"]), settings)
+        self.reference = ReferenceRows(settings)
+
+
 class _Run:
     """One analysis on its way from plan to report."""
 
     def __init__(
-        self, plan: Plan, settings: Settings, make_source: Callable[[], Any], threads: int, progress: Progress
+        self,
+        plan: Plan,
+        settings: Settings,
+        make_source: Callable[[], Any],
+        threads: int,
+        progress: Progress,
+        make_reference_source: Callable[[], Any] | None = None,
     ) -> None:
         self._plan = plan
         self._settings = settings
         self._make_source = make_source
+        self._make_reference_source = make_reference_source or make_source
         self._threads = threads
         self._progress = progress
+        self._views = [_View(quantizer, settings) for quantizer in plan.quantizers]
 
-    def layers(self) -> Iterator[tuple[LayerReport, CountedLayer]]:
-        """Yield each layer's report with its counts, in file order."""
+    def layers(self) -> Iterator[LayerReport]:
+        """Yield each layer's report, in file order; its counts are added to the model's."""
         for batch in _batches(self._plan.layers):
-            yield from self._batch(batch)
+            for views in zip(*(self._seen(view, batch) for view in self._views), strict=True):
+                yield _side_by_side(views)
 
-    def _batch(self, layers: Sequence[Layer]) -> Iterator[tuple[LayerReport, CountedLayer]]:
-        """Fit the quantizer to some layers, then count and evaluate them, while the page cache still has them."""
-        from wcx.count import count_layers
+    def _seen(self, view: _View, layers: Sequence[Layer]) -> Iterator[LayerReport]:
+        """Evaluate some layers, and set them against the reference."""
         from wcx.evaluate import evaluate_layer
+        from wcx.reference import planes_of
+
+        quantizer, partners = view.quantizer, self._plan.partners
+        found = [partners.find(layer, quantizer) if partners else (None, "") for layer in layers]
+        others = self._counted(quantizer, [other for other, _ in found if other], self._make_reference_source)
+        mine = self._counted(quantizer, layers, self._make_source)
+        for (layer, fit, counted), (other, reason) in zip(mine, found, strict=True):
+            report = evaluate_layer(layer, counted, quantizer.planes(layer.dtype), self._settings, fit)
+            if partners is not None:
+                theirs = None if other is None else planes_of(quantizer, other.dtype, next(others)[2].planes)
+                report = view.reference.set_against(report, theirs, reason)
+            view.model.add(report, counted)
+            yield report
+
+    def _counted(
+        self, quantizer: Quantizer, layers: Sequence[Layer], make_source: Callable[[], Any]
+    ) -> Iterator[tuple[Layer, Fit, CountedLayer]]:
+        """Fit the quantizer to some layers, then count them, while the page cache still has them."""
+        from wcx.count import count_layers
         from wcx.fitting import fit_layers
 
-        quantizer, settings, on_bytes = self._plan.quantizer, self._settings, self._progress.on_bytes
-        fits = fit_layers(layers, quantizer, self._make_source, self._threads, on_bytes)
+        on_bytes = self._progress.on_bytes
+        fits = fit_layers(layers, quantizer, make_source, self._threads, on_bytes)
         cuts = [quantizer.cut(layer.dtype, fit) for layer, fit in zip(layers, fits, strict=True)]
-        counts = count_layers(layers, cuts, scheme_of(settings), self._make_source, self._threads, on_bytes)
-        for layer, fit, counted in zip(layers, fits, counts, strict=True):
-            yield evaluate_layer(layer, counted, quantizer.planes(layer.dtype), settings, fit), counted
+        counts = count_layers(layers, cuts, scheme_of(self._settings), make_source, self._threads, on_bytes)
+        yield from zip(layers, fits, counts, strict=True)
 
     def finish(self) -> tuple[list[LayerReport], ModelReport]:
         """Count and evaluate everything; returns the layers and the model's rows."""
-        from wcx.evaluate import Model
         from wcx.shuffle import add_shuffles, check_size
 
         settings, progress = self._settings, self._progress
         shuffles = settings.null == "shuffle"
         if shuffles:
             check_size(sum(layer.weights for layer in self._plan.layers))
-        model = Model(self._plan.quantizer.planes(DTYPES["U8"]), settings)
         layers: list[LayerReport] = []
-        for layer, counted in self.layers():
-            model.add(layer, counted)
+        for layer in self.layers():
             layers.append(layer)
             if not shuffles:
                 progress.on_layer(layer)
-        rows = model.report(scheme_of(settings))
+        rows = self._rows()
         if shuffles and layers:
             progress.on_draws((settings.null_draws or 0) * len(rows.planes))
-            layers, rows = add_shuffles(layers, rows, model.margins, settings, self._threads, progress.on_draw)
+            margins = [plane for view in self._views for plane in view.model.margins]
+            layers, rows = add_shuffles(layers, rows, margins, settings, self._threads, progress.on_draw)
             for layer in layers:
                 progress.on_layer(layer)
         return layers, rows
+
+    def _rows(self) -> ModelReport:
+        """The model's rows: the totals are the first view's."""
+        rows = [view.reference.set_against_model(view.model.report(scheme_of(self._settings))) for view in self._views]
+        return replace(rows[0], planes=tuple(plane for row in rows for plane in row.planes))
+
+
+def _side_by_side(views: Sequence[LayerReport]) -> LayerReport:
+    """One layer with the planes of all views; everything else is the first one's."""
+    return replace(views[0], planes=tuple(plane for view in views for plane in view.planes))
 
 
 def _batches(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
@@ -212,7 +293,7 @@ def make_report(checkpoint: Checkpoint, plan: Plan, settings: Settings, run: _Ru
         layers=tuple(layers),
         skipped=tuple(plan.skipped),
         model=rows,
-        notes=(*checkpoint.notes, *_notes(layers)),
+        notes=(*checkpoint.notes, *_notes(layers), *_notes_of_settings(settings)),
         warnings=tuple(_warnings(layers)),
     )
 
@@ -229,6 +310,13 @@ def _notes(layers: Sequence[LayerReport]) -> list[str]:
             "their bdm depends on size more than on structure; compare bdm_rarefied and the ratios to the null"
         )
     return notes
+
+
+def _notes_of_settings(settings: Settings) -> list[str]:
+    """What a preset does, and which ratio is which."""
+    from wcx.reference import reference_note
+
+    return preset_notes(settings) + ([] if settings.reference is None else [reference_note(settings.reference)])
 
 
 def _warnings(layers: Sequence[LayerReport]) -> list[str]:
@@ -255,6 +343,8 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
         raise UsageError("an array with masked values can't be measured: fill it first")
     if {"include", "exclude"} & settings.keys():
         raise UsageError("include and exclude choose among tensors: there is one array")
+    if settings.get("reference") is not None:
+        raise UsageError("a reference is a checkpoint, whose tensors have names: there is one array")
     values = np.asarray(array)
     dtype = _ARRAY_DTYPES.get(values.dtype.name, values.dtype.name)
     reason = "no such dtype in wcx" if dtype not in DTYPES else None
@@ -269,7 +359,9 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
     moved = np.ascontiguousarray(little if axes is None else little.transpose(axes))
     codes = moved.reshape(layer.rows, layer.columns).view(f"<u{values.itemsize}")
-    plan = Plan(quantizer, [layer], [])
+    preset = None if made.preset is None else find_preset(made.preset)
+    beside = parse_quantizer(preset.beside) if preset is not None and preset.beside else None
+    plan = Plan(quantizer, [layer], [], beside)
     layers, _ = _Run(plan, made, lambda: ArraySource(codes), _workers(threads), Progress()).finish()
     return layers[0]
 

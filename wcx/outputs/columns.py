@@ -47,8 +47,8 @@ class Cell(NamedTuple):
 class Line:
     """One plane of a layer or of the model.
 
-    label: the layer's name, empty on all but the first of its lines; pooled, sum or total for the model. bdm stands
-    beside the plane because a sum has nothing else.
+    label: the layer's name, empty on all but the first of its lines; pooled, sum or total for the model. bdm and its
+    ratio to the reference's stand beside the plane because a sum has nothing else.
     """
 
     label: str
@@ -57,6 +57,7 @@ class Line:
     bdm: float | None
     plane: PlaneReport | None
     layer: LayerReport | None = None
+    reference_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +80,25 @@ def layer_lines(layers: Sequence[LayerReport]) -> Iterator[Line]:
     for layer in layers:
         for index, plane in enumerate(layer.planes):
             label = (layer.name or '""') if index == 0 else ""
-            yield Line(label, plane.plane, layer.weights, plane.bdm, plane, layer)
+            yield Line(label, plane.plane, layer.weights, plane.bdm, plane, layer, _reference_ratio(plane))
 
 
 def model_lines(model: ModelReport) -> Iterator[Line]:
     """The lines a table closes with: pooled counts, and the sums of the layers' bdm."""
     pooled = [item.pooled for item in model.planes if item.pooled is not None]
     for index, plane in enumerate(pooled):
-        yield Line("" if index else "pooled", plane.plane, model.weights, plane.bdm, plane)
+        yield Line(
+            "" if index else "pooled", plane.plane, model.weights, plane.bdm, plane, None, _reference_ratio(plane)
+        )
     for index, item in enumerate(model.planes):
-        yield Line("" if index else "sum", item.plane, model.weights, item.sum.bdm, None)
+        added = item.sum
+        yield Line("" if index else "sum", item.plane, model.weights, added.bdm, None, None, added.reference_ratio)
     if len(model.planes) > 1:
-        yield Line("total", "all", model.weights, model.total.bdm, None)
+        yield Line("total", "all", model.weights, model.total.bdm, None, None, model.total.reference_ratio)
+
+
+def _reference_ratio(plane: PlaneReport) -> float | None:
+    return plane.reference.ratio if plane.reference else None
 
 
 def mark(plane: PlaneReport) -> str:
@@ -147,6 +155,10 @@ def _plane_name(line: Line) -> Cell:
     return Cell(line.plane_name if line.plane_name != "sign" else "")
 
 
+def _reference(line: Line) -> Cell:
+    return Cell(figures.ratio(line.reference_ratio))
+
+
 def _matrix(line: Line) -> Cell:
     return Cell("x".join(map(str, line.layer.matrix)) if line.layer and line.label else "", "dim")
 
@@ -200,6 +212,7 @@ _COLUMNS = (
     Column("bar", ("", ""), lambda line: Cell("" if bar_share(line) is None else "bar", _tone(line)), 2, left=True),
     Column("ctm_change", ("mean ctm", "vs own"), _change("mean_ctm"), 12),
     Column("bdm_change", ("bdm", "vs own"), _change("bdm"), 14),
+    Column("reference", ("ratio to", "reference"), _reference, 3, tight="ref."),
     Column("per_weight", ("bdm per", "weight "), _per_weight, 3),
     Column("bdm", ("", "bdm"), _bdm, 11),
     Column("mean_ctm", ("mean", "ctm"), _of_plane("mean_ctm", figures.two_places), 13),

@@ -64,6 +64,8 @@ def legend(lines: Sequence[Line], bars: Bars) -> Iterator[str]:
     if any(bar_share(line) is not None for line in lines):
         marks = f"{bars.less} less, {bars.more} more complex, {bars.chance} chance"
         yield f"vs own shuffle: bdm_rarefied against its null, {marks}"
+    if any(line.reference_ratio is not None for line in lines):
+        yield "ratio to reference: bdm divided by that of the same layer of the reference"
     trust = {mark(line.plane) for line in lines if line.plane}
     if CROWDED in trust:
         yield f"{CROWDED} crowded, load above 0.25: bdm is partly a matter of size, the shuffle is not"
