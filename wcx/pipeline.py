@@ -161,7 +161,7 @@ def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint 
         else:
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
     beside = parse_quantizer(preset.beside) if preset is not None and preset.beside else None
-    return Plan(quantizer, layers, skipped, beside, reference and Partners(reference, settings))
+    return Plan(quantizer, layers, skipped, beside, None if reference is None else Partners(reference, settings))
 
 
 def quantizer_text(settings: Settings) -> str:

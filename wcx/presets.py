@@ -59,8 +59,8 @@ _PRESETS = (
         summary="signs in 4x4 blocks, as pybdm's BDM(ndim=2) with its normalised values",
         options={"quantize": "sign", "block": "4x4", "boundary": "ignore", "layout": "rows"},
         quirks=(
-            "bdm, block_entropy, bdm_normalized and block_entropy_normalized are pybdm's bdm, ent, nbdm and nent of the "
-            "array (weight > 0); pybdm takes one array, so the model's rows are wcx's",
+            "bdm, block_entropy, bdm_normalized and block_entropy_normalized are pybdm's bdm, ent, nbdm and nent of "
+            "the array (weight > 0); pybdm takes one array, so the model's rows are wcx's",
             "rows and columns at the edge that fill no block are dropped without a word (see left_over)",
         ),
     ),
@@ -151,4 +151,4 @@ def departures(settings: Settings, usual: Settings) -> list[str]:
 def _text(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
-    return {True: "on", False: "off", None: "none"}.get(value, str(value)) if not isinstance(value, str) else value
+    return {"True": "on", "False": "off", "None": "none"}.get(str(value), str(value))

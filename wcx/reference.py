@@ -42,9 +42,8 @@ Counted = Sequence[tuple[str, BlockCounts]]
 def reference_note(path: str) -> str:
     """What a reader has to know of the two ratios."""
     return (
-        f"two ratios: null.*.ratio is to the layer's own shuffle, reference.ratio is bdm to that of {path}; they answer "
-        "different questions and disagree on heavy-tailed weights, whose bits a shuffle keeps and another checkpoint "
-        "does not"
+        f"two ratios: null.*.ratio is to the layer's own shuffle, reference.ratio to {path}; they disagree on "
+        "heavy-tailed weights, whose density of ones a shuffle keeps and another checkpoint does not have"
     )
 
 

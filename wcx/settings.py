@@ -41,9 +41,10 @@ def make_settings(
 ) -> Settings:
     """Return checked settings; UsageError says what is wrong and what there is.
 
-    preset: a published method (wcx.presets); what is given beside it wins. None: the preset's, or the usual: sign in
-    4x4 blocks, what fills no block ignored. reference: path of a checkpoint to compare with. layout: rows by default; strings (1x12) are always cut from the flat tensor. measures: names, or `all`; none means
-    all. null: permutation, shuffle:K or none. seed: 0 or more.
+    preset: a published method (wcx.presets); what is given beside it wins. quantize, block, boundary, layout: None is
+    the preset's, or the usual: sign, 4x4, ignore, rows; strings (1x12) are always cut from the flat tensor. measures:
+    names, or `all`; none means all. null: permutation, shuffle:K or none. seed: 0 or more. reference: path of a
+    checkpoint to compare with.
     """
     usual = {"quantize": "sign", "block": "4x4", "boundary": "ignore"}
     if preset is not None:
