@@ -153,7 +153,7 @@ def tiny_grid(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def compiled_or_not(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
-    monkeypatch.setattr(count, "_is_large", lambda _layers, _planes: compiled)
+    monkeypatch.setattr(count, "is_large", lambda _layers, _planes: compiled)
 
 
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
@@ -192,10 +192,10 @@ def test_a_layer_of_many_stripes_between_small_ones(tmp_path: Path, monkeypatch:
 
 
 def test_small_work_is_left_to_numpy_and_large_work_to_the_compiler() -> None:
-    assert not count._is_large([layer_of("F32", 1000, 1000)], 1)
-    assert count._is_large([layer_of("F32", 40_000, 40_000)], 1)
-    assert count._is_large([layer_of("F32", 20_000, 20_000)], 2)
-    assert count._is_large([layer_of("F32", 64, 64)] * 10_000, 1)
+    assert not count.is_large([layer_of("F32", 1000, 1000)], 1)
+    assert count.is_large([layer_of("F32", 40_000, 40_000)], 1)
+    assert count.is_large([layer_of("F32", 20_000, 20_000)], 2)
+    assert count.is_large([layer_of("F32", 64, 64)] * 10_000, 1)
 
 
 def test_without_compiled_code_everything_is_counted_all_the_same(

@@ -22,7 +22,7 @@ from wcx.layers import Layer, Source
 from wcx.types import Scheme
 from wcx.workers import map_ordered
 
-__all__ = ["CountedLayer", "count_layers"]
+__all__ = ["CountedLayer", "count_layers", "is_large", "most_planes"]
 
 Codes = NDArray[Any]
 
@@ -61,7 +61,7 @@ def count_layers(
     """
     items = work_items([(layer.rows, layer.columns) for layer in layers], [layer.dtype.bits for layer in layers])
     if compiled is None:
-        compiled = _is_large(layers, most_planes(cuts))
+        compiled = is_large(layers, most_planes(cuts))
     kernels = compiled_kernels() if compiled else None
     if sum(layer.weights for layer in layers) < _SMALL_LAYER * len(layers):
         threads = 1
@@ -76,7 +76,7 @@ def most_planes(cuts: Sequence[Cut]) -> int:
     return max((len(cut) for cut in cuts), default=1)
 
 
-def _is_large(layers: Sequence[Layer], planes: int) -> bool:
+def is_large(layers: Sequence[Layer], planes: int) -> bool:
     """Whether NumPy would take longer than loading numba does."""
     weights = sum(layer.weights for layer in layers)
     seconds = _NUMPY_SECONDS_PER_WEIGHT * weights + _NUMPY_SECONDS_PER_PLANE * len(layers)

@@ -200,6 +200,7 @@ class _Run:
         self._threads = threads
         self._progress = progress
         self._views = [_View(quantizer, settings) for quantizer in plan.quantizers]
+        self._compiled = _is_large(plan)
 
     def layers(self) -> Iterator[LayerReport]:
         """Yield each layer's report, in file order; its counts are added to the model's."""
@@ -234,7 +235,9 @@ class _Run:
         on_bytes = self._progress.on_bytes
         fits = fit_layers(layers, quantizer, make_source, self._threads, on_bytes)
         cuts = [quantizer.cut(layer.dtype, fit) for layer, fit in zip(layers, fits, strict=True)]
-        counts = count_layers(layers, cuts, scheme_of(self._settings), make_source, self._threads, on_bytes)
+        counts = count_layers(
+            layers, cuts, scheme_of(self._settings), make_source, self._threads, on_bytes, self._compiled
+        )
         yield from zip(layers, fits, counts, strict=True)
 
     def finish(self) -> tuple[list[LayerReport], ModelReport]:
@@ -263,6 +266,14 @@ class _Run:
         """The model's rows: the totals are the first view's."""
         rows = [view.reference.set_against_model(view.model.report(scheme_of(self._settings))) for view in self._views]
         return replace(rows[0], planes=tuple(plane for row in rows for plane in row.planes))
+
+
+def _is_large(plan: Plan) -> bool:
+    """Whether compiled code is worth its start."""
+    from wcx.count import is_large
+
+    planes = (len(quantizer.planes(layer.dtype)) for quantizer in plan.quantizers for layer in plan.layers)
+    return is_large(plan.layers, max(planes, default=1))
 
 
 def _side_by_side(views: Sequence[LayerReport]) -> LayerReport:

@@ -185,3 +185,50 @@ def test_damage_is_named(tmp_path: Path) -> None:
         open_checkpoint(path)
     with pytest.raises(CheckpointError, match="a pickle without PyTorch tensors"):
         open_checkpoint(write_zip(tmp_path / "b.pt", {"a": 1}, {}))
+
+
+def test_a_package_is_named_though_it_has_torchscript_inside(tmp_path: Path) -> None:
+    path = tmp_path / "accentor.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in ("0.storage", "ts_code/0/data.pkl", "ts_code/0/constants.pkl", "extern_modules", "version"):
+            archive.writestr(f"accentor/.data/{member}", b"")
+    with pytest.raises(CheckpointError, match=r"a torch\.package archive, which wcx does not read"):
+        open_checkpoint(path)
+
+
+def test_a_table_of_300_000_objects_beside_the_tensors_is_no_obstacle(tmp_path: Path) -> None:
+    table = [Made(Name("lookups", "Entry")) for _ in range(300_000)]
+    path = write_zip(tmp_path / "a.pt", {"fc.weight": Tensor("0", (4, 5)), "table": table}, {"0": _RAW})
+    assert [tensor.name for tensor in open_checkpoint(path).tensors] == ["fc.weight"]
+
+
+def test_a_buffer_that_says_so_is_one(tmp_path: Path) -> None:
+    state = {"persistent": True, "_is_buffer": True}
+    rebuild = Name("torch._utils", "_rebuild_tensor_v2")
+    whole = Tensor("0", (4, 5))
+    value = {
+        "buffer": Made(
+            Name("torch._tensor", "_rebuild_from_type_v2"), (rebuild, Name("torch", "Tensor"), whole.args, state)
+        ),
+        "weight": Tensor("0", (4, 5)),
+        "lazy": Made(Name("torch.nn.parameter", "UninitializedParameter"), (True,)),
+        "epoch": 3,
+    }
+    checkpoint = open_checkpoint(write_zip(tmp_path / "a.pt", value, {"0": _RAW}))
+    assert checkpoint["buffer"].role == "buffer"
+    assert checkpoint["lazy"].obstacle == "not initialised: no shape and no data yet"
+    assert checkpoint.metadata == {"epoch": "3"}
+
+
+def test_what_torch_save_left_unfinished(tmp_path: Path) -> None:
+    whole = write_zip(tmp_path / "a.pt", {"w": Tensor("0", (4, 5))}, {"0": _RAW}).read_bytes()
+    broken = tmp_path / "b.pt"
+    broken.write_bytes(whole[: whole.rindex(b"PK\x01\x02") - 20])
+    with pytest.raises(CheckpointError, match="truncated: a zip archive without its directory"):
+        open_checkpoint(broken)
+
+
+def test_a_shard_of_a_distributed_checkpoint_is_named(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "__0_0.distcp", {"w": Tensor("0", (4, 5))}, {"0": _RAW})
+    with pytest.raises(CheckpointError, match="dcp_to_torch_save"):
+        open_checkpoint(path)

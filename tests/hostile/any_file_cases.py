@@ -41,7 +41,7 @@ for _suffix in (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".gguf", ".h5", 
         _file("model" + _suffix, _random_bytes(5000)),
         "not a safetensors file: header length" if _suffix == ".safetensors" else r"nothing that wcx recognises \(5000",
     )
-CASES["random bytes .onnx"] = (_file("model.onnx", _random_bytes(5000)), "damaged model")
+CASES["random bytes .onnx"] = (_file("model.onnx", _random_bytes(5000)), "damaged model: ")
 CASES["random bytes .index.json"] = (
     _file("model.safetensors.index.json", _random_bytes(5000)),
     "bad index: not valid JSON",
@@ -63,9 +63,9 @@ CASES["pickle"] = (
 CASES["HDF5"] = (_file("model.safetensors", b"\x89HDF\r\n\x1a\n" + bytes(100)), "an HDF5 file")
 CASES["npy"] = (_file("model.safetensors", b"\x93NUMPY\x01\0v\0" + bytes(100)), r"a NumPy \.npy file")
 CASES["gzip"] = (_file("model.safetensors", b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + bytes(100)), "compressed with gzip")
-CASES["truncated ONNX"] = (
-    _file("model.bin", b"\x08\x08\x12\x07pytorch\x3a\xff\x7f\x0a\x10" + bytes(2000)),
-    "damaged model: 14381 bytes of a field are missing",
+CASES["ONNX"] = (
+    _file("model.bin", b"\x08\x08\x12\x07pytorch" + bytes(100)),
+    "nothing that wcx recognises|damaged model",
 )
 CASES["JSON"] = (_file("config.json", b'{"model_type": "bert"}'), "a JSON file that is no index of shards")
 CASES["JSON named safetensors"] = (_file("model.safetensors", b'{"a": [1, 2, 3]}'), "a JSON file")

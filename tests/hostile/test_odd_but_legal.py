@@ -11,9 +11,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import legal_cases
 import pytest
 from checkpoint_files import BITS, entry, header_text, write_header, write_index, write_tensors
 from command_runs import COMMANDS, run
+
+from wcx.formats import open_checkpoint, open_reader
 
 _NAMES = ["", "a\0b", "\x1b[31mred", "[bold]markup[/x]", "a\nb", "\u202egnp.exe", "\U0001f600", "=1+1", "a" * 1_000_000]
 _SQUARE = ("F32", [8, 8])
@@ -58,6 +61,35 @@ def test_a_legal_file_opens(name: str, command: str, tmp_path: Path) -> None:
     assert all(line.isprintable() for line in table.stdout.split("\n"))
     assert max(table.peak_mib, report.peak_mib) < 300
     assert json.loads(report.stdout)["checkpoint"]["path"] == str(path)
+
+
+@pytest.mark.parametrize("name", legal_cases.CASES)
+def test_the_numbers_of_a_legal_file(name: str, tmp_path: Path) -> None:
+    build, expected = legal_cases.CASES[name]
+    checkpoint = open_checkpoint(build(tmp_path))
+    with open_reader(checkpoint) as reader:
+        for tensor_name, (shape, values) in expected.items():
+            tensor = checkpoint[tensor_name]
+            assert tensor.shape == shape
+            if values is not None:
+                out = bytearray(tensor.nbytes)
+                reader.read_into(tensor, 0, memoryview(out))
+                assert struct.unpack(f"<{len(values)}f", out) == tuple(values)
+    if not expected:
+        assert not checkpoint.tensors
+
+
+@pytest.mark.parametrize("command", ["inspect", "inspect --json", "analyze", "analyze --json"])
+def test_legal_files_of_the_other_formats_open(command: str, tmp_path: Path) -> None:
+    paths = []
+    for number, (build, _expected) in enumerate(legal_cases.CASES.values()):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        paths.append(build(directory))
+    done = run([*command.split(), *paths])
+    assert (done.code, done.stderr) == (0, "")
+    assert all(line.isprintable() for line in done.stdout.split("\n"))
+    assert done.peak_mib < 300
 
 
 @pytest.mark.parametrize(

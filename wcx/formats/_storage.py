@@ -30,8 +30,8 @@ __all__ = ["Fill", "StorageReader", "combined_crc32"]
 Fill = Callable[[int, memoryview], None]
 """Fills memory with the bytes of a file from a position on."""
 
-_SLAB = 4 << 20
-_SLABS = 16
+_SLAB = 16 << 20
+_SLABS = 6
 _SPAN = 1 << 20  # what is read at once to pick elements from
 _RUN = 4 << 10  # runs as long as this are read on their own where much lies between them
 _GAP = 16 << 10

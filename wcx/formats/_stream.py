@@ -101,6 +101,8 @@ class DeflatedStream:
         ended = self._inflate.eof or not piece
         if self._left < 0 or (ended and self._left):
             raise self._bad("does not have the size that the zip directory gives")
+        if self._inflate.eof and (self._inflate.unused_data or self._raw.read()):
+            raise self._bad("ends before its last byte")
         if not self._left and self._expected is not None and self._crc32 != self._expected:
             raise self._bad("has a wrong checksum")
         return piece

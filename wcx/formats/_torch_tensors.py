@@ -320,6 +320,11 @@ def _quantized_per_channel(view: View, points: Value, axis: Value, storages: Sto
     return replace(view, quantization=Quantization(numbers, grid) if prod(grid) else None)
 
 
+def _uninitialized(_args: tuple[Value, ...], _storages: Storages) -> View:
+    """A parameter of a lazy module that has never run: neither its shape nor its numbers exist."""
+    return View("F32", (0,), obstacle="not initialised: no shape and no data yet")
+
+
 _REBUILD: dict[str, Callable[[tuple[Value, ...], Storages], View]] = {
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor_v2,
@@ -327,4 +332,6 @@ _REBUILD: dict[str, Callable[[tuple[Value, ...], Storages], View]] = {
     "torch._utils._rebuild_qtensor": _rebuild_qtensor,
     "torch._utils._rebuild_meta_tensor_no_storage": _rebuild_meta,
     "torch._utils._rebuild_wrapper_subclass": _rebuild_wrapper,
+    "torch.nn.parameter.UninitializedParameter": _uninitialized,
+    "torch.nn.parameter.UninitializedBuffer": _uninitialized,
 }

@@ -21,7 +21,7 @@ __all__ = ["Found", "Walk", "walk"]
 _PLAIN = (str, int, float)
 _FEW = 16
 _MAX_DEPTH = 1000
-_MAX_CONTAINERS = 250_000
+_MAX_CONTAINERS = 600_000
 _MAX_NAME = 4096  # characters
 _MAX_NAMES = 100_000
 _MAX_NAMES_LENGTH = 32 << 20
@@ -166,6 +166,8 @@ class _Walker:
 
     def _visit_call(self, node: _Node, call: Call) -> Iterator[_Step] | None:
         inner = _unwrapped(call)
+        if call is not inner and _is_buffer(call):
+            node = replace(node, role=node.role or "buffer")
         if _is_pickled_plainly(inner):
             self.result.unopened += 1
         elif not self._add(node, lambda: view_of(inner, self._storages)) and not self._add(
@@ -311,9 +313,15 @@ def _unwrapped(call: Call) -> Call:
 
 
 def _state_of_tensor(node: _Node, call: Call, is_first: _IsFirst) -> Iterator[_Step]:
-    """The attributes of a parameter or of a subclass of tensors."""
+    """The attributes of a parameter or of a subclass of tensors: tensors may be among them, no metadata of the file."""
     if isinstance(call.args, tuple) and len(call.args) == 4:
-        yield from _state(node, call.args[3], is_first)
+        yield from _state(replace(node, plain=False), call.args[3], is_first)
+
+
+def _is_buffer(call: Call) -> bool:
+    """Whether the attributes of a tensor's subclass say that it is a torch.nn.Buffer."""
+    state = call.args[3] if isinstance(call.args, tuple) and len(call.args) == 4 else None
+    return "_is_buffer" in keys_of(state)
 
 
 def _given_pairs(node: _Node, pairs: Value, is_first: _IsFirst) -> Iterator[_Step]:

@@ -11,7 +11,13 @@ from wcx.errors import UnknownFormatError
 from wcx.formats._evidence import gather
 from wcx.formats._format import Evidence, Match
 
-__all__ = ["describe", "describe_unknown", "refuse_unsupported"]
+__all__ = ["DISTRIBUTED", "TORCH_PACKAGE", "describe", "describe_unknown", "refuse_unsupported"]
+
+TORCH_PACKAGE = "a torch.package archive, which wcx does not read: save the module's state_dict with torch.save"
+DISTRIBUTED = (
+    "a shard of torch.distributed.checkpoint, which wcx does not read: convert the checkpoint with "
+    "torch.distributed.checkpoint.format_utils.dcp_to_torch_save"
+)
 
 _CONVERT = "save it as safetensors"
 _READS = "wcx reads safetensors, PyTorch and ONNX files, and index.json"
@@ -76,7 +82,7 @@ _TABLE: tuple[tuple[Callable[[Evidence], bool], str], ...] = (
     ),
     (
         _zip_of(b"/.data/extern_modules", b"/.data/python_version"),
-        "a torch.package archive, which wcx does not read: save the module's state_dict with torch.save",
+        TORCH_PACKAGE,
     ),
     (
         _zip_of(b"/model.json", b"/tensors/"),

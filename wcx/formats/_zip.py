@@ -135,7 +135,7 @@ def _read_end64(descriptor: int, path: str, end: int, locator: bytes) -> tuple[i
     if start + _END64.size != end - _LOCATOR.size:
         raise CheckpointError(path, "the zip64 end is not where its locator says: download it again", end)
     raw = read_extent(descriptor, path, start, _END64.size)
-    if not raw.startswith(_END64_MAGIC):
+    if not raw.startswith(_END64_MAGIC) or _END64.unpack(raw)[1] != _END64.size - 12:
         raise CheckpointError(path, "no zip64 end where its locator says: download it again", start)
     fields = _END64.unpack(raw)
     return start, fields[4:]
@@ -148,7 +148,10 @@ def _no_end(descriptor: int, path: str, file_nbytes: int) -> str:
     found = tail.rfind(_END_MAGIC)
     if found < 0:
         return "truncated: a zip archive without its directory, download it again"
-    return f"{nbytes - found - _END.size} bytes follow the end of the zip archive"
+    follow = nbytes - found - _END.size
+    if follow < int.from_bytes(tail[found + _END.size - 2 : found + _END.size], "little") or follow <= 0:
+        return "truncated: a zip archive whose end is not complete, download it again"
+    return f"{follow} bytes follow the end of the zip archive"
 
 
 # ------------------------------------------------------------------------------------------------------ the members
@@ -160,7 +163,7 @@ def _entries(path: str, text: bytes, start: int, count: int) -> Iterator[Member]
     for _ in range(count):
         try:
             member, nbytes = _entry(text, position)
-        except (ValueError, struct.error) as error:
+        except ValueError as error:
             raise CheckpointError(path, f"bad zip directory: {error}", start + position) from None
         yield member
         position += nbytes
@@ -170,6 +173,8 @@ def _entries(path: str, text: bytes, start: int, count: int) -> Iterator[Member]
 
 def _entry(text: bytes, position: int) -> tuple[Member, int]:
     """One entry and its size; ValueError with what is wrong."""
+    if position + _CENTRAL.size > len(text):
+        raise ValueError("it has fewer entries than its end says")
     fields = _CENTRAL.unpack_from(text, position)
     magic, _made, _needed, flags, method, _time, _date, crc32, packed, nbytes = fields[:10]
     name_nbytes, extra_nbytes, comment_nbytes, disk, _internal, _external, header = fields[10:]
@@ -226,8 +231,9 @@ def _zip64_numbers(extra: bytes) -> tuple[int, ...]:
     while position + 4 <= len(extra):
         kind, nbytes = struct.unpack_from("<2H", extra, position)
         if kind == _ZIP64:
-            count = min(nbytes, len(extra) - position - 4) // 8
-            return struct.unpack_from(f"<{count}Q", extra, position + 4)
+            if position + 4 + nbytes > len(extra):
+                raise ValueError("a zip64 field that goes beyond its entry")
+            return struct.unpack_from(f"<{nbytes // 8}Q", extra, position + 4)
         position += 4 + nbytes
     return ()
 
