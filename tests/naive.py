@@ -626,3 +626,43 @@ def _mean_of(chances: Sequence[Decimal], values: Sequence[Decimal]) -> Decimal:
 def _decimal(value: Fraction | int) -> Decimal:
     with localcontext(_decimals()):
         return Decimal(value.numerator) / Decimal(value.denominator)
+
+
+# -------------------------------------------------------------------------------------------- statistics of a tensor
+
+
+def finite(values: Floats) -> list[float]:
+    """The finite values, sorted."""
+    return sorted(value for value in values.ravel().tolist() if math.isfinite(value))
+
+
+def mean(values: Sequence[float]) -> float:
+    """The sum rounded to the nearest double, over the number of values; of sums beyond all doubles, rounded once."""
+    total = sum(map(Fraction, values), Fraction(0))
+    try:
+        return float(total) / len(values)
+    except OverflowError:
+        return float(total / len(values))
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value of sorted ones, or the half sum of the two, rounded once."""
+    size = len(values)
+    return float((Fraction(values[(size - 1) // 2]) + Fraction(values[size // 2])) / 2)
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """Of sorted values, as numpy.quantile says "linear", in double."""
+    return median(values) if q == 0.5 else float(np.quantile(np.array(values, np.float64), q))
+
+
+def threshold(values: Floats, bound: float) -> Plane:
+    """One where w > t."""
+    return (values > bound).astype(np.uint8)
+
+
+def ternary(values: Floats, factor: float = 0.7) -> dict[str, Plane]:
+    """The planes w > d and w < -d, d = factor * mean(abs(w)) over the finite values (Li, Zhang & Liu 2016, eq. 6)."""
+    sizes = [abs(value) for value in finite(values)]
+    bound = factor * mean(sizes) if sizes else 0.0
+    return {"plus": (values > bound).astype(np.uint8), "minus": (values < -bound).astype(np.uint8)}

@@ -83,7 +83,9 @@ class DType:
         >>> DTYPES["BF16"].value(0xBF80), DTYPES["F4"].value(7), DTYPES["I8"].value(0x80)
         (-1.0, 6.0, -128.0)
         """
-        if self.kind in ("unsigned", "bool"):
+        if self.kind == "bool":
+            return float(code != 0)
+        if self.kind == "unsigned":
             return float(code)
         if self.kind == "signed":
             return float(code - (code >> (self.bits - 1) << self.bits))
