@@ -21,6 +21,7 @@ from wcx.types import (
     Fit,
     LayerReport,
     ModelReport,
+    PlaneReport,
     Report,
     Settings,
     SkippedTensor,
@@ -61,6 +62,7 @@ class Plan:
     skipped: list[SkippedTensor]
     beside: Quantizer | None = None
     partners: Partners | None = None
+    concatenated: list[Layer] | None = None
 
     @property
     def quantizers(self) -> list[Quantizer]:
@@ -71,7 +73,8 @@ class Plan:
     def nbytes(self) -> int:
         """Bytes that will be read: twice where the quantizer has to be fitted, and the reference's."""
         readings = sum(2 if any(quantizer.needs) else 1 for quantizer in self.quantizers)
-        return sum(layer.tensor.nbytes for layer in self.layers) * readings * (1 if self.partners is None else 2)
+        counted = sum(layer.tensor.nbytes for layer in self.layers) * readings * (1 if self.partners is None else 2)
+        return counted + sum(layer.tensor.nbytes for layer in self.concatenated or ())
 
 
 def analyze(path: str | os.PathLike[str], *, threads: int | None = None, **settings: Any) -> Report:  # noqa: ANN401
@@ -160,8 +163,20 @@ def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint 
             layers.append(layer_of(tensor, settings.layout))
         else:
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
-    beside = parse_quantizer(preset.beside) if preset is not None and preset.beside else None
-    return Plan(quantizer, layers, skipped, beside, None if reference is None else Partners(reference, settings))
+    partners = None if reference is None else Partners(reference, settings)
+    beside, concatenated = _presets_own(settings, checkpoint.tensors)
+    return Plan(quantizer, layers, skipped, beside, partners, concatenated)
+
+
+def _presets_own(settings: Settings, tensors: Sequence[TensorInfo]) -> tuple[Quantizer | None, list[Layer] | None]:
+    """What a preset adds: a quantizer beside the usual one, and the tensors whose signs are one string."""
+    from wcx.concatenated import parameters
+
+    if settings.preset is None:
+        return None, None
+    preset = find_preset(settings.preset)
+    beside = None if preset.beside is None else parse_quantizer(preset.beside)
+    return beside, parameters(tensors) if preset.concatenated and settings.block == "1x12" else None
 
 
 def quantizer_text(settings: Settings) -> str:
@@ -265,7 +280,16 @@ class _Run:
     def _rows(self) -> ModelReport:
         """The model's rows: the totals are the first view's."""
         rows = [view.reference.set_against_model(view.model.report(scheme_of(self._settings))) for view in self._views]
-        return replace(rows[0], planes=tuple(plane for row in rows for plane in row.planes))
+        planes = tuple(plane for row in rows for plane in row.planes)
+        return replace(rows[0], planes=planes, concatenated=self._concatenated())
+
+    def _concatenated(self) -> PlaneReport | None:
+        from wcx.concatenated import concatenate
+
+        layers = self._plan.concatenated
+        if layers is None:
+            return None
+        return concatenate(layers, self._settings, self._make_source(), self._progress.on_bytes)
 
 
 def _is_large(plan: Plan) -> bool:
@@ -370,9 +394,7 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
     moved = np.ascontiguousarray(little if axes is None else little.transpose(axes))
     codes = moved.reshape(layer.rows, layer.columns).view(f"<u{values.itemsize}")
-    preset = None if made.preset is None else find_preset(made.preset)
-    beside = parse_quantizer(preset.beside) if preset is not None and preset.beside else None
-    plan = Plan(quantizer, [layer], [], beside)
+    plan = Plan(quantizer, [layer], [], _presets_own(made, ())[0])
     layers, _ = _Run(plan, made, lambda: ArraySource(codes), _workers(threads), Progress()).finish()
     return layers[0]
 

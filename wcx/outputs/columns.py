@@ -84,7 +84,7 @@ def layer_lines(layers: Sequence[LayerReport]) -> Iterator[Line]:
 
 
 def model_lines(model: ModelReport) -> Iterator[Line]:
-    """The lines a table closes with: pooled counts, and the sums of the layers' bdm."""
+    """The lines a table closes with: pooled counts, the sums of the layers' bdm, all parameters as one string."""
     pooled = [item.pooled for item in model.planes if item.pooled is not None]
     for index, plane in enumerate(pooled):
         yield Line(
@@ -95,6 +95,10 @@ def model_lines(model: ModelReport) -> Iterator[Line]:
         yield Line("" if index else "sum", item.plane, model.weights, added.bdm, None, None, added.reference_ratio)
     if len(model.planes) > 1:
         yield Line("total", "all", model.weights, model.total.bdm, None, None, model.total.reference_ratio)
+    one = model.concatenated
+    if one is not None:
+        symbols = one.blocks * (one.possible.bit_length() - 1) + one.left_over
+        yield Line(one.plane, "", symbols, one.bdm, one)
 
 
 def _reference_ratio(plane: PlaneReport) -> float | None:
