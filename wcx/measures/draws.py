@@ -22,7 +22,7 @@ from wcx.measures.tables import CtmTable
 __all__ = ["generator", "sampled_null", "shuffled_histograms", "summarise"]
 
 _SHORT = 2048  # cells up to which whole planes are permuted; above, there are few ones, and their places are drawn
-_TILE = 1 << 20  # cells that are shuffled at once, a whole number of blocks
+_TILE = 1 << 20  # cells that are shuffled at once
 
 
 def generator(seed: int, name: str, plane: int, draw: int | None = None) -> np.random.Generator:
@@ -41,19 +41,19 @@ def summarise(values: Sequence[float]) -> Expectation:
 
 
 def shuffled_histograms(plane: Margins, cells: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Yield block counts, int64 [2^cells], of the tiles of one real permutation of a plane of 4x4 blocks.
+    """Yield block counts, int64 [2^cells], of the tiles of one real permutation of a plane.
 
     The number of ones of a tile is hypergeometric, and inside the tile they are shuffled: memory stays bounded.
     """
     ones, symbols, left = plane.ones, plane.symbols, cells * plane.blocks
     while left:
-        size = min(_TILE, left)
+        size = min(_TILE // cells * cells, left)
         inside = int(random.hypergeometric(ones, symbols - ones, size)) if 0 < ones < symbols else min(ones, size)
         bits = np.zeros(size, np.uint8)
         bits[:inside] = 1
         random.shuffle(bits)
-        codes = np.packbits(bits).view("<u2")
-        yield np.bincount(codes, minlength=1 << cells)
+        codes = np.packbits(bits.reshape(-1, cells), axis=1, bitorder="little").view("<u2")
+        yield np.bincount(codes.reshape(-1), minlength=1 << cells)
         ones -= inside
         symbols -= size
         left -= size
