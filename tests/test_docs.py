@@ -43,7 +43,11 @@ def test_the_readme_has_two_commands_that_set_everything_up() -> None:
     assert [("analyze sample_models/" in line, "pytest" in line) for line in commands] == [(True, False), (False, True)]
 
 
-READABLE = "sample_models/digits_bnn/seed_0/epoch_030.safetensors"
+READABLE = {
+    "model.safetensors": "sample_models/digits_bnn/seed_0/epoch_030.safetensors",
+    "checkpoint.pt": "sample_models/digits_cnn/checkpoint.pt",
+    "model.onnx": "sample_models/digits_cnn/model.onnx",
+}
 
 
 def other_commands() -> list[str]:
@@ -54,7 +58,8 @@ def other_commands() -> list[str]:
             line = line.strip().removeprefix("$ ").partition("  #")[0]
             if re.match(r"wcx (analyze|inspect|verify|kinds|--)", line) and "..." not in line:
                 line = line.partition(" | ")[0].partition(" -o ")[0]
-                line = line.replace("model.safetensors", READABLE)
+                for name, there in READABLE.items():
+                    line = line.replace(f" {name}", f" {there}")
                 found.append(line.replace("runs/epoch_*", "sample_models/digits_bnn/seed_0/epoch_00*"))
     return sorted(set(found))
 

@@ -62,7 +62,8 @@ def count_layers(
     items = work_items([(layer.rows, layer.columns) for layer in layers], [layer.dtype.bits for layer in layers])
     if compiled is None:
         compiled = is_large(layers, most_planes(cuts))
-    kernels = compiled_kernels() if compiled else None
+    strings = scheme.block == "1x12"
+    kernels = compiled_kernels(layers[0].dtype, cuts[0], strings=strings) if compiled and layers else None
     if sum(layer.weights for layer in layers) < _SMALL_LAYER * len(layers):
         threads = 1
     job = _Job(layers, cuts, scheme, {}, Lock(), on_bytes or (lambda _nbytes: None))

@@ -53,15 +53,17 @@ class Layer:
         return DTYPES[self.tensor.dtype]
 
 
-def layer_of(tensor: TensorInfo, layout: str = "rows") -> Layer:
+def layer_of(tensor: TensorInfo, layout: str = "rows", *, as_stored: bool = False) -> Layer:
     """The whole of a tensor under a layout; ValueError where it has no matrix.
+
+    as_stored: whether integer codes are left as they are, whatever their zero point.
 
     >>> layer_of(TensorInfo("w", "U8", (8, 4), 32, quantization=Quantization((128,), (1, 1)))).dtype.name
     'I16'
     """
     matrix = arrange(tensor.shape, layout)
     stored = DTYPES[tensor.dtype]
-    shifted = tensor.quantization is not None and any(tensor.quantization.zero_points)
+    shifted = not as_stored and tensor.quantization is not None and any(tensor.quantization.zero_points)
     view = tensor if matrix.axes is None else permuted(tensor, matrix.axes)
     return Layer(tensor, view, DTYPES[_WIDER[stored.bits]] if shifted else stored, matrix.rows, matrix.columns)
 

@@ -160,7 +160,7 @@ def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint 
         if reason is None and preset is not None and not settings.include:
             reason = preset.leaves_out(tensor)
         if reason is None:
-            layers.append(layer_of(tensor, settings.layout))
+            layers.append(layer_of(tensor, settings.layout, as_stored=quantizer.stored))
         else:
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
     partners = None if reference is None else Partners(reference, settings)

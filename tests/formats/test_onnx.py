@@ -16,7 +16,7 @@ from protobuf_bytes import length_delimited, number
 from wcx.errors import CheckpointError, UnknownFormatError
 from wcx.formats import FORMATS, open_checkpoint, open_reader
 from wcx.formats._format import Evidence, Match
-from wcx.formats._onnx_tensor import ONNX_DTYPES
+from wcx.formats.onnx.tensors import ONNX_DTYPES
 from wcx.types import Checkpoint, Quantization, TensorInfo
 
 _NUMERIC = [number for number, name in ONNX_DTYPES.items() if name != "STRING"]

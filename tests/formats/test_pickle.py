@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from wcx.errors import CheckpointError
 from wcx.formats._bytes import open_regular
-from wcx.formats._inert import Blob, Call, Dict, Global, Set
-from wcx.formats._pickle import Pickle, read_pickle
-from wcx.formats._stream import RawStream
+from wcx.formats.pytorch.inert import Blob, Call, Dict, Global, Set
+from wcx.formats.pytorch.pickles import Pickle, read_pickle
+from wcx.formats.pytorch.streams import RawStream
 
 
 class _Bytes:

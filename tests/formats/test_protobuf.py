@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from protobuf_bytes import fixed, group, length_delimited, number, varint_bytes
 
 from wcx.errors import CheckpointError
-from wcx.formats._protobuf import BYTES, FIXED32, FIXED64, VARINT, Source, packed_varints, signed, varint
+from wcx.formats.onnx.protobuf import BYTES, FIXED32, FIXED64, VARINT, Source, packed_varints, signed, varint
 
 
 @contextmanager

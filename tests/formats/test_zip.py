@@ -12,7 +12,7 @@ import pytest
 
 from wcx.errors import CheckpointError
 from wcx.formats._bytes import open_regular
-from wcx.formats._zip import Member, data_start, read_directory
+from wcx.formats.pytorch.zips import Member, data_start, read_directory
 
 
 def _archive(*names: str, method: int = zipfile.ZIP_STORED) -> bytes:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks import plain
-from wcx.dtypes import Cut, DType
+from wcx.blocks.levels import NO_TABLES, parts, tables_of
+from wcx.dtypes import DTYPES, CodeBits, Cut, DType, Levels
 
 __all__ = ["Counter", "compiled_kernels"]
 
@@ -25,8 +26,8 @@ _LANES = 64  # codes that the compiled code looks at together: it takes no fewer
 _NEVER = np.uint64(2**64 - 1)
 
 
-def compiled_kernels() -> Any:  # noqa: ANN401
-    """Import the compiled code and run it once; None where it can't be had, and NumPy has to do.
+def compiled_kernels(dtype: DType = DTYPES["U8"], cut: Cut = (DTYPES["U8"].positive,), *, strings: bool = False) -> Any:  # noqa: ANN401
+    """Import the compiled code and run once what such a cut needs; None where it can't be had, and NumPy has to do.
 
     numba keeps what it compiled on disk. Where it finds no folder that it may write to, or what it finds there is
     damaged, it raises; then a temporary folder serves.
@@ -34,8 +35,10 @@ def compiled_kernels() -> Any:  # noqa: ANN401
     for attempt in (import_module, _import_with_own_cache):
         try:
             kernels = attempt("wcx.blocks.kernels")
-            counter = Counter(1, kernels)
-            counter.count(np.zeros(_LANES, np.uint8), 4, _LANES // 4)
+            counter = Counter(len(cut), kernels, strings=strings)
+            counter.begin(dtype, cut)
+            codes = np.zeros(_LANES, f"<u{max(1, dtype.bits // 8)}")
+            counter.count(codes, *((1, _LANES) if strings else (4, _LANES // 4)))
             counter.take()
         except Exception:
             continue
@@ -69,12 +72,16 @@ class Counter:
         self._kernels = kernels
         self._strings = strings
         self._begun: tuple[DType, Cut] | None = None
+        self._planes = planes
+        self._numbers: tuple[DType, Levels | CodeBits] | None = None  # a cut whose planes are the bits of a number
+        self._tables = NO_TABLES
         self._rules = np.zeros((2 + planes, 4), np.uint64)
         self._magnitude = self._top = np.uint64(0)
         if kernels is not None:
             self._bits = np.zeros(kernels.TILE // 64 + 4, np.uint64)
-            self._words = np.zeros(kernels.TILE // 64 + 4, np.uint64)
+            self._words = np.zeros(kernels.TILE // 48 + 4, np.uint64)  # a code of 16 bits for each 12 symbols
             self._narrow = self._words.view(np.uint16)
+            self._levels = np.zeros(0, np.uint8)
             self._codes = np.zeros(possible, np.uint16)
             self._counts = np.zeros(possible, np.int64)
 
@@ -83,6 +90,7 @@ class Counter:
         if (dtype, cut) == self._begun:
             return
         self._begun = dtype, cut
+        self._planes = len(cut)
         sets = (dtype.zero, dtype.nonfinite, *(cut if isinstance(cut, tuple) else ()))
         self._rules = np.array(
             [(some.first, some.length, some.second_first, some.second_length) for some in sets], np.uint64
@@ -92,12 +100,18 @@ class Counter:
         # a two's complement minimum and the NaN of the FNUZ forms have magnitude 0 and are found as zeros are
         above = dtype.nonfinite.length and dtype.nonfinite.first & int(self._magnitude)
         self._top = np.uint64(above) if above else _NEVER
+        self._numbers = None
+        if not isinstance(cut, tuple):
+            self._numbers, self._tables = (dtype, cut), tables_of(dtype, cut)
 
     def count(self, codes: NDArray[Any], rows: int, columns: int) -> None:
         """Count `rows` contiguous rows of codes: a 1-D array of 1, 2, 4 or 8 byte unsigned integers.
 
         Of strings, one row that begins at a multiple of 12 of its layer's.
         """
+        if self._numbers is not None:
+            self._count_planes(*self._numbers, codes, rows, columns)
+            return
         if self._kernels is None or codes.size < _LANES:
             plain.count_rows(
                 codes.reshape(rows, columns),
@@ -125,10 +139,56 @@ class Counter:
             self.totals,
         )
 
+    def _count_planes(self, dtype: DType, cut: Levels | CodeBits, codes: NDArray[Any], rows: int, columns: int) -> None:
+        """Count the bits of a number that is made of each code."""
+        if self._kernels is None or codes.size < _LANES:
+            plain.count_planes(
+                codes.reshape(rows, columns),
+                dtype,
+                cut,
+                self._tables,
+                self._rules,
+                int(self._magnitude),
+                int(self._top),
+                self.histograms,
+                self.totals,
+                strings=self._strings,
+            )
+            return
+        if not self._levels.size:
+            self._levels = np.zeros(self._kernels.TILE + 2 * _LANES, np.uint8)
+        lo, delta = (cut.lo, cut.delta) if isinstance(cut, Levels) else (0.0, 0.0)
+        highest = (1 << cut.bits) - 1 if delta else 0  # a delta of 0 is for all of them level 0
+        for part in parts(codes, dtype, cut, self._tables):
+            self._kernels.count_planes(
+                codes.itemsize if part.first == 0 else 0,
+                codes.ctypes.data,
+                rows,
+                columns,
+                self._rules,
+                self._magnitude,
+                self._top,
+                part.source.itemsize,
+                part.source.ctypes.data,
+                part.tables,
+                np.float32(lo),
+                np.float32(delta or 1.0),
+                np.float32(highest),
+                part.planes,
+                self._strings,
+                self._levels,
+                self._bits,
+                self._words,
+                self._narrow,
+                self.histograms[part.first :],
+                self.totals,
+                self.totals[2 + part.first :],
+            )
+
     def take(self) -> list[tuple[NDArray[np.uint16], NDArray[np.int64]]]:
         """Return the blocks that occurred and how often, a pair of arrays a plane, and empty the histograms."""
         found = []
-        for histogram in self.histograms[: self._rules.shape[0] - 2]:
+        for histogram in self.histograms[: self._planes]:
             if self._kernels is None:
                 found.append(plain.scan(histogram))
             else:
@@ -138,7 +198,7 @@ class Counter:
 
     def take_totals(self) -> list[int]:
         """Return the totals as plain integers, and empty them."""
-        totals: list[int] = self.totals[: self._rules.shape[0]].tolist()
+        totals: list[int] = self.totals[: 2 + self._planes].tolist()
         self.totals[:] = 0
         return totals
 

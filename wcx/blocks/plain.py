@@ -10,7 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["codes_of_bits", "count_rows", "scan", "strings_of_bits"]
+from wcx.blocks.levels import Part, levels_of, parts
+from wcx.dtypes import CodeBits, DType, Levels
+
+__all__ = ["codes_of_bits", "count_planes", "count_rows", "scan", "strings_of_bits"]
 
 Unsigned = NDArray[np.unsignedinteger]
 
@@ -34,15 +37,58 @@ def count_rows(
     height = max(4, (_STRIPE // codes.shape[1]) & ~3)
     codes_of = strings_of_bits if strings else codes_of_bits
     for stripe in _strings_apart(codes) if strings else _stripes_apart(codes, height):
-        sizes = stripe & stripe.dtype.type(magnitude)
-        if sizes.min() == 0 or sizes.max() >= top:
-            totals[0] += np.count_nonzero(_inside(stripe, rules[0]))
-            totals[1] += np.count_nonzero(_inside(stripe, rules[1]))
+        _add_totals(stripe, rules, magnitude, top, totals)
         for plane, rule in enumerate(rules[2:]):
             bits = _inside(stripe, rule)
             totals[2 + plane] += np.count_nonzero(bits)
             found = codes_of(bits)
             histograms[plane] += np.bincount(found, minlength=histograms.shape[1]).astype(np.uint32)
+
+
+def count_planes(
+    codes: Unsigned,
+    dtype: DType,
+    cut: Levels | CodeBits,
+    tables: NDArray[np.uint8],
+    rules: NDArray[np.uint64],
+    magnitude: int,
+    top: int,
+    histograms: NDArray[np.uint32],
+    totals: NDArray[np.int64],
+    *,
+    strings: bool = False,
+) -> None:
+    """Count the blocks of the bit-planes of a 2-D array of raw codes; tables: those of levels.tables_of."""
+    height = max(4, (_STRIPE // codes.shape[1]) & ~3)
+    codes_of = strings_of_bits if strings else codes_of_bits
+    for stripe in _strings_apart(codes) if strings else _stripes_apart(codes, height):
+        _add_totals(stripe, rules, magnitude, top, totals)
+        for part in parts(np.ascontiguousarray(stripe).reshape(-1), dtype, cut, tables):
+            for place, levels in enumerate(_bytes_of(part, cut)):
+                for plane in range(part.first + 8 * place, min(part.first + 8 * place + 8, part.first + part.planes)):
+                    bits = (levels.reshape(stripe.shape) >> np.uint8(plane & 7) & np.uint8(1)).view(np.bool_)
+                    totals[2 + plane] += np.count_nonzero(bits)
+                    found = codes_of(bits)
+                    histograms[plane] += np.bincount(found, minlength=histograms.shape[1]).astype(np.uint32)
+
+
+def _bytes_of(part: Part, cut: Levels | CodeBits) -> Iterator[NDArray[np.uint8]]:
+    """Yield the bytes of the levels of a part, the lowest first."""
+    if part.source.itemsize <= 2:
+        yield from (table[part.source] for table in part.tables)
+    elif isinstance(cut, Levels):
+        levels = levels_of(part.source, cut)
+        yield from ((levels >> shift & 255).astype(np.uint8) for shift in range(0, cut.bits, 8))
+
+
+def _add_totals(
+    codes: Unsigned, rules: NDArray[np.uint64], magnitude: int, top: int, totals: NDArray[np.int64]
+) -> None:
+    """Count zeros and non-finite numbers, where there are any."""
+    sizes = codes & codes.dtype.type(magnitude)
+    if sizes.min() == 0 or sizes.max() >= top:
+        totals[0] += np.count_nonzero(_inside(codes, rules[0]))
+        totals[1] += np.count_nonzero(_inside(codes, rules[1]))
 
 
 def _stripes_apart(codes: Unsigned, height: int) -> Iterator[Unsigned]:

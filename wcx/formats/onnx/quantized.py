@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from wcx.dtypes import DTYPES
-from wcx.formats._onnx_graph import Graph, Node
-from wcx.formats._onnx_operators import QUANTIZED, Quantized
-from wcx.formats._onnx_tensor import Draft, View
-from wcx.formats._onnx_values import Obstacle, Origin, Origins, Values
+from wcx.formats.onnx.graph import Graph, Node
+from wcx.formats.onnx.operators import QUANTIZED, Quantized
+from wcx.formats.onnx.tensors import Draft, View
+from wcx.formats.onnx.values import Obstacle, Origin, Origins, Values
 from wcx.types import Quantization
 
 __all__ = ["note_codes"]

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from wcx.formats._inert import Blob, Call, Dict, Global, Value
 from wcx.formats._json import shortened
-from wcx.formats._numpy_arrays import array_of
-from wcx.formats._torch_roles import is_ema_key, is_ema_prefix, is_optimizer_key, is_optimizer_state, keys_of
-from wcx.formats._torch_tensors import Storages, View, function_of, is_storage, storage_of, view_of
+from wcx.formats.pytorch.inert import Blob, Call, Dict, Global, Value
+from wcx.formats.pytorch.numpy_arrays import array_of
+from wcx.formats.pytorch.roles import is_ema_key, is_ema_prefix, is_optimizer_key, is_optimizer_state, keys_of
+from wcx.formats.pytorch.tensors import Storages, View, function_of, is_storage, storage_of, view_of
 
 __all__ = ["Found", "Walk", "walk"]
 

@@ -13,11 +13,11 @@ from math import isfinite, prod
 from wcx.dtypes import DTYPES
 from wcx.errors import CheckpointError
 from wcx.formats._bytes import open_regular, read_extent
-from wcx.formats._onnx_external import ExternalFiles
-from wcx.formats._onnx_graph import Graph, Node
-from wcx.formats._onnx_operators import KEEPING
-from wcx.formats._onnx_tensor import Draft
-from wcx.formats._protobuf import Source, packed_varints
+from wcx.formats.onnx.external import ExternalFiles
+from wcx.formats.onnx.graph import Graph, Node
+from wcx.formats.onnx.operators import KEEPING
+from wcx.formats.onnx.protobuf import Source, packed_varints
+from wcx.formats.onnx.tensors import Draft
 
 __all__ = ["Obstacle", "Origin", "Origins", "Values"]
 

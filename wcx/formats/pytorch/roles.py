@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from wcx.formats._inert import Call, Dict, Value
+from wcx.formats.pytorch.inert import Call, Dict, Value
 
 __all__ = ["EMA_COPY", "is_ema_key", "is_ema_prefix", "is_optimizer_key", "is_optimizer_state", "keys_of"]
 

@@ -7,9 +7,9 @@ from math import prod
 
 from wcx.dtypes import DTYPES
 from wcx.formats._roles import role_of
-from wcx.formats._torch_roles import EMA_COPY
-from wcx.formats._torch_tensors import Place, View
-from wcx.formats._torch_walk import Found
+from wcx.formats.pytorch.roles import EMA_COPY
+from wcx.formats.pytorch.tensors import Place, View
+from wcx.formats.pytorch.walk import Found
 from wcx.types import Storage, TensorInfo
 
 __all__ = ["list_tensors", "overlap_note"]

@@ -1,6 +1,6 @@
 """An interpreter of pickles that imports nothing and calls nothing: it records what a pickle says, as inert values.
 
-Source: CPython's Lib/pickle.py and pickletools.py, protocols 0 to 5; the opcodes themselves are in _opcodes.py.
+Source: CPython's Lib/pickle.py and pickletools.py, protocols 0 to 5; the opcodes themselves are in opcodes.py.
 Unlike an Unpickler it has no find_class, so that there is nothing to allow and nothing to bypass; unlike one it can't
 be made to take gigabytes, since what the values need is counted while they are made.
 """
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wcx.formats._inert import Persistent, Value
-from wcx.formats._machine import Machine, StopError
-from wcx.formats._opcodes import OPCODES
-from wcx.formats._stream import Stream
-from wcx.formats._window import AHEAD, Window
+from wcx.formats.pytorch.inert import Persistent, Value
+from wcx.formats.pytorch.machine import Machine, StopError
+from wcx.formats.pytorch.opcodes import OPCODES
+from wcx.formats.pytorch.streams import Stream
+from wcx.formats.pytorch.window import AHEAD, Window
 
 __all__ = ["Pickle", "read_pickle"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NoReturn
 
 from wcx.errors import CheckpointError
-from wcx.formats._inert import Blob
-from wcx.formats._stream import Stream
+from wcx.formats.pytorch.inert import Blob
+from wcx.formats.pytorch.streams import Stream
 
 __all__ = ["AHEAD", "Window"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from wcx.dtypes import DTYPES
-from wcx.formats._onnx_graph import Model, Node
-from wcx.formats._onnx_operators import BUFFERS, KEEPING, LAYOUTS, MOVING, PACKING, QUANTIZED
-from wcx.formats._onnx_quantized import note_codes
-from wcx.formats._onnx_tensor import View
-from wcx.formats._onnx_values import Origin, Origins, Values
+from wcx.formats.onnx.graph import Model, Node
+from wcx.formats.onnx.operators import BUFFERS, KEEPING, LAYOUTS, MOVING, PACKING, QUANTIZED
+from wcx.formats.onnx.quantized import note_codes
+from wcx.formats.onnx.tensors import View
+from wcx.formats.onnx.values import Origin, Origins, Values
 
 __all__ = ["note_uses"]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Protocol
 
-from wcx.formats._inert import Call, Dict, Global, Persistent, Value
 from wcx.formats._json import shortened
-from wcx.formats._torch_dtypes import BYTES, TorchType, storage_type, tensor_type
+from wcx.formats.pytorch.dtypes import BYTES, TorchType, storage_type, tensor_type
+from wcx.formats.pytorch.inert import Call, Dict, Global, Persistent, Value
 from wcx.types import Quantization
 
 __all__ = ["Place", "Storages", "View", "function_of", "is_storage", "storage_of", "view_of"]

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from wcx.errors import CheckpointError
 from wcx.formats._json import shortened
-from wcx.formats._onnx_external import ExternalFiles
-from wcx.formats._onnx_operators import is_of_interest
-from wcx.formats._onnx_tensor import Draft, read_pairs, read_tensor
-from wcx.formats._protobuf import BYTES, VARINT, Extent, Field, Source, merged_fields, packed_varints, signed
+from wcx.formats.onnx.external import ExternalFiles
+from wcx.formats.onnx.operators import is_of_interest
+from wcx.formats.onnx.protobuf import BYTES, VARINT, Extent, Field, Source, merged_fields, packed_varints, signed
+from wcx.formats.onnx.tensors import Draft, read_pairs, read_tensor
 
 __all__ = ["Graph", "Model", "Node", "read_model"]
 

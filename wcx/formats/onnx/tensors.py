@@ -13,8 +13,8 @@ from math import prod
 from wcx.dtypes import DTYPES
 from wcx.errors import CheckpointError
 from wcx.formats._json import shortened
-from wcx.formats._onnx_external import ExternalFiles
-from wcx.formats._protobuf import (
+from wcx.formats.onnx.external import ExternalFiles
+from wcx.formats.onnx.protobuf import (
     BYTES,
     FIXED32,
     FIXED64,

@@ -8,12 +8,12 @@ from math import prod
 from wcx.dtypes import DTYPES
 from wcx.errors import CheckpointError
 from wcx.formats._bytes import read_extent
-from wcx.formats._inert import Persistent, Value
 from wcx.formats._json import shortened
-from wcx.formats._stream import DeflatedStream
-from wcx.formats._torch_dtypes import storage_type
-from wcx.formats._torch_tensors import Place, View
-from wcx.formats._zip import DEFLATED, Member, data_start
+from wcx.formats.pytorch.dtypes import storage_type
+from wcx.formats.pytorch.inert import Persistent, Value
+from wcx.formats.pytorch.streams import DeflatedStream
+from wcx.formats.pytorch.tensors import Place, View
+from wcx.formats.pytorch.zips import DEFLATED, Member, data_start
 
 __all__ = ["LegacyStorages", "ZipStorages"]
 

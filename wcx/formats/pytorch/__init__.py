@@ -2,7 +2,7 @@
 
 Source: torch/serialization.py and caffe2/serialize/inline_container.h of PyTorch 2.13. Three layouts are read: the zip
 archive of torch.save since 1.6, that of TorchScript, and the concatenated pickles before 1.6. torch is never imported;
-the pickle is interpreted (_pickle.py), not loaded, and nothing in it is ever run.
+the pickle is interpreted (pickles.py), not loaded, and nothing in it is ever run.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from wcx.errors import CheckpointError, UnknownFormatError
 from wcx.formats._bytes import FileReader, open_regular, read_extent, signature_of
 from wcx.formats._format import Evidence, Format, Match
-from wcx.formats._inert import Dict
 from wcx.formats._json import shortened
-from wcx.formats._pickle import Pickle, read_pickle
-from wcx.formats._stream import DeflatedStream, RawStream, Stream
-from wcx.formats._torch_listing import list_tensors, overlap_note
-from wcx.formats._torch_storages import LegacyStorages, ZipStorages
-from wcx.formats._torch_tensors import Storages
-from wcx.formats._torch_walk import Walk, walk
 from wcx.formats._unsupported import DISTRIBUTED, TORCH_PACKAGE
-from wcx.formats._zip import DEFLATED, Member, data_start, read_directory
+from wcx.formats.pytorch.inert import Dict
+from wcx.formats.pytorch.listing import list_tensors, overlap_note
+from wcx.formats.pytorch.pickles import Pickle, read_pickle
+from wcx.formats.pytorch.storages import LegacyStorages, ZipStorages
+from wcx.formats.pytorch.streams import DeflatedStream, RawStream, Stream
+from wcx.formats.pytorch.tensors import Storages
+from wcx.formats.pytorch.walk import Walk, walk
+from wcx.formats.pytorch.zips import DEFLATED, Member, data_start, read_directory
 from wcx.types import Checkpoint, Signature, TensorInfo
 
 __all__ = ["FORMAT", "Content", "read_file", "sniff"]

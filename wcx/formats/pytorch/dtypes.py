@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wcx.dtypes import DTYPES
-from wcx.formats._inert import Global, Value
+from wcx.formats.pytorch.inert import Global, Value
 
 __all__ = ["BYTES", "TorchType", "storage_type", "tensor_type"]
 

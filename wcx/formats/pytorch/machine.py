@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from wcx.formats._inert import Blob, Call, Global, Persistent, Value
-from wcx.formats._malicious import why_call_is_refused, why_name_is_refused
-from wcx.formats._window import Window
+from wcx.formats.pytorch.inert import Blob, Call, Global, Persistent, Value
+from wcx.formats.pytorch.malicious import why_call_is_refused, why_name_is_refused
+from wcx.formats.pytorch.window import Window
 
 __all__ = ["Machine", "StopError"]
 

@@ -14,13 +14,13 @@ from dataclasses import replace
 from wcx.errors import CheckpointError
 from wcx.formats._bytes import FileReader, open_regular, signature_of
 from wcx.formats._format import Evidence, Format, Match
-from wcx.formats._onnx_external import ExternalFiles
-from wcx.formats._onnx_graph import Graph, Model, read_model
-from wcx.formats._onnx_tensor import Draft, View
-from wcx.formats._onnx_uses import note_uses
-from wcx.formats._onnx_values import Values
-from wcx.formats._protobuf import BYTES, VARINT, Source, varint
 from wcx.formats._roles import role_of
+from wcx.formats.onnx.external import ExternalFiles
+from wcx.formats.onnx.graph import Graph, Model, read_model
+from wcx.formats.onnx.protobuf import BYTES, VARINT, Source, varint
+from wcx.formats.onnx.tensors import Draft, View
+from wcx.formats.onnx.uses import note_uses
+from wcx.formats.onnx.values import Values
 from wcx.types import Checkpoint, Signature, TensorInfo
 
 __all__ = ["FORMAT"]

@@ -10,9 +10,9 @@ import struct
 from collections.abc import Callable
 from typing import NoReturn
 
-from wcx.formats._inert import Call, Dict, Global, Persistent, Set, Value
 from wcx.formats._json import shortened
-from wcx.formats._machine import Machine, StopError
+from wcx.formats.pytorch.inert import Call, Dict, Global, Persistent, Set, Value
+from wcx.formats.pytorch.machine import Machine, StopError
 
 __all__ = ["OPCODES"]
 

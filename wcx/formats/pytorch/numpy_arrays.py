@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from wcx.formats._inert import Blob, Call, Global, Value
-from wcx.formats._torch_tensors import Place, View, function_of, numbers_of
+from wcx.formats.pytorch.inert import Blob, Call, Global, Value
+from wcx.formats.pytorch.tensors import Place, View, function_of, numbers_of
 
 __all__ = ["array_of"]
 
