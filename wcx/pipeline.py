@@ -14,6 +14,7 @@ from wcx.dtypes import DTYPES
 from wcx.errors import UsageError
 from wcx.presets import find_preset
 from wcx.quantizers import Quantizer, parse_quantizer
+from wcx.quantizers.uniform import Uniform
 from wcx.selection import select
 from wcx.settings import check_whole, make_settings, preset_notes, scheme_of
 from wcx.types import (
@@ -143,7 +144,7 @@ def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint 
 
     preset = None if settings.preset is None else find_preset(settings.preset)
 
-    quantizer = parse_quantizer(quantizer_text(settings))
+    quantizer = quantizer_of(settings)
     tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
     layers: list[Layer] = []
     skipped: list[SkippedTensor] = []
@@ -177,6 +178,13 @@ def _presets_own(settings: Settings, tensors: Sequence[TensorInfo]) -> tuple[Qua
     preset = find_preset(settings.preset)
     beside = None if preset.beside is None else parse_quantizer(preset.beside)
     return beside, parameters(tensors) if preset.concatenated and settings.block == "1x12" else None
+
+
+def quantizer_of(settings: Settings) -> Quantizer:
+    """The quantizer of settings, with torch's rank of quantiles where a preset wants it."""
+    quantizer = parse_quantizer(quantizer_text(settings))
+    narrow = settings.preset is not None and find_preset(settings.preset).narrow_rank
+    return replace(quantizer, narrow_rank=True) if narrow and isinstance(quantizer, Uniform) else quantizer
 
 
 def quantizer_text(settings: Settings) -> str:
@@ -385,7 +393,7 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     reason = "no such dtype in wcx" if dtype not in DTYPES else None
     info = TensorInfo(name, dtype, values.shape, values.nbytes)
     made = make_settings(**settings)
-    quantizer = parse_quantizer(quantizer_text(made))
+    quantizer = quantizer_of(made)
     reason = reason or select(info, scheme_of(made), refuses=quantizer.refuses, include=["*"])
     if reason is not None:
         raise UsageError(f"an array of shape {values.shape} and dtype {values.dtype} can't be measured: {reason}")

@@ -81,7 +81,7 @@ Part = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
 def _draw_codes(plane: Margins, random: np.random.Generator, draws: int, size: int) -> list[Part]:
-    """Draw permutations of a plane in blocks of `size` cells; returns parts of draws, codes and counts, constant blocks apart."""
+    """Draw permutations of a plane in blocks of `size` cells; parts of draws, codes and counts, constants apart."""
     mostly_ones = 2 * plane.ones > plane.symbols
     rarer = plane.symbols - plane.ones if mostly_ones else plane.ones
     base = (1 << size) - 1 if mostly_ones else 0
