@@ -38,7 +38,7 @@ from wcx.types import (
     Total,
 )
 
-__all__ = ["Model", "evaluate_layer", "margins_of", "null_report", "with_null"]
+__all__ = ["Model", "evaluate_layer", "evaluate_plane", "margins_of", "null_report", "with_null"]
 
 _FEW_BLOCKS = 16
 _NO_FIT = Fit()  # one for all: a model can have 100,000 layers
@@ -101,6 +101,11 @@ def _warnings(layer: Layer, counted: CountedLayer) -> list[str]:
     if counted.few_values:
         warnings.append("at most two distinct values: a mask or a constant")
     return warnings
+
+
+def evaluate_plane(name: str, counts: BlockCounts, settings: Settings) -> PlaneReport:
+    """Return the numbers of a plane that belongs to no layer; its name seeds what is drawn."""
+    return _evaluate_plane(name, counts, [margins_of(counts)], [(name, 0)], settings)
 
 
 def _evaluate_plane(
