@@ -17,7 +17,7 @@ from models import write_model
 from timing import Row, in_threads, interleaved, run_cat, run_wcx
 
 from wcx.blocks.counter import Counter, compiled_kernels
-from wcx.dtypes import DTYPES
+from wcx.dtypes import DTYPES, Levels
 from wcx.fitting import fit_layers
 from wcx.layers import ArraySource, layer_of
 from wcx.quantizers import Needs, parse_quantizer
@@ -109,6 +109,38 @@ def _against_pybdm() -> Row:
     )
     ratio = (seconds[1] / plane.size) / (seconds[0] / codes.size)
     return Row("F32, 1 thread, against pybdm", ">= 1500x", f"{ratio:,.0f}x ({1e9 * seconds[1] / plane.size:.0f} ns)")
+
+
+def planes(options: argparse.Namespace) -> Iterator[Row]:
+    """Eight bit-planes at once, against the NumPy path, in pieces of 1 MiB as they are read."""
+    for name in ("F32", "BF16", "I8"):
+        codes = _weights(name, 16 * (DTYPES[name].bits // 8) << 20)
+        cut = Levels(8, -4.0, float(np.float32(8) / np.float32(255)))
+        kernels_ = compiled_kernels(DTYPES[name], cut)
+        height = max(4, (1 << 20) // (_COLUMNS * codes.itemsize))
+        pieces = [codes[start : start + height] for start in range(0, len(codes), height)]
+        counters = [Counter(8, some) for some in (kernels_, kernels_, None)]
+        for counter in counters:
+            counter.begin(DTYPES[name], cut)
+
+        def count(counter: int, pieces: list[np.ndarray]) -> None:
+            for piece in pieces:
+                counters[counter].count(piece.reshape(-1), *piece.shape)  # noqa: B023
+
+        seconds = interleaved(
+            [
+                lambda: count(0, pieces),  # noqa: B023
+                lambda: in_threads(lambda part: count(part, pieces[part::2]), 2, 2),  # noqa: B023
+                lambda: count(2, pieces),  # noqa: B023
+            ],
+            5,
+        )
+        each = " / ".join(f"{1e9 * some / codes.size:.2f}" for some in seconds)
+        yield Row(
+            f"8 bit-planes of {name}, 1 / 2 threads, against the NumPy path",
+            ">= 8x / 14x",
+            f"{seconds[2] / seconds[0]:.1f}x / {seconds[2] / seconds[1]:.1f}x ({each} ns/weight)",
+        )
 
 
 _LARGE = ((4096, 4096), (11008, 4096), (4096, 11008), (4096,))
@@ -277,6 +309,7 @@ def _partition(values: np.ndarray, ranks: list[int]) -> Callable[[], object]:
 SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "kernels": kernels,
     "fitting": fitting,
+    "planes": planes,
     "files": files,
     "small": small,
     "startup": startup,

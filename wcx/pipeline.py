@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wcx import __version__
@@ -14,6 +15,7 @@ from wcx.errors import UsageError
 from wcx.quantizers import Quantizer, parse_quantizer
 from wcx.selection import select
 from wcx.settings import check_whole, make_settings, scheme_of
+from wcx.streams import STREAMS
 from wcx.types import (
     Checkpoint,
     LayerReport,
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from wcx.count import CountedLayer
+    from wcx.dtypes import Cut
     from wcx.layers import Layer
+    from wcx.streaming import StreamedLayer
 
 __all__ = ["Progress", "analyze", "analyze_checkpoint", "measure"]
 
@@ -55,11 +59,18 @@ class Plan:
     quantizer: Quantizer
     layers: list[Layer]
     skipped: list[SkippedTensor]
+    streams: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:
-        """Bytes that will be read: twice where the quantizer has to be fitted."""
-        return sum(layer.tensor.nbytes for layer in self.layers) * (2 if any(self.quantizer.needs) else 1)
+        """Bytes that will be read: twice where the quantizer has to be fitted, and what stream measures read."""
+        counted = sum(layer.tensor.nbytes for layer in self.layers) * (2 if any(self.quantizer.needs) else 1)
+        if not self.streams:
+            return counted
+        from wcx.streaming import nbytes_read
+
+        planes = [len(self.quantizer.planes(layer.dtype)) for layer in self.layers]
+        return counted + nbytes_read(self.layers, planes, self.streams)
 
 
 def analyze(path: str | os.PathLike[str], *, threads: int | None = None, **settings: Any) -> Report:  # noqa: ANN401
@@ -123,10 +134,15 @@ def make_plan(checkpoint: Checkpoint, settings: Settings) -> Plan:
             tensors=tensors,
         )
         if reason is None:
-            layers.append(layer_of(tensor, settings.layout))
+            layers.append(layer_of(tensor, settings.layout, as_stored=quantizer.stored))
         else:
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
-    return Plan(quantizer, layers, skipped)
+    return Plan(quantizer, layers, skipped, _streams(settings))
+
+
+def _streams(settings: Settings) -> tuple[str, ...]:
+    """Those of the measures that are no function of block counts."""
+    return tuple(name for name in settings.measures if name in STREAMS)
 
 
 def quantizer_text(settings: Settings) -> str:
@@ -145,6 +161,7 @@ class _Run:
         self._make_source = make_source
         self._threads = threads
         self._progress = progress
+        self._model_streams: StreamedLayer | None = None
 
     def layers(self) -> Iterator[tuple[LayerReport, CountedLayer]]:
         """Yield each layer's report with its counts, in file order."""
@@ -166,8 +183,31 @@ class _Run:
         fits = fit_layers(layers, quantizer, self._make_source, self._threads, on_bytes)
         cuts = [quantizer.cut(layer.dtype, fit) for layer, fit in zip(layers, fits, strict=True)]
         counts = count_layers(layers, cuts, scheme_of(settings), self._make_source, self._threads, on_bytes, compiled)
-        for layer, fit, counted in zip(layers, fits, counts, strict=True):
-            yield evaluate_layer(layer, counted, quantizer.planes(layer.dtype), settings, fit), counted
+        with closing(counts), closing(self._streamed(layers, cuts)) as streams:
+            for layer, fit, counted, streamed in zip(layers, fits, counts, streams, strict=True):
+                report = evaluate_layer(layer, counted, quantizer.planes(layer.dtype), settings, fit)
+                yield self._with_streams(report, streamed), counted
+
+    def _streamed(self, layers: Sequence[Layer], cuts: Sequence[Cut]) -> Generator[StreamedLayer | None, None, None]:
+        """What stream measures need of each layer; None where none was asked for."""
+        if not self._plan.streams:
+            yield from (None for _ in layers)
+            return
+        from wcx.streaming import stream_layers
+
+        planes = [self._plan.quantizer.planes(layer.dtype) for layer in layers]
+        on_bytes = self._progress.on_bytes
+        yield from stream_layers(layers, cuts, planes, self._plan.streams, self._make_source, self._threads, on_bytes)
+
+    def _with_streams(self, report: LayerReport, streamed: StreamedLayer | None) -> LayerReport:
+        """The report with its stream measures, which are added to the model's."""
+        if streamed is None:
+            return report
+        from wcx.streaming import measures_of
+
+        whole = streamed.counted(report.weights, report.zeros, report.nonfinite)
+        self._model_streams = whole if self._model_streams is None else self._model_streams + whole
+        return replace(report, measures=measures_of(whole, self._plan.streams))
 
     def finish(self) -> tuple[list[LayerReport], ModelReport]:
         """Count and evaluate everything; returns the layers and the model's rows."""
@@ -177,7 +217,7 @@ class _Run:
         settings, progress = self._settings, self._progress
         shuffles = settings.null == "shuffle"
         if shuffles:
-            check_size(sum(layer.weights for layer in self._plan.layers))
+            check_size([layer.weights for layer in self._plan.layers], settings.boundary)
         model = Model(self._plan.quantizer.planes(DTYPES["U8"]), settings)
         layers: list[LayerReport] = []
         for layer, counted in self.layers():
@@ -185,13 +225,21 @@ class _Run:
             layers.append(layer)
             if not shuffles:
                 progress.on_layer(layer)
-        rows = model.report(scheme_of(settings))
+        rows = replace(model.report(scheme_of(settings)), measures=self._model_measures())
         if shuffles and layers:
             progress.on_draws((settings.null_draws or 0) * len(rows.planes))
             layers, rows = add_shuffles(layers, rows, model.margins, settings, self._threads, progress.on_draw)
             for layer in layers:
                 progress.on_layer(layer)
         return layers, rows
+
+    def _model_measures(self) -> dict[str, Any]:
+        """The stream measures of all layers together; none where there is no layer."""
+        if self._model_streams is None:
+            return {}
+        from wcx.streaming import measures_of
+
+        return measures_of(self._model_streams, self._plan.streams)
 
 
 def _batches(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
@@ -217,18 +265,25 @@ def make_report(checkpoint: Checkpoint, plan: Plan, settings: Settings, run: _Ru
         layers=tuple(layers),
         skipped=tuple(plan.skipped),
         model=rows,
-        notes=(*checkpoint.notes, *_notes(layers)),
+        notes=(*checkpoint.notes, *_notes(layers, settings)),
         warnings=tuple(_warnings(layers)),
     )
 
 
-def _notes(layers: Sequence[LayerReport]) -> list[str]:
+def _notes(layers: Sequence[LayerReport], settings: Settings) -> list[str]:
     """What a reader should know of the numbers as a whole."""
     planes = [plane for layer in layers for plane in layer.planes]
-    loaded = sum(plane.load > 0.25 for plane in planes)
+    loaded = sum(plane.load is not None and plane.load > 0.25 for plane in planes)
     saturated = sum(plane.regime == "saturated" for plane in planes)
     notes = []
-    if loaded:
+    if settings.null == "permutation" and settings.boundary != "ignore":
+        notes.append("null: the closed form is for the ignore boundary; use --null shuffle:K")
+    if loaded and settings.boundary != "ignore":
+        notes.append(
+            f"{loaded} of {len(planes)} planes have more than 0.25 blocks per possible block: their bdm depends on "
+            "size more than on structure"
+        )
+    elif loaded:
         notes.append(
             f"{loaded} of {len(planes)} planes have more than 0.25 blocks per possible block ({saturated} saturated): "
             "their bdm depends on size more than on structure; compare bdm_rarefied and the ratios to the null"
@@ -274,8 +329,8 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
     moved = np.ascontiguousarray(little if axes is None else little.transpose(axes))
     codes = moved.reshape(layer.rows, layer.columns).view(f"<u{values.itemsize}")
-    plan = Plan(quantizer, [layer], [])
-    layers, _ = _Run(plan, made, lambda: ArraySource(codes), _workers(threads), Progress()).finish()
+    plan = Plan(quantizer, [layer], [], _streams(made))
+    layers, _ = _Run(plan, made, lambda: ArraySource(codes, little), _workers(threads), Progress()).finish()
     return layers[0]
 
 

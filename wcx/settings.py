@@ -10,12 +10,14 @@ from wcx.errors import UsageError
 from wcx.measures import MEASURES
 from wcx.measures.tables import table_checksums
 from wcx.quantizers import parse_quantizer
+from wcx.streams import STREAMS
 from wcx.types import CtmReference, Scheme, Settings
 
 __all__ = ["BLOCKS", "BOUNDARIES", "SAMPLED_DRAWS", "check_whole", "make_settings", "scheme_of"]
 
 BLOCKS = ("4x4", "1x12")
-BOUNDARIES = ("ignore",)
+BOUNDARIES = ("ignore", "recursive[:MIN]", "correlated[:SHIFT]")
+_LARGEST = 1_000_000  # shift: no layer has more rows
 _SHUFFLES = 1_000_000
 SAMPLED_DRAWS = 1000
 """Draws of the null where it has no closed form."""
@@ -37,14 +39,15 @@ def make_settings(
 ) -> Settings:
     """Return checked settings; UsageError says what is wrong and what there is.
 
-    layout: rows by default; strings (1x12) are always cut from the flat tensor. measures: names, or `all`; none means
-    all. null: permutation, shuffle:K or none. seed: 0 or more.
+    boundary: ignore, recursive[:MIN] or correlated[:SHIFT]. layout: rows by default; strings (1x12) are always cut from
+    the flat tensor. measures: names, or `all` with compressors and statistics; none means those of planes. null:
+    permutation, shuffle:K or none. seed: 0 or more.
     """
     if not isinstance(quantize, str) or not isinstance(null, str):
         raise UsageError(f"quantize and null are texts, not {quantize!r} and {null!r}")
     quantizer = parse_quantizer(quantize)
     block = _one_of("block", block, BLOCKS)
-    scheme = Scheme(block, _one_of("boundary", boundary, BOUNDARIES), _layout(layout, block))
+    scheme = Scheme(block, _parse_boundary(boundary, block), _layout(layout, block))
     check_whole("rarefy", rarefy, 1)
     check_whole("seed", seed, 0)
     kind, draws = _parse_null(null)
@@ -59,9 +62,32 @@ def make_settings(
         include=_texts("include", include),
         exclude=_texts("exclude", exclude),
         include_optimizer=bool(include_optimizer),
-        ctm=tuple(CtmReference(shape, name, sum_) for name, shape, sum_ in table_checksums() if shape == scheme.block),
+        ctm=_tables(scheme),
     )
     return replace(settings, block=scheme.block, boundary=scheme.boundary, layout=scheme.layout)
+
+
+def _tables(scheme: Scheme) -> tuple[CtmReference, ...]:
+    """The tables of all shapes of blocks, in the order of their codes."""
+    known = {shape: CtmReference(shape, name, checksum) for name, shape, checksum in table_checksums()}
+    return tuple(known[shape] for shape in scheme.alphabet.split("+"))
+
+
+def _parse_boundary(text: str, block: str) -> str:
+    """The boundary in its shortest form; raises UsageError for what is none."""
+    side = 12 if block == "1x12" else 4
+    kind, colon, number = text.partition(":") if isinstance(text, str) else (text, "", "")
+    if kind == "ignore" and not colon:
+        return text
+    if kind not in ("recursive", "correlated"):
+        raise UsageError(f"unknown boundary {text!r}: one of {', '.join(BOUNDARIES)}")
+    least, most, usual = (2, side, 2) if kind == "recursive" else (1, _LARGEST, 1)
+    if not colon:
+        return kind
+    if not (number.isascii() and number.isdigit() and len(number) < 8 and least <= int(number) <= most):
+        what = "the least side of a block" if kind == "recursive" else "by how much the block slides"
+        raise UsageError(f"boundary {text!r}: {what} is a whole number from {least} to {most:,} for {block} blocks")
+    return kind if int(number) == usual else f"{kind}:{int(number)}"
 
 
 def _layout(layout: str | None, block: str) -> str:
@@ -101,13 +127,14 @@ def _one_of(option: str, value: str, known: Sequence[str]) -> str:
 
 
 def _parse_measures(names: Sequence[str]) -> tuple[str, ...]:
-    """The measures in their usual order, each once."""
+    """The measures in their usual order, each once; those of planes where none is named."""
     names = _texts("measure", names)
-    if not names or "all" in names:
+    every = (*MEASURES, *STREAMS)
+    if not names:
         return tuple(MEASURES)
     for name in names:
-        _one_of("measure", name, tuple(MEASURES))
-    return tuple(name for name in MEASURES if name in names)
+        _one_of("measure", name, (*every, "all"))
+    return every if "all" in names else tuple(name for name in every if name in names)
 
 
 def _parse_null(text: str) -> tuple[str, int | None]:

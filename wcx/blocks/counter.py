@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -17,16 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks import plain
-from wcx.dtypes import Cut, DType
+from wcx.blocks.levels import NO_TABLES, parts, tables_of
+from wcx.dtypes import DTYPES, CodeBits, Cut, DType, Levels
 
 __all__ = ["Counter", "compiled_kernels"]
 
 _LANES = 64  # codes that the compiled code looks at together: it takes no fewer
 _NEVER = np.uint64(2**64 - 1)
+_ONES = np.array([(0, 0, 0, 0), (0, 0, 0, 0), (1, 1, 0, 0)], np.uint64)  # the rules of bits that are bytes
 
 
-def compiled_kernels() -> Any:  # noqa: ANN401
-    """Import the compiled code and run it once; None where it can't be had, and NumPy has to do.
+def compiled_kernels(
+    dtype: DType = DTYPES["U8"], cut: Cut = (DTYPES["U8"].positive,), *, strings: bool = False, sliding: bool = False
+) -> Any:  # noqa: ANN401
+    """Import the compiled code and run once what such a cut needs; None where it can't be had, and NumPy has to do.
 
     numba keeps what it compiled on disk. Where it finds no folder that it may write to, or what it finds there is
     damaged, it raises; then a temporary folder serves.
@@ -34,8 +39,13 @@ def compiled_kernels() -> Any:  # noqa: ANN401
     for attempt in (import_module, _import_with_own_cache):
         try:
             kernels = attempt("wcx.blocks.kernels")
-            counter = Counter(1, kernels)
-            counter.count(np.zeros(_LANES, np.uint8), 4, _LANES // 4)
+            counter = Counter(len(cut), kernels, strings=strings)
+            counter.begin(dtype, cut)
+            codes = np.zeros(_LANES, f"<u{max(1, dtype.bits // 8)}")
+            shape = (1, _LANES) if strings else (4, _LANES // 4)
+            if sliding:
+                counter.slide(codes, *shape, plain.Window(*shape, 0, 0, 1))
+            counter.count(codes, *shape)
             counter.take()
         except Exception:
             continue
@@ -57,24 +67,32 @@ def _import_with_own_cache(name: str) -> Any:  # noqa: ANN401
 class Counter:
     """Counts blocks of several planes at once, in histograms that belong to one worker.
 
-    planes: the most that any layer has. strings: whether blocks are strings of 12 instead of 4x4. histograms: uint32
-    [planes, possible blocks]; totals: int64 [2 + planes], zeros, non-finite numbers and ones of each plane. Both are
-    added to by every `count` and emptied by `take` and `add_to`.
+    planes: the most that any layer has. strings: whether blocks are strings of 12 instead of 4x4. least: side of the
+    smallest blocks that what fills no block is cut into; 0 where it is left out. histograms: uint32
+    [planes, possible blocks]; edges: int64 [planes, smaller blocks]; totals: int64 [2 + planes], zeros, non-finite
+    numbers and ones of each plane. All are added to by every `count` and emptied by `take` and `add_to`.
     """
 
-    def __init__(self, planes: int, kernels: Any = None, *, strings: bool = False) -> None:  # noqa: ANN401
+    def __init__(self, planes: int, kernels: Any = None, *, strings: bool = False, least: int = 0) -> None:  # noqa: ANN401
         possible = 4096 if strings else 65536
+        sides = range(11 if strings else 3, least - 1, -1) if least else ()
+        self._least = least
         self.histograms = np.zeros((planes, possible), np.uint32)
+        self.edges = np.zeros((planes, sum(1 << (side if strings else side * side) for side in sides)), np.int64)
         self.totals = np.zeros(2 + planes, np.int64)
         self._kernels = kernels
         self._strings = strings
         self._begun: tuple[DType, Cut] | None = None
+        self._planes = planes
+        self._numbers: tuple[DType, Levels | CodeBits] | None = None  # a cut whose planes are the bits of a number
+        self._tables = NO_TABLES
         self._rules = np.zeros((2 + planes, 4), np.uint64)
         self._magnitude = self._top = np.uint64(0)
         if kernels is not None:
             self._bits = np.zeros(kernels.TILE // 64 + 4, np.uint64)
-            self._words = np.zeros(kernels.TILE // 64 + 4, np.uint64)
+            self._words = np.zeros(kernels.TILE // 48 + 4, np.uint64)  # a code of 16 bits for each 12 symbols
             self._narrow = self._words.view(np.uint16)
+            self._levels = np.zeros(0, np.uint8)
             self._codes = np.zeros(possible, np.uint16)
             self._counts = np.zeros(possible, np.int64)
 
@@ -83,6 +101,7 @@ class Counter:
         if (dtype, cut) == self._begun:
             return
         self._begun = dtype, cut
+        self._planes = len(cut)
         sets = (dtype.zero, dtype.nonfinite, *(cut if isinstance(cut, tuple) else ()))
         self._rules = np.array(
             [(some.first, some.length, some.second_first, some.second_length) for some in sets], np.uint64
@@ -92,12 +111,21 @@ class Counter:
         # a two's complement minimum and the NaN of the FNUZ forms have magnitude 0 and are found as zeros are
         above = dtype.nonfinite.length and dtype.nonfinite.first & int(self._magnitude)
         self._top = np.uint64(above) if above else _NEVER
+        self._numbers = None
+        if not isinstance(cut, tuple):
+            self._numbers, self._tables = (dtype, cut), tables_of(dtype, cut)
 
     def count(self, codes: NDArray[Any], rows: int, columns: int) -> None:
         """Count `rows` contiguous rows of codes: a 1-D array of 1, 2, 4 or 8 byte unsigned integers.
 
         Of strings, one row that begins at a multiple of 12 of its layer's.
         """
+        if self._least:
+            matrix = codes.reshape(rows, columns)
+            plain.count_edges(matrix, self._bits_of, self._least, self.edges, strings=self._strings)
+        if self._numbers is not None:
+            self._count_planes(*self._numbers, codes, rows, columns)
+            return
         if self._kernels is None or codes.size < _LANES:
             plain.count_rows(
                 codes.reshape(rows, columns),
@@ -125,10 +153,113 @@ class Counter:
             self.totals,
         )
 
-    def take(self) -> list[tuple[NDArray[np.uint16], NDArray[np.int64]]]:
+    def _count_planes(self, dtype: DType, cut: Levels | CodeBits, codes: NDArray[Any], rows: int, columns: int) -> None:
+        """Count the bits of a number that is made of each code."""
+        if self._kernels is None or codes.size < _LANES:
+            plain.count_planes(
+                codes.reshape(rows, columns),
+                dtype,
+                cut,
+                self._tables,
+                self._rules,
+                int(self._magnitude),
+                int(self._top),
+                self.histograms,
+                self.totals,
+                strings=self._strings,
+            )
+            return
+        if not self._levels.size:
+            self._levels = np.zeros(self._kernels.TILE + 2 * _LANES, np.uint8)
+        lo, delta = (cut.lo, cut.delta) if isinstance(cut, Levels) else (0.0, 0.0)
+        highest = (1 << cut.bits) - 1 if delta else 0  # a delta of 0 is for all of them level 0
+        for part in parts(codes, dtype, cut, self._tables):
+            self._kernels.count_planes(
+                codes.itemsize if part.first == 0 else 0,
+                codes.ctypes.data,
+                rows,
+                columns,
+                self._rules,
+                self._magnitude,
+                self._top,
+                part.source.itemsize,
+                part.source.ctypes.data,
+                part.tables,
+                np.float32(lo),
+                np.float32(delta or 1.0),
+                np.float32(highest),
+                part.planes,
+                self._strings,
+                self._levels,
+                self._bits,
+                self._words,
+                self._narrow,
+                self.histograms[part.first :],
+                self.totals,
+                self.totals[2 + part.first :],
+            )
+
+    def _bits_of(self, codes: NDArray[Any]) -> Iterator[NDArray[np.bool_]]:
+        """The bits of each plane, by NumPy."""
+        if self._numbers is None:
+            return plain.bits_of_rules(codes, self._rules)
+        return plain.bits_of_levels(codes, *self._numbers, self._tables)
+
+    def slide(self, codes: NDArray[Any], rows: int, columns: int, window: plain.Window) -> None:
+        """Count the overlapping blocks of a piece that are its own; `codes` are as for `count`."""
+        matrix = codes.reshape(rows, columns)
+        if self._kernels is None or codes.size < _LANES:
+            plain.count_sliding(
+                matrix, window, self._bits_of, self._rules, self.histograms, self.totals, strings=self._strings
+            )
+        elif self._numbers is None:
+            self._slide(codes, matrix.shape, window, self._rules, self.histograms, self.totals)
+        else:
+            plain.add_totals(matrix[: window.height, : window.width], self._rules, self.totals)
+            for plane, bits in enumerate(self._bits_of(matrix)):
+                totals = np.zeros(3, np.int64)
+                some = bits.reshape(-1).view(np.uint8)
+                self._slide(some, matrix.shape, window, _ONES, self.histograms[plane : plane + 1], totals)
+                self.totals[2 + plane] += totals[2]
+
+    def _slide(
+        self,
+        codes: NDArray[Any],
+        shape: tuple[int, ...],
+        window: plain.Window,
+        rules: NDArray[np.uint64],
+        histograms: NDArray[np.uint32],
+        totals: NDArray[np.int64],
+    ) -> None:
+        self._kernels.count_sliding(
+            codes.itemsize,
+            codes.ctypes.data,
+            *shape,
+            12 if self._strings else 4,
+            *window,
+            rules,
+            self._magnitude,
+            self._top,
+            self._bits,
+            histograms,
+            totals,
+        )
+
+    def take(self) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
         """Return the blocks that occurred and how often, a pair of arrays a plane, and empty the histograms."""
+        found = self._take_whole()
+        if self.edges.shape[1]:
+            possible = self.histograms.shape[1]
+            for plane, (codes, counts) in enumerate(found):
+                smaller = np.flatnonzero(self.edges[plane])
+                every = np.concatenate([codes.astype(np.uint32), (possible + smaller).astype(np.uint32)])
+                found[plane] = every, np.concatenate([counts, self.edges[plane, smaller]])
+            self.edges[:] = 0
+        return found
+
+    def _take_whole(self) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
         found = []
-        for histogram in self.histograms[: self._rules.shape[0] - 2]:
+        for histogram in self.histograms[: self._planes]:
             if self._kernels is None:
                 found.append(plain.scan(histogram))
             else:
@@ -138,11 +269,14 @@ class Counter:
 
     def take_totals(self) -> list[int]:
         """Return the totals as plain integers, and empty them."""
-        totals: list[int] = self.totals[: self._rules.shape[0]].tolist()
+        totals: list[int] = self.totals[: 2 + self._planes].tolist()
         self.totals[:] = 0
         return totals
 
     def add_to(self, histograms: NDArray[np.int64]) -> None:
-        """Add the histograms to wider ones, and empty them."""
-        histograms += self.histograms
+        """Add the histograms to wider ones (int64 [planes, all possible blocks]), and empty them."""
+        possible = self.histograms.shape[1]
+        histograms[:, :possible] += self.histograms
+        histograms[:, possible:] += self.edges
         self.histograms[:] = 0
+        self.edges[:] = 0

@@ -2,8 +2,9 @@
 
 Three phases per tile of about 131,072 weights. A: one linear stream, 64 codes at a time compared with the intervals of
 a rule and turned into a 64-bit mask. B: four bit rows shuffled into 16-bit block codes. C: one histogram. Phases finer
-than 64 Ki weights are slower (the random increments disturb the prefetcher). Everything is serial, releases the GIL,
-allocates nothing; threads live in Python above. Plain NumPy twins with the same results are in plain.py.
+than 64 Ki weights are slower (the random increments disturb the prefetcher). Bit-planes have a phase before A, which
+makes a byte of each weight, and then A tests a bit of 64 bytes, plane after plane. Everything is serial, releases the
+GIL, allocates nothing; threads live in Python above. Plain NumPy twins with the same results are in plain.py.
 
 Everything compiled stays in this one file, at module level: numba's cache on disk is stamped with the content of the
 file that a function stands in and does not notice a change in a helper elsewhere.
@@ -15,6 +16,7 @@ order of the bits is free; this one makes a nibble of a bit row a row of a block
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,17 @@ from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
 
-__all__ = ["TILE", "add_codes", "add_digits", "add_fractions", "count_rows", "count_strings", "scan"]
+__all__ = [
+    "TILE",
+    "add_codes",
+    "add_digits",
+    "add_fractions",
+    "count_planes",
+    "count_rows",
+    "count_sliding",
+    "count_strings",
+    "scan",
+]
 
 TILE = 1 << 17
 """Weights in a tile; a row of up to a quarter of it fits."""
@@ -140,6 +152,113 @@ def _masks64(typing, address, words, out, first, length, second, second_length, 
     return _stream_signature(64)
 
 
+def _splat(builder: Any, value: Any, lanes: int) -> Any:
+    """Emit a vector of one value."""
+    vector = ir.VectorType(value.type, lanes)
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), lanes), None))
+
+
+def _loop(builder: Any, number: Any, body: Callable[[Any], None]) -> None:
+    """Emit body(index) for index from 0 to `number`, which is not 0."""
+    entry = builder.block
+    loop = builder.append_basic_block("loop")
+    done = builder.append_basic_block("done")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    index = builder.phi(_I64)
+    index.add_incoming(ir.Constant(_I64, 0), entry)
+    body(index)
+    following = builder.add(index, ir.Constant(_I64, 1))
+    index.add_incoming(following, builder.block)
+    builder.cbranch(builder.icmp_signed("<", following, number), loop, done)
+    builder.position_at_end(done)
+
+
+def _at(builder: Any, address: Any, index: Any, nbytes: int, kind: Any) -> Any:
+    """Emit the address of an element, as a pointer to its kind."""
+    place = builder.add(address, builder.mul(index, ir.Constant(_I64, nbytes)))
+    return builder.inttoptr(place, kind.as_pointer())
+
+
+def _look_up_signature(bits: int) -> Any:
+    """Return the numba signature and the code generator of table[code] for codes of `bits` bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, number, out, table = arguments
+        code, byte = ir.IntType(bits), ir.IntType(8)
+
+        def look_up(index: Any) -> None:
+            some = builder.load(_at(builder, address, index, bits // 8, code), typ=code, align=1)
+            level = builder.load(_at(builder, table, builder.zext(some, _I64), 1, byte), typ=byte, align=1)
+            builder.store(level, _at(builder, out, index, 1, byte), align=1)
+
+        _loop(builder, number, look_up)
+        return context.get_dummy_value()
+
+    return types.none(*(types.int64,) * 4), generate
+
+
+@intrinsic
+def _look_up8(typing, address, number, out, table):
+    return _look_up_signature(8)
+
+
+@intrinsic
+def _look_up16(typing, address, number, out, table):
+    return _look_up_signature(16)
+
+
+@intrinsic
+def _quantize32(typing, address, words, out, lo, delta, highest, shift):
+    """Levels.. of 64 float32 numbers at a time: clipped by ordered comparisons, so that NaN gives 0, and then rounded
+    half to even by adding 1.5 * 2^23, whose last bits are those of the level. Division is true division.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, words, out, *numbers, shift = arguments
+        lo, delta, highest = (_splat(builder, number, _LANES) for number in numbers)
+        wide = ir.VectorType(ir.FloatType(), _LANES)
+        integers, narrow = ir.VectorType(ir.IntType(32), _LANES), ir.VectorType(ir.IntType(8), _LANES)
+        zero, magic = (ir.Constant(wide, [number] * _LANES) for number in (0.0, 1.5 * 2**23))
+        shifts = _splat(builder, builder.trunc(shift, ir.IntType(32)), _LANES)
+
+        def quantize(index: Any) -> None:
+            source = builder.add(address, builder.mul(index, ir.Constant(_I64, 4 * _LANES)))
+            weights = builder.load(builder.inttoptr(source, wide.as_pointer()), typ=wide, align=1)
+            _prefetch(builder, source, 4 * _LANES)
+            steps = builder.fdiv(builder.fsub(weights, lo), delta)
+            steps = builder.select(builder.fcmp_ordered(">", steps, zero), steps, zero)
+            steps = builder.select(builder.fcmp_ordered("<", steps, highest), steps, highest)
+            levels = builder.lshr(builder.bitcast(builder.fadd(steps, magic), integers), shifts)
+            builder.store(builder.trunc(levels, narrow), _at(builder, out, index, _LANES, narrow), align=1)
+
+        _loop(builder, words, quantize)
+        return context.get_dummy_value()
+
+    return types.none(*(types.int64,) * 3, *(types.float32,) * 3, types.int64), generate
+
+
+@intrinsic
+def _bits8(typing, address, words, out, bit):
+    """For each 64 bytes a mask word: those in which a bit is set."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, words, out, bit = arguments
+        wide = ir.VectorType(ir.IntType(8), _LANES)
+        bits = _splat(builder, builder.trunc(bit, ir.IntType(8)), _LANES)
+
+        def test(index: Any) -> None:
+            some = builder.load(_at(builder, address, index, _LANES, wide), typ=wide, align=1)
+            found = builder.icmp_unsigned("!=", builder.and_(some, bits), ir.Constant(wide, None))
+            builder.store(builder.bitcast(found, _I64), _at(builder, out, index, 8, _I64), align=8)
+
+        _loop(builder, words, test)
+        return context.get_dummy_value()
+
+    return types.none(*(types.int64,) * 4), generate
+
+
 @intrinsic
 def _popcount(typing, word):
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -165,7 +284,35 @@ def _masks_interpreted(bits: int) -> Any:
     return masks
 
 
+def _memory(address: int, number: int, kind: Any) -> Any:
+    """An array of what stands at an address."""
+    kind = np.dtype(kind)
+    return np.frombuffer((ctypes.c_char * (int(number) * kind.itemsize)).from_address(int(address)), kind)
+
+
+def _look_up_interpreted(kind: str) -> Any:
+    """Return the lookup as plain Python."""
+
+    def look_up(address, number, out, table):
+        codes = _memory(address, number, kind)
+        _memory(out, number, np.uint8)[:] = _memory(table, codes.max() + 1, np.uint8)[codes]
+
+    return look_up
+
+
 if config.DISABLE_JIT:
+    _look_up8, _look_up16 = _look_up_interpreted("<u1"), _look_up_interpreted("<u2")
+
+    def _quantize32(address, words, out, lo, delta, highest, shift):
+        with np.errstate(all="ignore"):
+            steps = (_memory(address, 64 * words, np.float32) - lo) / delta
+        levels = np.rint(np.where(steps > 0, np.minimum(steps, highest), np.float32(0))).astype(np.int64)
+        _memory(out, 64 * words, np.uint8)[:] = levels >> shift & 255
+
+    def _bits8(address, words, out, bit):
+        found = _memory(address, 64 * words, np.uint8) & np.uint8(bit) != 0
+        _memory(out, 8 * words, np.uint8)[:] = np.packbits(found, bitorder="little")
+
     _masks8, _masks16, _masks32, _masks64 = (_masks_interpreted(bits) for bits in (8, 16, 32, 64))
 
     def _popcount(word):
@@ -273,9 +420,10 @@ def count_rows(itemsize, address, rows, columns, rules, magnitude, top, bits, wo
 
     rules: uint64 [2 + planes, 4], the code intervals of zero, of not-finite numbers, and of each plane's ones.
     magnitude, top: a code & magnitude of 0 or of at least `top` means that a tile has zeros or non-finite numbers and
-    they are counted. bits: uint64 [TILE / 64 + 2] scratch; words: uint64 [TILE / 64] scratch, narrow: the same memory
-    as uint16. histograms: uint32 [planes, 65536], added to. totals: int64 [2 + planes], zeros, non-finite numbers and
-    each plane's ones, added to. 4 * columns <= TILE, rows * columns >= 64; rows that fill no stripe are only totalled.
+    they are counted. bits: uint64 [TILE / 64 + 2] scratch; words: uint64 [TILE / 48 + 1] scratch, narrow: the same
+    memory as uint16. histograms: uint32 [planes, 65536], added to. totals: int64 [2 + planes], zeros, non-finite
+    numbers and each plane's ones, added to. 4 * columns <= TILE, rows * columns >= 64; rows that fill no stripe are
+    only totalled.
     """
     planes = rules.shape[0] - 2
     tile_rows = max(4, (TILE // columns) & ~3)
@@ -326,6 +474,237 @@ def count_strings(itemsize, address, rows, columns, rules, magnitude, top, bits,
                 totals[0] += zeros
                 totals[1] += nonfinite
         start += weights
+
+
+@njit(nogil=True, cache=True)
+def _make_bytes(kind, source, weights, tables, group, lo, delta, highest, levels):
+    """Make byte `group` of the level of each of `weights` >= 64 elements of a source; kind is their size in bytes."""
+    out = levels.ctypes.data
+    if kind <= 2:
+        table = tables.ctypes.data + group * tables.shape[1]
+        if kind == 1:
+            _look_up8(source, weights, out, table)
+        else:
+            _look_up16(source, weights, out, table)
+        return
+    _quantize32(source, weights >> 6, out, lo, delta, highest, 8 * group)
+    if weights & 63:  # the last 64 numbers once more: no load leaves the tile
+        _quantize32(source + 4 * (weights - 64), 1, out + weights - 64, lo, delta, highest, 8 * group)
+
+
+@njit(nogil=True, cache=True)
+def _fill_bits(levels, weights, bit, bits):
+    """Turn a bit of `weights` bytes into bits; returns the number of ones."""
+    words = (weights + 63) >> 6
+    _bits8(levels.ctypes.data, words, bits.ctypes.data, bit)
+    if weights & 63:
+        bits[words - 1] &= (np.uint64(1) << np.uint64(weights & 63)) - np.uint64(1)
+    bits[words] = np.uint64(0)
+    ones = 0
+    for index in range(words):
+        ones += np.int64(_popcount(bits[index]))
+    return ones
+
+
+@njit(nogil=True, cache=True)
+def _tile(rows, columns, start, strings):
+    """Return how many rows the tile that begins at row `start` has; of strings, how many symbols."""
+    size = _STRING_TILE if strings else max(4, (TILE // columns) & ~3)
+    stop = columns if strings else rows
+    symbols = 1 if strings else columns
+    height = min(size, stop - start)
+    if 0 < (stop - start - height) * symbols < 64:  # no tile of under 64 weights at the end
+        return height - 768 if strings else stop - start
+    return height
+
+
+@njit(nogil=True, cache=True)
+def count_planes(
+    itemsize,
+    address,
+    rows,
+    columns,
+    rules,
+    magnitude,
+    top,
+    kind,
+    source,
+    tables,
+    lo,
+    delta,
+    highest,
+    planes,
+    strings,
+    levels,
+    bits,
+    words,
+    narrow,
+    histograms,
+    totals,
+    ones,
+):
+    """Count the blocks of several bit-planes, tile by tile; what is not said here is as in count_rows.
+
+    kind, source: size and address of the elements that levels are made of: codes of 1 or 2 bytes, by `tables`, uint8
+    [bytes of a level, codes]; or 4, float32 numbers, by lo, delta and the highest level. Where itemsize is 0, zeros and
+    non-finite numbers are not counted. strings: whether blocks are strings of 12 of one row. levels: uint8 [TILE + 128]
+    scratch. histograms, ones: of the planes, added to.
+    """
+    start = 0
+    stop = columns if strings else rows
+    while start < stop:
+        height = _tile(rows, columns, start, strings)
+        weights = height if strings else height * columns
+        first = start if strings else start * columns
+        if itemsize:
+            zeros, low, high = _fill(itemsize, address + first * itemsize, weights, bits, rules[0], magnitude)
+            totals[0] += zeros
+            if low == 0 or high >= top:
+                nonfinite, _, _ = _fill(itemsize, address + first * itemsize, weights, bits, rules[1], magnitude)
+                totals[1] += nonfinite
+        for plane in range(planes):
+            if plane & 7 == 0:
+                _make_bytes(kind, source + first * kind, weights, tables, plane >> 3, lo, delta, highest, levels)
+            ones[plane] += _fill_bits(levels, weights, 1 << (plane & 7), bits)
+            filled = weights // 12
+            if strings:
+                for index in range(filled):
+                    narrow[index] = np.uint16(_word_at(bits, 12 * index) & np.uint64(0xFFF))
+            else:
+                filled = _shuffle(bits, height >> 2, columns, words, narrow)
+            _add(narrow, filled, histograms[plane])
+        start += height
+
+
+@njit(nogil=True, cache=True)
+def _ones_between(bits, start, stop):
+    """Count the ones among bits start .. stop."""
+    ones = 0
+    while start < stop:
+        word = _word_at(bits, start)
+        if stop - start < 64:
+            word &= (np.uint64(1) << np.uint64(stop - start)) - np.uint64(1)
+        ones += np.int64(_popcount(word))
+        start += 64
+    return ones
+
+
+@njit(nogil=True, cache=True)
+def _ones_of_rows(bits, rows, columns, width):
+    """Count the ones in the first `width` columns of some rows."""
+    if width == columns:
+        return _ones_between(bits, 0, rows * columns)
+    ones = 0
+    for row in range(rows):
+        ones += _ones_between(bits, row * columns, row * columns + width)
+    return ones
+
+
+@njit(nogil=True, cache=True)
+def _slide_squares(bits, at, columns, left, stop, shift, histogram):
+    """Count the 4x4 blocks that begin in one row, of first bit `at`, at columns left .. stop, every `shift`."""
+    step = np.uint64(min(shift, 63))
+    nibble = np.uint64(15)
+    column = left
+    while column < stop:
+        row0 = _word_at(bits, at + column)
+        row1 = _word_at(bits, at + column + columns)
+        row2 = _word_at(bits, at + column + 2 * columns)
+        row3 = _word_at(bits, at + column + 3 * columns)
+        last = min(stop, column + 61)
+        while column < last:
+            low = (row0 & nibble) | ((row1 & nibble) << np.uint64(4))
+            high = (row2 & nibble) | ((row3 & nibble) << np.uint64(4))
+            histogram[low | (high << np.uint64(8))] += np.uint32(1)
+            row0 >>= step
+            row1 >>= step
+            row2 >>= step
+            row3 >>= step
+            column += shift
+
+
+@njit(nogil=True, cache=True)
+def _slide_strings(bits, left, stop, shift, histogram):
+    """Count the strings of 12 that begin at symbols left .. stop, every `shift`."""
+    step = np.uint64(min(shift, 63))
+    column = left
+    while column < stop:
+        row = _word_at(bits, column)
+        last = min(stop, column + 53)
+        while column < last:
+            histogram[row & np.uint64(0xFFF)] += np.uint32(1)
+            row >>= step
+            column += shift
+
+
+@njit(nogil=True, cache=True)
+def count_sliding(
+    itemsize,
+    address,
+    rows,
+    columns,
+    side,
+    height,
+    width,
+    top,
+    left,
+    shift,
+    rules,
+    magnitude,
+    highest,
+    bits,
+    histograms,
+    totals,
+):
+    """Count overlapping blocks of `rows` contiguous rows of raw codes: the boundary `correlated`.
+
+    side: 4 of squares, 12 of strings (of one row). height, width: the rows and columns whose weights are totalled and
+    whose blocks are counted, namely those that begin at row top, top + shift, ... and column left, left + shift, ...;
+    what comes after is there to complete them. highest: what count_rows has as `top`. Other arguments are those of
+    count_rows; rows of squares are of at most TILE / 8 columns.
+    """
+    if side == 4:
+        tile, more = TILE // columns - 3, 3
+    else:
+        tile, more = 1, 0
+    planes = rules.shape[0] - 2
+    start = 0
+    first = 0
+    while start < height and first < width:
+        own_rows = min(tile, height - start)
+        if (height - start - own_rows) * columns < 64:  # no tile of under 64 weights at the end
+            own_rows = height - start
+        read_rows = min(own_rows + more, rows - start)
+        own = width
+        read = columns
+        if side == 12:
+            own = min(_STRING_TILE - 64, width - first)
+            read = min(own + 64, columns - first)
+            if columns - first - own < 75:
+                own = width - first
+                read = columns - first
+        base = address + (start * columns + first) * itemsize
+        for plane in range(planes):
+            _, low, high = _fill(itemsize, base, read_rows * read, bits, rules[2 + plane], magnitude)
+            totals[2 + plane] += _ones_of_rows(bits, own_rows, read, own)
+            if side == 12:
+                begin = -((first - left) // -shift) * shift + left if first > left else left
+                _slide_strings(bits, begin - first, min(own, read - 11), shift, histograms[plane])
+            else:
+                row = -((start - top) // -shift) * shift + top if start > top else top
+                while row < start + own_rows and row + 4 <= rows:
+                    _slide_squares(
+                        bits, (row - start) * columns, columns, left, min(own, columns - 3), shift, histograms[plane]
+                    )
+                    row += shift
+            if plane == 0 and (low == 0 or high >= highest):
+                for total in range(2):
+                    _fill(itemsize, base, read_rows * read, bits, rules[total], magnitude)
+                    totals[total] += _ones_of_rows(bits, own_rows, read, own)
+        if side == 12:
+            first += own
+        else:
+            start += own_rows
 
 
 @njit(nogil=True, cache=True)

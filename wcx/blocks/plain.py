@@ -5,16 +5,50 @@ About 0.6 ns a weight. tests hold both paths equal to the last count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["codes_of_bits", "count_rows", "scan", "strings_of_bits"]
+from wcx.blocks.edges import edges_of, smaller_blocks
+from wcx.blocks.levels import Part, levels_of, parts
+from wcx.dtypes import CodeBits, DType, Levels
+
+__all__ = [
+    "Window",
+    "add_totals",
+    "bits_of_levels",
+    "bits_of_rules",
+    "codes_of_bits",
+    "count_edges",
+    "count_planes",
+    "count_rows",
+    "count_sliding",
+    "inside",
+    "scan",
+    "strings_of_bits",
+]
 
 Unsigned = NDArray[np.unsignedinteger]
 
+BitsOf = Callable[[Unsigned], Iterator[NDArray[np.bool_]]]
+
 _STRIPE = 1 << 18
+
+
+class Window(NamedTuple):
+    """Which of the blocks that slide over a piece are its own: those that begin in its first rows and columns.
+
+    top, left: of the first such block; then every `shift` rows and columns. Weights of the first `height` rows and
+    `width` columns are totalled; what comes after belongs to other pieces.
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
+    shift: int
 
 
 def count_rows(
@@ -34,15 +68,128 @@ def count_rows(
     height = max(4, (_STRIPE // codes.shape[1]) & ~3)
     codes_of = strings_of_bits if strings else codes_of_bits
     for stripe in _strings_apart(codes) if strings else _stripes_apart(codes, height):
-        sizes = stripe & stripe.dtype.type(magnitude)
-        if sizes.min() == 0 or sizes.max() >= top:
-            totals[0] += np.count_nonzero(_inside(stripe, rules[0]))
-            totals[1] += np.count_nonzero(_inside(stripe, rules[1]))
+        _add_totals(stripe, rules, magnitude, top, totals)
         for plane, rule in enumerate(rules[2:]):
-            bits = _inside(stripe, rule)
+            bits = inside(stripe, rule)
             totals[2 + plane] += np.count_nonzero(bits)
             found = codes_of(bits)
             histograms[plane] += np.bincount(found, minlength=histograms.shape[1]).astype(np.uint32)
+
+
+def count_planes(
+    codes: Unsigned,
+    dtype: DType,
+    cut: Levels | CodeBits,
+    tables: NDArray[np.uint8],
+    rules: NDArray[np.uint64],
+    magnitude: int,
+    top: int,
+    histograms: NDArray[np.uint32],
+    totals: NDArray[np.int64],
+    *,
+    strings: bool = False,
+) -> None:
+    """Count the blocks of the bit-planes of a 2-D array of raw codes; tables: those of levels.tables_of."""
+    height = max(4, (_STRIPE // codes.shape[1]) & ~3)
+    codes_of = strings_of_bits if strings else codes_of_bits
+    for stripe in _strings_apart(codes) if strings else _stripes_apart(codes, height):
+        _add_totals(stripe, rules, magnitude, top, totals)
+        for part in parts(np.ascontiguousarray(stripe).reshape(-1), dtype, cut, tables):
+            for place, levels in enumerate(_bytes_of(part, cut)):
+                for plane in range(part.first + 8 * place, min(part.first + 8 * place + 8, part.first + part.planes)):
+                    bits = (levels.reshape(stripe.shape) >> np.uint8(plane & 7) & np.uint8(1)).view(np.bool_)
+                    totals[2 + plane] += np.count_nonzero(bits)
+                    found = codes_of(bits)
+                    histograms[plane] += np.bincount(found, minlength=histograms.shape[1]).astype(np.uint32)
+
+
+def _bytes_of(part: Part, cut: Levels | CodeBits) -> Iterator[NDArray[np.uint8]]:
+    """Yield the bytes of the levels of a part, the lowest first."""
+    if part.source.itemsize <= 2:
+        yield from (table[part.source] for table in part.tables)
+    elif isinstance(cut, Levels):
+        levels = levels_of(part.source, cut)
+        yield from ((levels >> shift & 255).astype(np.uint8) for shift in range(0, cut.bits, 8))
+
+
+def _add_totals(
+    codes: Unsigned, rules: NDArray[np.uint64], magnitude: int, top: int, totals: NDArray[np.int64]
+) -> None:
+    """Count zeros and non-finite numbers, where there are any."""
+    sizes = codes & codes.dtype.type(magnitude)
+    if sizes.min() == 0 or sizes.max() >= top:
+        totals[0] += np.count_nonzero(inside(codes, rules[0]))
+        totals[1] += np.count_nonzero(inside(codes, rules[1]))
+
+
+def count_edges(
+    codes: Unsigned, bits_of: BitsOf, least: int, histograms: NDArray[np.int64], *, strings: bool = False
+) -> None:
+    """Count the smaller blocks that recursive cuts what fills no block into, of sides down to `least`.
+
+    codes: [rows, columns]. bits_of: gives the bits of each plane. histograms: int64 [planes, number of smaller blocks],
+    the largest shape first, added to.
+    """
+    starts, start = {}, 0
+    for side in range(11 if strings else 3, least - 1, -1):
+        starts[side] = start
+        start += 1 << (side if strings else side * side)
+    for part in edges_of(codes, strings=strings):
+        for plane, bits in enumerate(bits_of(part)):
+            for side, found in smaller_blocks(bits, least, strings=strings):
+                np.add.at(histograms[plane], starts[side] + found, 1)
+
+
+def count_sliding(
+    codes: Unsigned,
+    window: Window,
+    bits_of: BitsOf,
+    rules: NDArray[np.uint64],
+    histograms: NDArray[np.uint32],
+    totals: NDArray[np.int64],
+    *,
+    strings: bool = False,
+) -> None:
+    """Count overlapping blocks; the arguments mean what they do in kernels.count_sliding."""
+    add_totals(codes[: window.height, : window.width], rules, totals)
+    for plane, bits in enumerate(bits_of(codes)):
+        totals[2 + plane] += np.count_nonzero(bits[: window.height, : window.width])
+        found = _all_windows(bits, 1, 12) if strings else _all_windows(bits, 4, 4)
+        found = found[: window.height, : window.width]
+        found = found[window.top :: window.shift, window.left :: window.shift]
+        histograms[plane] += np.bincount(found.reshape(-1), minlength=histograms.shape[1]).astype(np.uint32)
+
+
+def add_totals(codes: Unsigned, rules: NDArray[np.uint64], totals: NDArray[np.int64]) -> None:
+    """Count zeros and non-finite numbers."""
+    totals[0] += np.count_nonzero(inside(codes, rules[0]))
+    totals[1] += np.count_nonzero(inside(codes, rules[1]))
+
+
+def bits_of_rules(codes: Unsigned, rules: NDArray[np.uint64]) -> Iterator[NDArray[np.bool_]]:
+    """Yield the bits of each plane, in the shape of the codes: those of sets of codes."""
+    return (inside(codes, rule) for rule in rules[2:])
+
+
+def bits_of_levels(
+    codes: Unsigned, dtype: DType, cut: Levels | CodeBits, tables: NDArray[np.uint8]
+) -> Iterator[NDArray[np.bool_]]:
+    """Yield the bits of each plane, in the shape of the codes: those of a number; tables: of levels.tables_of."""
+    for part in parts(np.ascontiguousarray(codes).reshape(-1), dtype, cut, tables):
+        for place, levels in enumerate(_bytes_of(part, cut)):
+            for plane in range(8 * place, min(8 * place + 8, part.planes)):
+                yield (levels.reshape(codes.shape) >> np.uint8(plane & 7) & np.uint8(1)).view(np.bool_)
+
+
+def _all_windows(bits: NDArray[np.bool_], height: int, width: int) -> NDArray[np.uint16]:
+    """The codes of the blocks at every place of a plane where one fits."""
+    rows, columns = (max(size - some + 1, 0) for size, some in zip(bits.shape, (height, width), strict=True))
+    found = np.zeros((rows, columns), np.uint16)
+    for row in range(height):
+        for column in range(width):
+            part = bits[row : row + rows, column : column + columns]
+            found |= part.astype(np.uint16) << np.uint16(width * row + column)
+    return found
 
 
 def _stripes_apart(codes: Unsigned, height: int) -> Iterator[Unsigned]:
@@ -55,7 +202,7 @@ def _strings_apart(codes: Unsigned) -> Iterator[Unsigned]:
     return (codes[:, at : at + step] for at in range(0, codes.shape[1], step))
 
 
-def _inside(codes: Unsigned, rule: NDArray[np.uint64]) -> NDArray[np.bool_]:
+def inside(codes: Unsigned, rule: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Which codes lie in the two intervals of a rule."""
     kind = codes.dtype.type
     first, length, second, second_length = (kind(value) for value in rule)

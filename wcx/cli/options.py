@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from wcx.outputs import View
 
-__all__ = ["analysis_options", "choose_output", "make_view", "output_options", "wants_color"]
+__all__ = ["QUANTIZE", "analysis_options", "choose_output", "make_view", "output_options", "wants_color"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -31,11 +31,16 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return decorate
 
 
+QUANTIZE = (
+    "sign[:zero=one] | polarity | threshold:mean|median|VALUE | ternary[:FACTOR] | "
+    "uniform:BITS[:minmax|:p99.9|:absmax] | integer; see wcx kinds.  [sign]"
+)
+
 analysis_options = _all(
-    click.option("-q", "--quantize", default="sign", metavar="SPEC", help="sign[:zero=one] | polarity  [sign]"),
+    click.option("-q", "--quantize", default="sign", metavar="SPEC", help=QUANTIZE),
     click.option("-b", "--block", default="4x4", metavar="SPEC", help="4x4 | 1x12  [4x4]"),
     click.option(
-        "--boundary", default="ignore", metavar="SPEC", help="ignore: what fills no block is left out.  [ignore]"
+        "--boundary", default="ignore", metavar="SPEC", help="ignore | recursive[:MIN] | correlated[:SHIFT]  [ignore]"
     ),
     click.option(
         "--layout",
@@ -43,7 +48,12 @@ analysis_options = _all(
         help="rows | in-channel-rows | channels-last | mosaic | square; flat for 1x12.  [rows]",
     ),
     click.option(
-        "-m", "--measure", "measures", multiple=True, metavar="NAME", help="Repeatable; see wcx kinds.  [all]"
+        "-m",
+        "--measure",
+        "measures",
+        multiple=True,
+        metavar="NAME",
+        help="Repeatable; see wcx kinds; all.  [of planes]",
     ),
     click.option("--rarefy", type=int, default=1024, metavar="M", help="Blocks of bdm_rarefied.  [1024]"),
     click.option("--null", default="permutation", metavar="SPEC", help="permutation | shuffle:K | none  [permutation]"),

@@ -45,6 +45,10 @@ class Quantizer(Protocol):
         """Whether a weight of 0 is a `zero` or a `one`; None where that is no choice."""
 
     @property
+    def stored(self) -> bool:
+        """Whether it takes integer codes as they are stored, whatever zero point they have."""
+
+    @property
     def needs(self) -> Needs:
         """What `fit` has to be given."""
 
@@ -78,6 +82,8 @@ QUANTIZERS: Registry[QuantizerKind] = Registry(
         "polarity": "wcx.quantizers.polarity:KIND",
         "threshold": "wcx.quantizers.threshold:KIND",
         "ternary": "wcx.quantizers.ternary:KIND",
+        "uniform": "wcx.quantizers.uniform:KIND",
+        "integer": "wcx.quantizers.integer:KIND",
     },
 )
 

@@ -19,6 +19,7 @@ class Polarity:
     zero: str = "zero"
     name: str = "polarity"
     needs: Needs = NOTHING
+    stored: bool = False
 
     def refuses(self, dtype: DType) -> str | None:
         """None: every number has a sign."""

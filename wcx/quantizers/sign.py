@@ -19,6 +19,7 @@ class Sign:
     zero: str = "zero"
     name: str = "sign"
     needs: Needs = NOTHING
+    stored: bool = False
 
     def refuses(self, dtype: DType) -> str | None:
         """None: every number has a sign."""

@@ -25,6 +25,7 @@ class Ternary:
     factor: float = 0.7
     zero: None = None
     needs: Needs = _NEEDS
+    stored: bool = False
 
     @property
     def name(self) -> str:

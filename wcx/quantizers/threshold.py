@@ -24,6 +24,7 @@ class Threshold:
 
     bound: str
     zero: None = None
+    stored: bool = False
 
     @property
     def name(self) -> str:
