@@ -38,7 +38,7 @@ from wcx.types import (
     Total,
 )
 
-__all__ = ["Model", "evaluate_layer", "margins_of", "null_report", "with_null"]
+__all__ = ["Model", "evaluate_layer", "evaluate_plane", "margins_of", "null_report", "with_null"]
 
 _FEW_BLOCKS = 16
 _NO_FIT = Fit()  # one for all: a model can have 100,000 layers
@@ -103,6 +103,11 @@ def _warnings(layer: Layer, counted: CountedLayer) -> list[str]:
     return warnings
 
 
+def evaluate_plane(name: str, counts: BlockCounts, settings: Settings) -> PlaneReport:
+    """Return the numbers of a plane that belongs to no layer; its name seeds what is drawn."""
+    return _evaluate_plane(name, counts, [margins_of(counts)], [(name, 0)], settings)
+
+
 def _evaluate_plane(
     name: str, counts: BlockCounts, margins: Sequence[Margins], seeds: Sequence[tuple[str, int]], settings: Settings
 ) -> PlaneReport:
@@ -110,7 +115,9 @@ def _evaluate_plane(
     scheme = scheme_of(settings)
     table = load_table(scheme.alphabet)
     evidence = Evidence(counts, table, settings.rarefy, scheme.kind)
-    values: dict[str, Any] = {measure: MEASURES[measure].of(evidence) for measure in settings.measures}
+    values: dict[str, Any] = {
+        measure: MEASURES[measure].of(evidence) for measure in settings.measures if measure in MEASURES
+    }
     null = None
     if settings.null == "permutation" and scheme.kind == "ignore":
         wanted = [measure for measure in NULL_MEASURES if measure in settings.measures]

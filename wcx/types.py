@@ -25,6 +25,7 @@ __all__ = [
     "NullStatistic",
     "PlaneReport",
     "Quantization",
+    "ReferencePlane",
     "Report",
     "Scheme",
     "Settings",
@@ -298,6 +299,14 @@ class NullReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferencePlane:
+    """The same plane of another checkpoint: its bdm, and ratio = bdm of the plane / that; None where there is none."""
+
+    bdm: float | None
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class PlaneReport:
     """The numbers of one plane of bits; docs/measures.md defines every field."""
 
@@ -319,12 +328,12 @@ class PlaneReport:
     bdm_normalized: float | None
     block_entropy_normalized: float | None
     null: NullReport | None
-    reference: None = None
+    reference: ReferencePlane | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Sums over planes or layers; bdm is None where it was not asked for."""
+    """Sums over planes; bdm is None where it was not asked for. reference_ratio: to the same sum of the reference."""
 
     bdm: float | None
     reference_ratio: float | None = None
@@ -369,9 +378,13 @@ class SkippedTensor:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The layers' values added up (as opposed to pooled, where their counts are)."""
+    """The layers' values added up (as opposed to pooled, where their counts are).
+
+    reference_ratio: to the same sum of the reference; None where a layer has none.
+    """
 
     bdm: float | None
+    reference_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,7 +404,7 @@ class ModelReport:
     layers: int
     planes: tuple[ModelPlane, ...]
     total: Sum
-    concatenated: None = None
+    concatenated: PlaneReport | None = None
     measures: Mapping[str, Any] = field(default_factory=dict)
 
 

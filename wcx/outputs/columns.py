@@ -8,9 +8,9 @@ ASCII; names are not in cells, as only the output knows what its reader can take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wcx.outputs import figures
 from wcx.outputs.figures import MISSING
@@ -36,6 +36,9 @@ SATURATED = "!"
 _CROWDED_LOAD = 0.25
 
 
+_STRING = 12  # symbols of a block of the concatenated plane
+
+
 class Cell(NamedTuple):
     """A text and its tone: plain, dim, less or more (complex than its shuffle)."""
 
@@ -47,8 +50,9 @@ class Cell(NamedTuple):
 class Line:
     """One plane of a layer or of the model.
 
-    label: the layer's name, empty on all but the first of its lines; pooled, sum or total for the model. bdm stands
-    beside the plane because a sum has nothing else.
+    label: the layer's name, empty on all but the first of its lines; pooled, sum or total for the model. bdm and its
+    ratio to the reference's stand beside the plane because a sum has nothing else. measures: those of the layer or
+    model, on one of its lines.
     """
 
     label: str
@@ -57,6 +61,8 @@ class Line:
     bdm: float | None
     plane: PlaneReport | None
     layer: LayerReport | None = None
+    measures: Mapping[str, Any] | None = None
+    reference_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +85,32 @@ def layer_lines(layers: Sequence[LayerReport]) -> Iterator[Line]:
     for layer in layers:
         for index, plane in enumerate(layer.planes):
             label = (layer.name or '""') if index == 0 else ""
-            yield Line(label, plane.plane, layer.weights, plane.bdm, plane, layer)
+            measures = layer.measures if index == 0 else None
+            ratio = _reference_ratio(plane)
+            yield Line(label, plane.plane, layer.weights, plane.bdm, plane, layer, measures, ratio)
 
 
 def model_lines(model: ModelReport) -> Iterator[Line]:
-    """The lines a table closes with: pooled counts, and the sums of the layers' bdm."""
+    """The lines a table closes with: pooled counts, the sums of the layers' bdm, all parameters as one string."""
     pooled = [item.pooled for item in model.planes if item.pooled is not None]
     for index, plane in enumerate(pooled):
-        yield Line("" if index else "pooled", plane.plane, model.weights, plane.bdm, plane)
+        label, ratio = "" if index else "pooled", _reference_ratio(plane)
+        yield Line(label, plane.plane, model.weights, plane.bdm, plane, reference_ratio=ratio)
     for index, item in enumerate(model.planes):
-        yield Line("" if index else "sum", item.plane, model.weights, item.sum.bdm, None)
+        measures, added = None if index else model.measures, item.sum
+        label = "" if index else "sum"
+        yield Line(label, item.plane, model.weights, added.bdm, None, None, measures, added.reference_ratio)
     if len(model.planes) > 1:
-        yield Line("total", "all", model.weights, model.total.bdm, None)
+        ratio = model.total.reference_ratio
+        yield Line("total", "all", model.weights, model.total.bdm, None, reference_ratio=ratio)
+    one = model.concatenated
+    if one is not None:
+        symbols = one.blocks * _STRING + (one.left_over or 0)
+        yield Line(one.plane, "", symbols, one.bdm, one)
+
+
+def _reference_ratio(plane: PlaneReport) -> float | None:
+    return plane.reference.ratio if plane.reference else None
 
 
 def mark(plane: PlaneReport) -> str:
@@ -147,6 +167,10 @@ def _plane_name(line: Line) -> Cell:
     return Cell(line.plane_name if line.plane_name != "sign" else "")
 
 
+def _reference(line: Line) -> Cell:
+    return Cell(figures.ratio(line.reference_ratio))
+
+
 def _matrix(line: Line) -> Cell:
     return Cell("x".join(map(str, line.layer.matrix)) if line.layer and line.label else "", "dim")
 
@@ -175,8 +199,13 @@ def _of_plane(attribute: str, write: Callable[[float | None], str]) -> Callable[
 
 def _measure_columns(lines: Sequence[Line]) -> list[Column]:
     """A column for each number among the measures that were asked for beside the usual ones."""
-    names = {name: None for line in lines if line.layer for name, _ in flat_measures(line.layer.measures, "")}
-    return [Column(name, _two_heads(name), _measure(name), 10) for name in names]
+    names = {name: None for line in lines for name, _ in flat_measures(line.measures or {}, "")}
+    return [Column(name, _two_heads(name), _measure(name), _rank(name)) for name in names]
+
+
+def _rank(name: str) -> int:
+    """A ratio says more than a size, and the stored bytes are asked for more than a plane's."""
+    return 19 if ".planes." in name else 18 if name.endswith(".nbytes") else 10
 
 
 def _two_heads(name: str) -> tuple[str, str]:
@@ -186,8 +215,7 @@ def _two_heads(name: str) -> tuple[str, str]:
 
 def _measure(name: str) -> Callable[[Line], Cell]:
     def cell(line: Line) -> Cell:
-        measures = line.layer.measures if line.layer and line.label else {}
-        return Cell(figures.any_number(dict(flat_measures(measures, "")).get(name)) if measures else "")
+        return Cell(figures.any_number(dict(flat_measures(line.measures, "")).get(name)) if line.measures else "")
 
     return cell
 
@@ -200,6 +228,7 @@ _COLUMNS = (
     Column("bar", ("", ""), lambda line: Cell("" if bar_share(line) is None else "bar", _tone(line)), 2, left=True),
     Column("ctm_change", ("mean ctm", "vs own"), _change("mean_ctm"), 12),
     Column("bdm_change", ("bdm", "vs own"), _change("bdm"), 14),
+    Column("reference", ("ratio to", "reference"), _reference, 3, tight="ref."),
     Column("per_weight", ("bdm per", "weight "), _per_weight, 3),
     Column("bdm", ("", "bdm"), _bdm, 11),
     Column("mean_ctm", ("mean", "ctm"), _of_plane("mean_ctm", figures.two_places), 13),
