@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.dtypes import DTYPES, DType
-from wcx.exact import ExactSum, finite_codes, order_keys, value_of_key
+from wcx.exact import ExactSum, value_of_key
 from wcx.streams.moments import UNIT_BITS, Moments
 
 __all__ = ["MomentsTally", "begin_tally"]
@@ -77,7 +77,7 @@ class _Summed:
         self._dtype = dtype
         self._number = 0
         self._keys: list[int] = []
-        self._sum = ExactSum(dtype, absolute=False)
+        self._sum = ExactSum(dtype)
         self._limbs = 2 if dtype.bits == 32 else 4
         exponents = 1 << (dtype.bits - 1 - dtype.mantissa) if dtype.kind == "float" else 1
         self._squares = np.zeros((2 * self._limbs - 1, exponents), object)
@@ -85,12 +85,12 @@ class _Summed:
     def add(self, codes: Codes) -> None:
         """Look at some more codes."""
         for at in range(0, codes.size, _AT_ONCE):
-            finite = finite_codes(codes[at : at + _AT_ONCE], self._dtype)
+            finite = _finite(codes[at : at + _AT_ONCE], self._dtype)
             if finite.size:
                 self._add(finite)
 
     def _add(self, finite: Codes) -> None:
-        keys = order_keys(finite, self._dtype)
+        keys = _order_keys(finite, self._dtype)
         self._keys = [min([int(keys.min()), *self._keys]), max([int(keys.max()), *self._keys])]
         self._number += finite.size
         self._sum.add(finite)
@@ -114,7 +114,25 @@ class _Summed:
             int(self._squares[place, exponent]) << 2 * (least + max(int(exponent), first)) + _LIMB * int(place)
             for place, exponent in np.argwhere(self._squares)
         )
-        return Moments(number=self._number, lo=lo, hi=hi, total=self._sum.total(), squares=squares)
+        return Moments(number=self._number, lo=lo, hi=hi, total=self._sum.totals()[0], squares=squares)
+
+
+def _finite(codes: Codes, dtype: DType) -> Codes:
+    """The codes of finite numbers."""
+    if dtype.kind != "float":
+        return codes
+    kind = codes.dtype.type
+    found: Codes = codes[codes & kind((1 << dtype.bits - 1) - 1) < kind(dtype.nonfinite.first)]
+    return found
+
+
+def _order_keys(codes: Codes, dtype: DType) -> Codes:
+    """The keys of exact.value_of_key: unsigned integers in the order of the numbers."""
+    kind = codes.dtype.type
+    sign = kind(1 << dtype.bits - 1)
+    if dtype.kind == "float":
+        return np.where(codes & sign, ~codes, codes | sign)
+    return codes ^ sign if dtype.kind == "signed" else codes
 
 
 def _taken_apart(codes: Codes, dtype: DType) -> tuple[NDArray[np.uint64], Integers]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,18 @@ from wcx import __version__
 from wcx.blocks.layout import arrange
 from wcx.dtypes import DTYPES
 from wcx.errors import UsageError
+from wcx.presets import find_preset
 from wcx.quantizers import Quantizer, parse_quantizer
+from wcx.quantizers.uniform import Uniform
 from wcx.selection import select
-from wcx.settings import check_whole, make_settings, scheme_of
+from wcx.settings import check_whole, make_settings, preset_notes, scheme_of
 from wcx.streams import STREAMS
 from wcx.types import (
     Checkpoint,
+    Fit,
     LayerReport,
     ModelReport,
+    PlaneReport,
     Report,
     Settings,
     SkippedTensor,
@@ -33,9 +37,10 @@ if TYPE_CHECKING:
     from wcx.count import CountedLayer
     from wcx.dtypes import Cut
     from wcx.layers import Layer
+    from wcx.reference import Partners
     from wcx.streaming import StreamedLayer
 
-__all__ = ["Progress", "analyze", "analyze_checkpoint", "measure"]
+__all__ = ["Progress", "analyze", "analyze_checkpoint", "measure", "open_reference"]
 
 SCHEMA = "wcx/analysis/1"
 _BATCH = 1 << 30
@@ -60,11 +65,21 @@ class Plan:
     layers: list[Layer]
     skipped: list[SkippedTensor]
     streams: tuple[str, ...] = ()
+    beside: Quantizer | None = None
+    partners: Partners | None = None
+    concatenated: list[Layer] | None = None
+
+    @property
+    def quantizers(self) -> list[Quantizer]:
+        """The plan's own, and the one whose planes a preset sets beside them."""
+        return [self.quantizer] if self.beside is None else [self.quantizer, self.beside]
 
     @property
     def nbytes(self) -> int:
-        """Bytes that will be read: twice where the quantizer has to be fitted, and what stream measures read."""
-        counted = sum(layer.tensor.nbytes for layer in self.layers) * (2 if any(self.quantizer.needs) else 1)
+        """Bytes that will be read: twice where a quantizer has to be fitted, the reference's, and those of streams."""
+        readings = sum(2 if any(quantizer.needs) else 1 for quantizer in self.quantizers)
+        counted = sum(layer.tensor.nbytes for layer in self.layers) * readings * (1 if self.partners is None else 2)
+        counted += sum(layer.tensor.nbytes for layer in self.concatenated or ())
         if not self.streams:
             return counted
         from wcx.streaming import nbytes_read
@@ -77,8 +92,8 @@ def analyze(path: str | os.PathLike[str], *, threads: int | None = None, **setti
     """Analyse one checkpoint and return its report.
 
     path: a checkpoint file, an index of shards, or a directory with one. threads: workers, all cores by default; the
-    report does not depend on it. settings: quantize, measures, null, rarefy, seed, include, exclude,
-    include_optimizer, as the options of `wcx analyze` (wcx.settings.make_settings).
+    report does not depend on it. settings: preset, quantize, block, boundary, layout, measures, null, rarefy, seed,
+    include, exclude, include_optimizer, reference, as the options of `wcx analyze` (wcx.settings.make_settings).
 
     Raises CheckpointError for a checkpoint that can't be read, UsageError for settings that make no sense.
 
@@ -88,7 +103,14 @@ def analyze(path: str | os.PathLike[str], *, threads: int | None = None, **setti
     from wcx.formats import open_checkpoint
 
     made = make_settings(**settings)
-    return analyze_checkpoint(open_checkpoint(path), made, _workers(threads))
+    return analyze_checkpoint(open_checkpoint(path), made, _workers(threads), reference=open_reference(made))
+
+
+def open_reference(settings: Settings) -> Checkpoint | None:
+    """Open the checkpoint that settings compare with, if any; raises CheckpointError."""
+    from wcx.formats import open_checkpoint
+
+    return None if settings.reference is None else open_checkpoint(settings.reference)
 
 
 def _workers(threads: int | None) -> int:
@@ -99,27 +121,40 @@ def _workers(threads: int | None) -> int:
 
 
 def analyze_checkpoint(
-    checkpoint: Checkpoint, settings: Settings, threads: int, progress: Progress | None = None
+    checkpoint: Checkpoint,
+    settings: Settings,
+    threads: int,
+    progress: Progress | None = None,
+    reference: Checkpoint | None = None,
 ) -> Report:
-    """Analyse an opened checkpoint. progress.on_layer gets every layer as soon as it and all before it are done."""
+    """Analyse an opened checkpoint. progress.on_layer gets every layer as soon as it and all before it are done.
+
+    reference: what settings.reference names, opened.
+    """
     from wcx.formats import open_reader
     from wcx.layers import FileSource
 
     progress = progress or Progress()
-    plan = make_plan(checkpoint, settings)
+    plan = make_plan(checkpoint, settings, reference)
     progress.on_start(plan.nbytes)
-    with open_reader(checkpoint) as reader:
-        run = _Run(plan, settings, lambda: FileSource(reader), threads, progress)
+    with ExitStack() as stack:
+        reader = stack.enter_context(open_reader(checkpoint))
+        theirs = reader if reference is None else stack.enter_context(open_reader(reference))
+        run = _Run(plan, settings, lambda: FileSource(reader), threads, progress, lambda: FileSource(theirs))
         report = make_report(checkpoint, plan, settings, run)
         reader.check_unchanged()
+        theirs.check_unchanged()
     return report
 
 
-def make_plan(checkpoint: Checkpoint, settings: Settings) -> Plan:
+def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint | None = None) -> Plan:
     """Decide of every tensor whether it is analysed, and as which matrix."""
     from wcx.layers import layer_of
+    from wcx.reference import Partners
 
-    quantizer = parse_quantizer(quantizer_text(settings))
+    preset = None if settings.preset is None else find_preset(settings.preset)
+
+    quantizer = quantizer_of(settings)
     tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
     layers: list[Layer] = []
     skipped: list[SkippedTensor] = []
@@ -133,11 +168,15 @@ def make_plan(checkpoint: Checkpoint, settings: Settings) -> Plan:
             include_optimizer=settings.include_optimizer,
             tensors=tensors,
         )
+        if reason is None and preset is not None and not settings.include:
+            reason = preset.leaves_out(tensor)
         if reason is None:
             layers.append(layer_of(tensor, settings.layout, as_stored=quantizer.stored))
         else:
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
-    return Plan(quantizer, layers, skipped, _streams(settings))
+    partners = None if reference is None else Partners(reference, settings)
+    beside, concatenated = _presets_own(settings, checkpoint.tensors)
+    return Plan(quantizer, layers, skipped, _streams(settings), beside, partners, concatenated)
 
 
 def _streams(settings: Settings) -> tuple[str, ...]:
@@ -145,59 +184,121 @@ def _streams(settings: Settings) -> tuple[str, ...]:
     return tuple(name for name in settings.measures if name in STREAMS)
 
 
+def _presets_own(settings: Settings, tensors: Sequence[TensorInfo]) -> tuple[Quantizer | None, list[Layer] | None]:
+    """What a preset adds: a quantizer beside the usual one, and the tensors whose signs are one string."""
+    from wcx.concatenated import parameters
+
+    if settings.preset is None:
+        return None, None
+    preset = find_preset(settings.preset)
+    beside = None if preset.beside is None else parse_quantizer(preset.beside)
+    one_string = preset.concatenated and (settings.block, settings.boundary) == ("1x12", "ignore")
+    return beside, parameters(tensors) if one_string else None
+
+
+def quantizer_of(settings: Settings) -> Quantizer:
+    """The quantizer of settings, with torch's rank of quantiles where a preset wants it."""
+    quantizer = parse_quantizer(quantizer_text(settings))
+    narrow = settings.preset is not None and find_preset(settings.preset).narrow_rank
+    return replace(quantizer, narrow_rank=True) if narrow and isinstance(quantizer, Uniform) else quantizer
+
+
 def quantizer_text(settings: Settings) -> str:
     """The quantizer of settings, as it is written on the command line."""
     return settings.quantize if settings.zero != "one" else f"{settings.quantize}:zero=one"
+
+
+class _View:
+    """One quantizer's view of the layers, on its way to the model's rows."""
+
+    def __init__(self, quantizer: Quantizer, settings: Settings) -> None:
+        from wcx.evaluate import Model
+        from wcx.reference import ReferenceRows
+
+        self.quantizer = quantizer
+        self.model = Model(quantizer.planes(DTYPES["U8"]), settings)
+        self.reference = ReferenceRows(settings)
 
 
 class _Run:
     """One analysis on its way from plan to report."""
 
     def __init__(
-        self, plan: Plan, settings: Settings, make_source: Callable[[], Any], threads: int, progress: Progress
+        self,
+        plan: Plan,
+        settings: Settings,
+        make_source: Callable[[], Any],
+        threads: int,
+        progress: Progress,
+        make_reference_source: Callable[[], Any] | None = None,
     ) -> None:
         self._plan = plan
         self._settings = settings
         self._make_source = make_source
+        self._make_reference_source = make_reference_source or make_source
         self._threads = threads
         self._progress = progress
         self._model_streams: StreamedLayer | None = None
+        self._views = [_View(quantizer, settings) for quantizer in plan.quantizers]
+        self._compiled = _is_large(plan)
 
-    def layers(self) -> Iterator[tuple[LayerReport, CountedLayer]]:
-        """Yield each layer's report with its counts, in file order."""
-        from wcx.count import is_large
+    def layers(self) -> Iterator[LayerReport]:
+        """Yield each layer's report, in file order; its counts are added to the model's."""
+        for batch in _batches(self._plan.layers):
+            for views in zip(*(self._seen(view, batch) for view in self._views), strict=True):
+                yield _side_by_side(views)
 
-        plan = self._plan
-        most = max((len(plan.quantizer.planes(layer.dtype)) for layer in plan.layers), default=1)
-        compiled = is_large(plan.layers, most)
-        for batch in _batches(plan.layers):
-            yield from self._batch(batch, compiled)
-
-    def _batch(self, layers: Sequence[Layer], compiled: bool) -> Iterator[tuple[LayerReport, CountedLayer]]:
-        """Fit the quantizer to some layers, then count and evaluate them, while the page cache still has them."""
-        from wcx.count import count_layers
+    def _seen(self, view: _View, layers: Sequence[Layer]) -> Iterator[LayerReport]:
+        """Evaluate some layers, and set them against the reference."""
         from wcx.evaluate import evaluate_layer
+        from wcx.reference import planes_of
+
+        quantizer, partners = view.quantizer, self._plan.partners
+        found = [partners.find(layer, quantizer) if partners else (None, "") for layer in layers]
+        others = self._counted(quantizer, [other for other, _ in found if other], self._make_reference_source)
+        streams = self._plan.streams if view is self._views[0] else ()
+        mine = self._counted(quantizer, layers, self._make_source, streams)
+        for (layer, fit, counted, streamed), (other, reason) in zip(mine, found, strict=True):
+            report = evaluate_layer(layer, counted, quantizer.planes(layer.dtype), self._settings, fit)
+            report = self._with_streams(report, streamed)
+            if partners is not None:
+                theirs = None if other is None else planes_of(quantizer, other.dtype, next(others)[2].planes)
+                report = view.reference.set_against(report, theirs, reason)
+            view.model.add(report, counted)
+            yield report
+
+    def _counted(
+        self,
+        quantizer: Quantizer,
+        layers: Sequence[Layer],
+        make_source: Callable[[], Any],
+        streams: tuple[str, ...] = (),
+    ) -> Iterator[tuple[Layer, Fit, CountedLayer, StreamedLayer | None]]:
+        """Fit the quantizer to some layers, then count and stream them, while the page cache still has them."""
+        from wcx.count import count_layers
         from wcx.fitting import fit_layers
 
-        quantizer, settings, on_bytes = self._plan.quantizer, self._settings, self._progress.on_bytes
-        fits = fit_layers(layers, quantizer, self._make_source, self._threads, on_bytes)
+        on_bytes = self._progress.on_bytes
+        fits = fit_layers(layers, quantizer, make_source, self._threads, on_bytes, self._compiled)
         cuts = [quantizer.cut(layer.dtype, fit) for layer, fit in zip(layers, fits, strict=True)]
-        counts = count_layers(layers, cuts, scheme_of(settings), self._make_source, self._threads, on_bytes, compiled)
-        with closing(counts), closing(self._streamed(layers, cuts)) as streams:
-            for layer, fit, counted, streamed in zip(layers, fits, counts, streams, strict=True):
-                report = evaluate_layer(layer, counted, quantizer.planes(layer.dtype), settings, fit)
-                yield self._with_streams(report, streamed), counted
+        counts = count_layers(
+            layers, cuts, scheme_of(self._settings), make_source, self._threads, on_bytes, self._compiled
+        )
+        with closing(counts), closing(self._streamed(quantizer, layers, cuts, streams)) as streamed:
+            yield from zip(layers, fits, counts, streamed, strict=True)
 
-    def _streamed(self, layers: Sequence[Layer], cuts: Sequence[Cut]) -> Generator[StreamedLayer | None, None, None]:
+    def _streamed(
+        self, quantizer: Quantizer, layers: Sequence[Layer], cuts: Sequence[Cut], streams: tuple[str, ...]
+    ) -> Generator[StreamedLayer | None, None, None]:
         """What stream measures need of each layer; None where none was asked for."""
-        if not self._plan.streams:
+        if not streams:
             yield from (None for _ in layers)
             return
         from wcx.streaming import stream_layers
 
-        planes = [self._plan.quantizer.planes(layer.dtype) for layer in layers]
+        planes = [quantizer.planes(layer.dtype) for layer in layers]
         on_bytes = self._progress.on_bytes
-        yield from stream_layers(layers, cuts, planes, self._plan.streams, self._make_source, self._threads, on_bytes)
+        yield from stream_layers(layers, cuts, planes, streams, self._make_source, self._threads, on_bytes)
 
     def _with_streams(self, report: LayerReport, streamed: StreamedLayer | None) -> LayerReport:
         """The report with its stream measures, which are added to the model's."""
@@ -211,24 +312,22 @@ class _Run:
 
     def finish(self) -> tuple[list[LayerReport], ModelReport]:
         """Count and evaluate everything; returns the layers and the model's rows."""
-        from wcx.evaluate import Model
         from wcx.shuffle import add_shuffles, check_size
 
         settings, progress = self._settings, self._progress
         shuffles = settings.null == "shuffle"
         if shuffles:
-            check_size(sum(layer.weights for layer in self._plan.layers))
-        model = Model(self._plan.quantizer.planes(DTYPES["U8"]), settings)
+            check_size([layer.weights for layer in self._plan.layers], settings.boundary)
         layers: list[LayerReport] = []
-        for layer, counted in self.layers():
-            model.add(layer, counted)
+        for layer in self.layers():
             layers.append(layer)
             if not shuffles:
                 progress.on_layer(layer)
-        rows = replace(model.report(scheme_of(settings)), measures=self._model_measures())
+        rows = self._rows()
         if shuffles and layers:
             progress.on_draws((settings.null_draws or 0) * len(rows.planes))
-            layers, rows = add_shuffles(layers, rows, model.margins, settings, self._threads, progress.on_draw)
+            margins = [plane for view in self._views for plane in view.model.margins]
+            layers, rows = add_shuffles(layers, rows, margins, settings, self._threads, progress.on_draw)
             for layer in layers:
                 progress.on_layer(layer)
         return layers, rows
@@ -240,6 +339,33 @@ class _Run:
         from wcx.streaming import measures_of
 
         return measures_of(self._model_streams, self._plan.streams)
+
+    def _rows(self) -> ModelReport:
+        """The model's rows: the totals are the first view's."""
+        rows = [view.reference.set_against_model(view.model.report(scheme_of(self._settings))) for view in self._views]
+        planes = tuple(plane for row in rows for plane in row.planes)
+        return replace(rows[0], planes=planes, concatenated=self._concatenated(), measures=self._model_measures())
+
+    def _concatenated(self) -> PlaneReport | None:
+        from wcx.concatenated import concatenate
+
+        layers = self._plan.concatenated
+        if layers is None:
+            return None
+        return concatenate(layers, self._settings, self._make_source(), self._progress.on_bytes)
+
+
+def _is_large(plan: Plan) -> bool:
+    """Whether compiled code is worth its start."""
+    from wcx.count import is_large
+
+    planes = (len(quantizer.planes(layer.dtype)) for quantizer in plan.quantizers for layer in plan.layers)
+    return is_large(plan.layers, max(planes, default=1))
+
+
+def _side_by_side(views: Sequence[LayerReport]) -> LayerReport:
+    """One layer with the planes of all views; everything else is the first one's."""
+    return replace(views[0], planes=tuple(plane for view in views for plane in view.planes))
 
 
 def _batches(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
@@ -265,23 +391,37 @@ def make_report(checkpoint: Checkpoint, plan: Plan, settings: Settings, run: _Ru
         layers=tuple(layers),
         skipped=tuple(plan.skipped),
         model=rows,
-        notes=(*checkpoint.notes, *_notes(layers)),
+        notes=(*checkpoint.notes, *_notes(layers, settings), *_notes_of_settings(settings)),
         warnings=tuple(_warnings(layers)),
     )
 
 
-def _notes(layers: Sequence[LayerReport]) -> list[str]:
+def _notes(layers: Sequence[LayerReport], settings: Settings) -> list[str]:
     """What a reader should know of the numbers as a whole."""
     planes = [plane for layer in layers for plane in layer.planes]
-    loaded = sum(plane.load > 0.25 for plane in planes)
+    loaded = sum(plane.load is not None and plane.load > 0.25 for plane in planes)
     saturated = sum(plane.regime == "saturated" for plane in planes)
     notes = []
-    if loaded:
+    if settings.null == "permutation" and settings.boundary != "ignore":
+        notes.append("null: the closed form is for the ignore boundary; use --null shuffle:K")
+    if loaded and settings.boundary != "ignore":
+        notes.append(
+            f"{loaded} of {len(planes)} planes have more than 0.25 blocks per possible block: their bdm depends on "
+            "size more than on structure"
+        )
+    elif loaded:
         notes.append(
             f"{loaded} of {len(planes)} planes have more than 0.25 blocks per possible block ({saturated} saturated): "
             "their bdm depends on size more than on structure; compare bdm_rarefied and the ratios to the null"
         )
     return notes
+
+
+def _notes_of_settings(settings: Settings) -> list[str]:
+    """What a preset does, and which ratio is which."""
+    from wcx.reference import reference_note
+
+    return preset_notes(settings) + ([] if settings.reference is None else [reference_note(settings.reference)])
 
 
 def _warnings(layers: Sequence[LayerReport]) -> list[str]:
@@ -308,12 +448,14 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
         raise UsageError("an array with masked values can't be measured: fill it first")
     if {"include", "exclude"} & settings.keys():
         raise UsageError("include and exclude choose among tensors: there is one array")
+    if settings.get("reference") is not None:
+        raise UsageError("a reference is a checkpoint, whose tensors have names: there is one array")
     values = np.asarray(array)
     dtype = _ARRAY_DTYPES.get(values.dtype.name, values.dtype.name)
     reason = "no such dtype in wcx" if dtype not in DTYPES else None
     info = TensorInfo(name, dtype, values.shape, values.nbytes)
     made = make_settings(**settings)
-    quantizer = parse_quantizer(quantizer_text(made))
+    quantizer = quantizer_of(made)
     reason = reason or select(info, scheme_of(made), refuses=quantizer.refuses, include=["*"])
     if reason is not None:
         raise UsageError(f"an array of shape {values.shape} and dtype {values.dtype} can't be measured: {reason}")
@@ -322,7 +464,7 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
     moved = np.ascontiguousarray(little if axes is None else little.transpose(axes))
     codes = moved.reshape(layer.rows, layer.columns).view(f"<u{values.itemsize}")
-    plan = Plan(quantizer, [layer], [], _streams(made))
+    plan = Plan(quantizer, [layer], [], _streams(made), _presets_own(made, ())[0])
     layers, _ = _Run(plan, made, lambda: ArraySource(codes, little), _workers(threads), Progress()).finish()
     return layers[0]
 

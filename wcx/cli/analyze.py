@@ -13,7 +13,7 @@ from wcx.errors import CheckpointError, UsageError
 if TYPE_CHECKING:
     from wcx.conditions import Condition
     from wcx.outputs import Writer
-    from wcx.types import Report, Settings
+    from wcx.types import Checkpoint, Report, Settings
 
 __all__ = ["command"]
 
@@ -33,6 +33,7 @@ def command(
     output: str | None,
     sort: str | None,
     top: int | None,
+    planes: bool,
     quiet: bool,
     no_progress: bool,
     color: str,
@@ -56,18 +57,21 @@ def command(
     from wcx.conditions import parse
     from wcx.formats import can_give_several, find_checkpoints
     from wcx.outputs import OUTPUTS
+    from wcx.pipeline import open_reference
     from wcx.settings import make_settings
 
     settings = make_settings(**options)
     _check_sort(sort, settings)
     parsed = [parse(text) for text in conditions]
+    reference = open_reference(settings)
     open_writer = OUTPUTS[choose_output(kind, output)]
     failed = held = False
     with opened(output) as stream:
-        view = make_view(stream, several=can_give_several(checkpoints), sort=sort, top=top, color=color, quiet=quiet)
+        several = can_give_several(checkpoints)
+        view = make_view(stream, several=several, sort=sort, top=top, planes=planes, color=color, quiet=quiet)
         writer = open_writer(stream, view)
         for path in find_checkpoints(checkpoints):
-            report = _analyze_one(path, settings, threads, writer, show_progress=not (quiet or no_progress))
+            report = _analyze_one(path, settings, threads, writer, reference, show_progress=not (quiet or no_progress))
             failed |= report is None
             held |= report is not None and _any_holds(parsed, report)
         writer.end()
@@ -82,7 +86,13 @@ def _check_sort(sort: str | None, settings: Settings) -> None:
 
 
 def _analyze_one(
-    path: str, settings: Settings, threads: int | None, writer: Writer, *, show_progress: bool
+    path: str,
+    settings: Settings,
+    threads: int | None,
+    writer: Writer,
+    reference: Checkpoint | None,
+    *,
+    show_progress: bool,
 ) -> Report | None:
     """Write one checkpoint's report, or report on stderr why it can't be read; returns the report if there is one."""
     from wcx.cli.progress import progress_bar
@@ -93,7 +103,7 @@ def _analyze_one(
     try:
         checkpoint = open_checkpoint(path)
         with progress_bar(show_progress, checkpoint.nbytes, lambda layer: writer.layer(path, layer)) as progress:
-            report = analyze_checkpoint(checkpoint, settings, threads or cores(), progress)
+            report = analyze_checkpoint(checkpoint, settings, threads or cores(), progress, reference)
     except CheckpointError as error:
         complain(str(error))
         writer.error(error)

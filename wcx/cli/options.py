@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from wcx.outputs import View
 
-__all__ = ["analysis_options", "choose_output", "make_view", "output_options", "wants_color"]
+__all__ = ["QUANTIZE", "analysis_options", "choose_output", "make_view", "output_options", "wants_color"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -31,12 +31,15 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return decorate
 
 
+QUANTIZE = (
+    "sign[:zero=one] | polarity | threshold:mean|median|VALUE | ternary[:FACTOR] | "
+    "uniform:BITS[:minmax|:p99.9|:absmax] | integer; see wcx kinds.  [sign]"
+)
+
 analysis_options = _all(
-    click.option("-q", "--quantize", default="sign", metavar="SPEC", help="sign[:zero=one] | polarity  [sign]"),
-    click.option("-b", "--block", default="4x4", metavar="SPEC", help="4x4 | 1x12  [4x4]"),
-    click.option(
-        "--boundary", default="ignore", metavar="SPEC", help="ignore: what fills no block is left out.  [ignore]"
-    ),
+    click.option("-q", "--quantize", metavar="SPEC", help=QUANTIZE),
+    click.option("-b", "--block", metavar="SPEC", help="4x4 | 1x12  [4x4]"),
+    click.option("--boundary", metavar="SPEC", help="ignore | recursive[:MIN] | correlated[:SHIFT]  [ignore]"),
     click.option(
         "--layout",
         metavar="SPEC",
@@ -52,6 +55,10 @@ analysis_options = _all(
     ),
     click.option("--rarefy", type=int, default=1024, metavar="M", help="Blocks of bdm_rarefied.  [1024]"),
     click.option("--null", default="permutation", metavar="SPEC", help="permutation | shuffle:K | none  [permutation]"),
+    click.option("--reference", metavar="FILE", help="Another checkpoint: the ratio of bdm to its, per plane."),
+    click.option(
+        "--preset", metavar="NAME", help="pybdm | sakabe | qubd | momos: a published method; other options win."
+    ),
     click.option("--include", multiple=True, metavar="GLOB", help="Only tensors of that name, whatever their type."),
     click.option("--exclude", multiple=True, metavar="GLOB", help="No tensors of that name; repeatable as --include."),
     click.option("--include-optimizer", is_flag=True, help="Analyse the optimizer's state too."),
@@ -67,6 +74,7 @@ output_options = _all(
     click.option("-o", "--output", metavar="FILE", help="Write to FILE; its suffix decides the kind."),
     click.option("--sort", metavar="COLUMN", help="The table's order: deviation, name, file, or a field such as bdm."),
     click.option("--top", type=click.IntRange(min=0), metavar="N", help="The table's length; 0 for all."),
+    click.option("--planes", is_flag=True, help="The view of layers by planes; of what --sort names."),
     click.option("--quiet", is_flag=True, help="The table alone, no progress."),
     click.option("--no-progress", is_flag=True, help="No progress bar."),
     click.option(
@@ -90,7 +98,9 @@ def wants_color(color: str, stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def make_view(stream: TextIO, *, several: bool, sort: str | None, top: int | None, color: str, quiet: bool) -> View:
+def make_view(
+    stream: TextIO, *, several: bool, sort: str | None, top: int | None, planes: bool, color: str, quiet: bool
+) -> View:
     """Return how the reports are to be shown on `stream`."""
     from wcx.outputs import View
 
@@ -100,6 +110,7 @@ def make_view(stream: TextIO, *, several: bool, sort: str | None, top: int | Non
         several=several,
         sort=sort,
         top=top,
+        planes=planes,
         width=width if width and width > 0 else None,
         color=wants_color(color, stream),
         terminal=terminal,

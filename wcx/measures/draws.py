@@ -22,7 +22,7 @@ from wcx.measures.tables import CtmTable
 __all__ = ["generator", "sampled_null", "shuffled_histograms", "summarise"]
 
 _SHORT = 2048  # cells up to which whole planes are permuted; above, there are few ones, and their places are drawn
-_TILE = 1 << 20  # cells that are shuffled at once, a whole number of blocks
+_TILE = 1 << 20  # cells that are shuffled at once
 
 
 def generator(seed: int, name: str, plane: int, draw: int | None = None) -> np.random.Generator:
@@ -41,19 +41,19 @@ def summarise(values: Sequence[float]) -> Expectation:
 
 
 def shuffled_histograms(plane: Margins, cells: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Yield block counts, int64 [2^cells], of the tiles of one real permutation of a plane of 4x4 blocks.
+    """Yield block counts, int64 [2^cells], of the tiles of one real permutation of a plane.
 
     The number of ones of a tile is hypergeometric, and inside the tile they are shuffled: memory stays bounded.
     """
     ones, symbols, left = plane.ones, plane.symbols, cells * plane.blocks
     while left:
-        size = min(_TILE, left)
+        size = min(_TILE // cells * cells, left)
         inside = int(random.hypergeometric(ones, symbols - ones, size)) if 0 < ones < symbols else min(ones, size)
         bits = np.zeros(size, np.uint8)
         bits[:inside] = 1
         random.shuffle(bits)
-        codes = np.packbits(bits).view("<u2")
-        yield np.bincount(codes, minlength=1 << cells)
+        codes = np.packbits(bits.reshape(-1, cells), axis=1, bitorder="little").view("<u2")
+        yield np.bincount(codes.reshape(-1), minlength=1 << cells)
         ones -= inside
         symbols -= size
         left -= size
@@ -71,7 +71,7 @@ def sampled_null(
 
     Only the positions of the rarer value are drawn; all other blocks are constant.
     """
-    found = [_draw_codes(plane, random, draws) for plane, random in zip(planes, randoms, strict=True)]
+    found = [_draw_codes(plane, random, draws, table.cells) for plane, random in zip(planes, randoms, strict=True)]
     draw, code, count = _add_up([part for parts in found for part in parts], draws, table.possible)
     blocks = sum(plane.blocks for plane in planes)
     return {measure: summarise(_values(measure, draw, code, count, blocks, table, rarefy)) for measure in measures}
@@ -80,23 +80,24 @@ def sampled_null(
 Part = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
-def _draw_codes(plane: Margins, random: np.random.Generator, draws: int) -> list[Part]:
-    """Draw permutations of a 4x4-block plane; returns parts of draws, codes and counts, constant blocks apart."""
+def _draw_codes(plane: Margins, random: np.random.Generator, draws: int, size: int) -> list[Part]:
+    """Draw permutations of a plane in blocks of `size` cells; parts of draws, codes and counts, constants apart."""
     mostly_ones = 2 * plane.ones > plane.symbols
     rarer = plane.symbols - plane.ones if mostly_ones else plane.ones
-    base = 65535 if mostly_ones else 0
+    base = (1 << size) - 1 if mostly_ones else 0
     if plane.symbols <= _SHORT:
         cells = np.zeros((draws, plane.symbols), np.uint8)
         cells[:, :rarer] = 1
         random.permuted(cells, axis=1, out=cells)
-        packed = np.packbits(cells[:, : 16 * plane.blocks], axis=1).view("<u2")  # [draws, blocks]
+        blocks = cells[:, : size * plane.blocks].reshape(draws * plane.blocks, size)
+        packed = np.packbits(blocks, axis=1, bitorder="little").view("<u2")  # [draws * blocks, 1]
         code = packed.reshape(-1).astype(np.int64) ^ base
         return [(np.repeat(np.arange(draws), plane.blocks), code, np.ones(code.size, np.int64))]
     position = _choose(plane.symbols, rarer, draws, random)
-    inside = position < 16 * plane.blocks
+    inside = position < size * plane.blocks
     draw = np.repeat(np.arange(draws), rarer).reshape(position.shape)[inside]
-    keys, place = np.unique(draw * plane.blocks + position[inside] // 16, return_inverse=True)
-    bits = np.bincount(place, weights=1 << position[inside] % 16, minlength=keys.size).astype(np.int64)
+    keys, place = np.unique(draw * plane.blocks + position[inside] // size, return_inverse=True)
+    bits = np.bincount(place, weights=1 << position[inside] % size, minlength=keys.size).astype(np.int64)
     touched = keys // plane.blocks
     constant = plane.blocks - np.bincount(touched, minlength=draws)
     ones = np.ones(keys.size, np.int64)

@@ -26,13 +26,15 @@ class View:
     """How a person or a program wants to see reports.
 
     several: there can be more than one checkpoint, so JSON is one object per line. sort, top: the table's order and
-    length; None is the output's own choice, top 0 is all. width: columns of the terminal, None where unknown. color:
-    whether colours are welcome. terminal: whether a person looks at it. quiet: the table alone, without explanations.
+    length; None is the output's own choice, top 0 is all. planes: the view of layers by planes. width: columns of the
+    terminal, None where unknown. color: whether colours are welcome. terminal: whether a person looks at it. quiet:
+    the table alone, without explanations.
     """
 
     several: bool = False
     sort: str | None = None
     top: int | None = None
+    planes: bool = False
     width: int | None = None
     color: bool = False
     terminal: bool = False

@@ -36,6 +36,9 @@ SATURATED = "!"
 _CROWDED_LOAD = 0.25
 
 
+_STRING = 12  # symbols of a block of the concatenated plane
+
+
 class Cell(NamedTuple):
     """A text and its tone: plain, dim, less or more (complex than its shuffle)."""
 
@@ -47,8 +50,9 @@ class Cell(NamedTuple):
 class Line:
     """One plane of a layer or of the model.
 
-    label: the layer's name, empty on all but the first of its lines; pooled, sum or total for the model. bdm stands
-    beside the plane because a sum has nothing else. measures: those of the layer or model, on one of its lines.
+    label: the layer's name, empty on all but the first of its lines; pooled, sum or total for the model. bdm and its
+    ratio to the reference's stand beside the plane because a sum has nothing else. measures: those of the layer or
+    model, on one of its lines.
     """
 
     label: str
@@ -58,6 +62,7 @@ class Line:
     plane: PlaneReport | None
     layer: LayerReport | None = None
     measures: Mapping[str, Any] | None = None
+    reference_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +86,38 @@ def layer_lines(layers: Sequence[LayerReport]) -> Iterator[Line]:
         for index, plane in enumerate(layer.planes):
             label = (layer.name or '""') if index == 0 else ""
             measures = layer.measures if index == 0 else None
-            yield Line(label, plane.plane, layer.weights, plane.bdm, plane, layer, measures)
+            ratio = _reference_ratio(plane)
+            yield Line(label, plane.plane, layer.weights, plane.bdm, plane, layer, measures, ratio)
 
 
 def model_lines(model: ModelReport) -> Iterator[Line]:
-    """The lines a table closes with: pooled counts, and the sums of the layers' bdm."""
+    """The lines a table closes with: pooled counts, the sums of the layers' bdm, all parameters as one string."""
     pooled = [item.pooled for item in model.planes if item.pooled is not None]
     for index, plane in enumerate(pooled):
-        yield Line("" if index else "pooled", plane.plane, model.weights, plane.bdm, plane)
+        label, ratio = "" if index else "pooled", _reference_ratio(plane)
+        yield Line(label, plane.plane, model.weights, plane.bdm, plane, reference_ratio=ratio)
     for index, item in enumerate(model.planes):
-        measures = None if index else model.measures
-        yield Line("" if index else "sum", item.plane, model.weights, item.sum.bdm, None, measures=measures)
+        measures, added = None if index else model.measures, item.sum
+        label = "" if index else "sum"
+        yield Line(label, item.plane, model.weights, added.bdm, None, None, measures, added.reference_ratio)
     if len(model.planes) > 1:
-        yield Line("total", "all", model.weights, model.total.bdm, None)
+        ratio = model.total.reference_ratio
+        yield Line("total", "all", model.weights, model.total.bdm, None, reference_ratio=ratio)
+    one = model.concatenated
+    if one is not None:
+        symbols = one.blocks * _STRING + (one.left_over or 0)
+        yield Line(one.plane, "", symbols, one.bdm, one)
+
+
+def _reference_ratio(plane: PlaneReport) -> float | None:
+    return plane.reference.ratio if plane.reference else None
 
 
 def mark(plane: PlaneReport) -> str:
     """Whether bdm can be trusted: empty, CROWDED or SATURATED."""
     if plane.regime == "saturated":
         return SATURATED
-    return CROWDED if plane.load > _CROWDED_LOAD else ""
+    return CROWDED if plane.load is not None and plane.load > _CROWDED_LOAD else ""
 
 
 def bar_share(line: Line) -> float | None:
@@ -148,6 +165,10 @@ def _score(line: Line) -> Cell:
 
 def _plane_name(line: Line) -> Cell:
     return Cell(line.plane_name if line.plane_name != "sign" else "")
+
+
+def _reference(line: Line) -> Cell:
+    return Cell(figures.ratio(line.reference_ratio))
 
 
 def _matrix(line: Line) -> Cell:
@@ -207,6 +228,7 @@ _COLUMNS = (
     Column("bar", ("", ""), lambda line: Cell("" if bar_share(line) is None else "bar", _tone(line)), 2, left=True),
     Column("ctm_change", ("mean ctm", "vs own"), _change("mean_ctm"), 12),
     Column("bdm_change", ("bdm", "vs own"), _change("bdm"), 14),
+    Column("reference", ("ratio to", "reference"), _reference, 3, tight="ref."),
     Column("per_weight", ("bdm per", "weight "), _per_weight, 3),
     Column("bdm", ("", "bdm"), _bdm, 11),
     Column("mean_ctm", ("mean", "ctm"), _of_plane("mean_ctm", figures.two_places), 13),

@@ -16,7 +16,6 @@ from wcx.types import LayerReport, PlaneReport
 __all__ = ["LAYER_FIELDS", "LAYER_NUMBERS", "PLANE_FIELDS", "PLANE_NUMBERS", "getter", "is_measure"]
 
 _NOT_FLAT = ("name", "dtype", "shape", "planes")
-_UNFILLED = {"reference": ("bdm", "ratio")}  # typed None until an option fills them; their names stand already
 
 
 def _kinds(hint: Any) -> set[Any]:  # noqa: ANN401
@@ -33,10 +32,8 @@ def _leaves(kind: Any, prefix: str = "") -> Iterator[tuple[str, bool]]:  # noqa:
         nested = next((one for one in kinds if is_dataclass(one)), None)
         if nested is not None:
             yield from _leaves(nested, f"{prefix}{item.name}.")
-        elif kinds:
-            yield prefix + item.name, kinds <= {int, float}
         else:
-            yield from ((f"{prefix}{item.name}.{name}", True) for name in _UNFILLED[item.name])
+            yield prefix + item.name, kinds <= {int, float}
 
 
 PLANE_FIELDS = tuple(name for name, _ in _leaves(PlaneReport))

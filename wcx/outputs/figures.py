@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["MISSING", "any_number", "change", "count", "density", "load", "nbytes", "per_weight", "score", "two_places"]
+__all__ = [
+    "MISSING",
+    "any_number",
+    "change",
+    "count",
+    "density",
+    "load",
+    "nbytes",
+    "per_weight",
+    "ratio",
+    "score",
+    "two_places",
+]
 
 MISSING = "-"
 
@@ -19,6 +31,15 @@ def change(ratio: float | None) -> str:
     places = 2 if abs(percent) < 0.995 else 1 if abs(percent) < 999.5 else 0
     text = f"{percent:+.{places}f}%"
     return text[1:] if float(text[:-1]) == 0 else text
+
+
+def ratio(value: float | None) -> str:
+    """A ratio to something that is no expectation.
+
+    >>> ratio(0.98765), ratio(41.5), ratio(None)
+    ('0.988', '41.500', '-')
+    """
+    return MISSING if value is None else f"{value:.3f}"
 
 
 def score(z: float | None) -> str:

@@ -11,6 +11,7 @@ from wcx.escape import escape
 from wcx.outputs import View, prose
 from wcx.outputs.bars import bars_for, encoding_of
 from wcx.outputs.columns import Cell, Column, Line, bar_share, columns, layer_lines, model_lines
+from wcx.outputs.heat import Heat, make_heat
 from wcx.outputs.layout import longest_bar
 from wcx.outputs.ranking import check, select
 from wcx.types import LayerReport, Report
@@ -65,7 +66,11 @@ class MarkdownWriter:
             yield from (f"### {_code(report.checkpoint.path)}", "")
             yield from (_text(f"{prose.facts(report)}; {prose.settings(report.settings)}"), "")
         lines = [*main, *apart, *model]
-        if lines:
+        if self._view.planes and report.layers:
+            view = make_heat([*selection.main, *selection.apart], report.model, self._view)
+            yield from _heat(view)
+            lines = []
+        elif lines:
             yield from self._table(main, apart, model)
         if not self._view.quiet:
             sentences = [*prose.left_out(report, selection), *prose.legend(lines, self._bars)]
@@ -92,6 +97,16 @@ class MarkdownWriter:
             if column.key == "bar":
                 cell = Cell(self._bars.draw(bar_share(line), longest, _BAR_WIDTH))
             yield cell.text.strip()
+
+
+def _heat(view: Heat) -> Iterator[str]:
+    yield _row(["layer", *view.planes])
+    yield _row([":--", *("--:" for _ in view.planes)])
+    for name, values in view.rows:
+        yield _row([_code(name), *(view.text(value, 3) for value in values)])
+    for name, values in view.model:
+        yield _row([f"**{name}**", *(view.text(value, 3) for value in values)])
+    yield f"\n{_text(prose.heat(view))}"
 
 
 def _row(cells: Sequence[str]) -> str:

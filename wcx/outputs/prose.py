@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from wcx.outputs import figures
 from wcx.outputs.bars import Bars
 from wcx.outputs.columns import CROWDED, SATURATED, Line, bar_share, mark
+from wcx.outputs.heat import Heat
 from wcx.outputs.ranking import TRIVIAL, Selection
 from wcx.types import Report, Settings
 
-__all__ = ["APART", "facts", "left_out", "legend", "remarks", "settings", "skipped"]
+__all__ = ["APART", "facts", "heat", "left_out", "legend", "remarks", "settings", "skipped"]
 
 APART = "at most two distinct values (masks, constants)"
 """The heading over the layers that a table lists apart."""
@@ -64,11 +65,20 @@ def legend(lines: Sequence[Line], bars: Bars) -> Iterator[str]:
     if any(bar_share(line) is not None for line in lines):
         marks = f"{bars.less} less, {bars.more} more complex, {bars.chance} chance"
         yield f"vs own shuffle: bdm_rarefied against its null, {marks}"
+    if any(line.reference_ratio is not None for line in lines):
+        yield "ratio to reference: bdm divided by that of the same layer of the reference"
     trust = {mark(line.plane) for line in lines if line.plane}
     if CROWDED in trust:
         yield f"{CROWDED} crowded, load above 0.25: bdm is partly a matter of size, the shuffle is not"
     if SATURATED in trust:
         yield f"{SATURATED} saturated, nearly every possible block occurs: bdm is a matter of size alone"
+
+
+def heat(view: Heat) -> str:
+    """What the cells of the view of layers by planes are."""
+    if view.is_ratio:
+        return f"cells: {view.field}, shaded by its distance from 1"
+    return f"cells: {view.field}, shaded from {view.least:.4g} to {view.most:.4g}"
 
 
 def skipped(report: Report) -> Iterator[str]:

@@ -4,7 +4,7 @@ The columns are fixed and listed, in order, in docs/csv.md: what identifies the 
 dots, the layer's own fields, the reason why a tensor was skipped. A row holds no column that it has nothing for.
 
 A `sum` row has the bdm of its plane added over the layers, as bdm, and that over all planes, as total.bdm; the model's
-measures, which belong to no plane, stand there too.
+measures, which belong to no plane, stand there too. A `concatenated` row is the one of preset momos.
 """
 
 from __future__ import annotations
@@ -51,8 +51,11 @@ def _model_rows(path: str, model: ModelReport) -> Iterator[Row]:
         if item.pooled is not None:
             yield {"row": "pooled", **common, **_values(item.pooled, _PLANE)}
     for item in model.planes:
-        values = {"plane": item.plane, "bdm": item.sum.bdm, "total.bdm": model.total.bdm, "measures": model.measures}
-        yield {"row": "sum", **common, **values}
+        values = {"plane": item.plane, "bdm": item.sum.bdm, "measures": model.measures}
+        ratios = {"reference.ratio": item.sum.reference_ratio, "total.reference_ratio": model.total.reference_ratio}
+        yield {"row": "sum", **common, **values, "total.bdm": model.total.bdm, **ratios}
+    if model.concatenated is not None:
+        yield {"row": "concatenated", "path": path, **_values(model.concatenated, _PLANE)}
 
 
 def _skipped_row(path: str, tensor: SkippedTensor) -> Row:

@@ -20,6 +20,7 @@ from wcx.escape import escape
 from wcx.outputs import View, prose
 from wcx.outputs.bars import PLAIN, bars_for, encoding_of
 from wcx.outputs.columns import Cell, Line, columns, layer_lines, model_lines
+from wcx.outputs.heat import SHADES, Heat, make_heat
 from wcx.outputs.layout import Grid, lay_out
 from wcx.outputs.names import shorten
 from wcx.outputs.ranking import Selection, check, select
@@ -81,7 +82,11 @@ class TableWriter:
         model = list(model_lines(report.model))
         lines = [*main, *apart, *model]
         yield from self._heading(report)
-        if lines:
+        if self._view.planes and report.layers:
+            heat = make_heat([*selection.main, *selection.apart], report.model, self._view)
+            yield from self._heat(heat)
+            lines = []
+        elif lines:
             yield from self._table(main, apart, model)
         if not self._view.quiet:
             yield from self._explanations(report, selection, lines)
@@ -107,6 +112,27 @@ class TableWriter:
             yield from self._rows(grid, apart, names)
         yield rule
         yield from self._rows(grid, model, names, "bold")
+
+    def _heat(self, heat: Heat) -> Iterator[Text]:
+        """Layers by planes; on a terminal with shades where it has them, elsewhere plain numbers."""
+        printed = [self._printable(name) for name, _ in (*heat.rows, *heat.model)]
+        shades = SHADES if self._view.terminal and self._bars.parts else ""
+        longest = max(map(cell_len, printed))
+        places, cell = heat.width(longest, self._width if self._view.terminal else None, shaded=bool(shades))
+        room = self._width - cell * len(heat.planes)
+        width = min(longest, max(room, 1)) if self._view.terminal else longest
+        if self._view.terminal:
+            printed = shorten(printed, width, cell_len, self._bars.ellipsis)
+        rule = Text(self._bars.rule * (width + cell * len(heat.planes)), "dim")
+        yield Text("layer".ljust(width) + heat.heads(places, cell), "bold")
+        yield rule
+        for number, ((_, row), name) in enumerate(zip((*heat.rows, *heat.model), printed, strict=True)):
+            if number == len(heat.rows):
+                yield rule
+            yield _row(name, "", width, heat.cells(row, places, cell, shades))
+        if not self._view.quiet:
+            yield Text()
+            yield from self._wrapped(Text(prose.heat(heat), "dim"))
 
     def _grid(self, lines: Sequence[Line]) -> tuple[Grid, dict[str, str]]:
         """The layout of these lines, and each label as it is printed."""

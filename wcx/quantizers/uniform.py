@@ -38,6 +38,7 @@ class Uniform:
     range: str = "minmax"
     zero: None = None
     stored: bool = False
+    narrow_rank: bool = False
 
     @property
     def name(self) -> str:
@@ -50,7 +51,7 @@ class Uniform:
         if self.range in ("minmax", "absmax"):
             return Needs(range=True)
         tail = (1.0 - float(self.range[1:]) / 100.0) / 2.0  # these very operations, as QuBD
-        return Needs(quantiles=(tail, 1.0 - tail))
+        return Needs(quantiles=(tail, 1.0 - tail), narrow_rank=self.narrow_rank)
 
     def refuses(self, dtype: DType) -> str | None:
         """None: every number has a level."""
@@ -70,7 +71,7 @@ class Uniform:
             return Fit(delta=0.0)
         import numpy as np
 
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             lo, hi = (np.float32(bound) for bound in self._bounds(statistics))
             width = hi - lo
             delta = float(width / np.float32((1 << self.bits) - 1))
