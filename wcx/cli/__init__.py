@@ -83,7 +83,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    signal.signal(signal.SIGTERM, _end_by_signal)
+    signal.signal(signal.SIGTERM, lambda *_signal: _end_by_signal(_TERMINATED))
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell has it ignored
+        signal.signal(signal.SIGINT, lambda *_signal: _end_by_signal(_INTERRUPTED))
     code = run(sys.argv[1:])
     with suppress(OSError):
         sys.stderr.flush()
@@ -110,7 +112,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
     except SystemExit as exit_:  # by a signal, or by click, which ends on its own when nobody reads stdout any more
-        return _TERMINATED if exit_.code == _TERMINATED else _give_up_stdout(_BROKEN_PIPE)
+        return int(exit_.code) if exit_.code in (_TERMINATED, _INTERRUPTED) else _give_up_stdout(_BROKEN_PIPE)
     except BrokenPipeError:
         return _give_up_stdout(_BROKEN_PIPE)
     except OSError as error:
@@ -139,9 +141,13 @@ def _give_up_stdout(code: int) -> int:
     return code
 
 
-def _end_by_signal(*_signal: object) -> None:
-    """Leave by way of every `finally`, so that nothing half-written stays behind."""
-    sys.exit(_TERMINATED)
+def _end_by_signal(code: int) -> None:
+    """Leave by way of every `finally`, so that nothing half-written stays behind.
+
+    Ctrl-C too: Python ends a process by the signal itself, whatever its exit code, if a KeyboardInterrupt has once gone
+    through code that was made from a string, as importing a module with dataclasses does.
+    """
+    sys.exit(code)
 
 
 def _report_bug() -> int:
