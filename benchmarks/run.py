@@ -17,9 +17,11 @@ from models import write_model
 from timing import Row, in_threads, interleaved, run_cat, run_wcx
 
 from wcx.blocks.counter import Counter, compiled_kernels
-from wcx.dtypes import DTYPES
-from wcx.quantizers import parse_quantizer
-from wcx.types import Fit
+from wcx.dtypes import DTYPES, Levels
+from wcx.fitting import fit_layers
+from wcx.layers import ArraySource, layer_of
+from wcx.quantizers import Needs, parse_quantizer
+from wcx.types import Fit, Statistics, TensorInfo
 
 _COLUMNS = 4096
 
@@ -107,6 +109,38 @@ def _against_pybdm() -> Row:
     )
     ratio = (seconds[1] / plane.size) / (seconds[0] / codes.size)
     return Row("F32, 1 thread, against pybdm", ">= 1500x", f"{ratio:,.0f}x ({1e9 * seconds[1] / plane.size:.0f} ns)")
+
+
+def planes(options: argparse.Namespace) -> Iterator[Row]:
+    """Eight bit-planes at once, against the NumPy path, in pieces of 1 MiB as they are read."""
+    for name in ("F32", "BF16", "I8"):
+        codes = _weights(name, 16 * (DTYPES[name].bits // 8) << 20)
+        cut = Levels(8, -4.0, float(np.float32(8) / np.float32(255)))
+        kernels_ = compiled_kernels(DTYPES[name], cut)
+        height = max(4, (1 << 20) // (_COLUMNS * codes.itemsize))
+        pieces = [codes[start : start + height] for start in range(0, len(codes), height)]
+        counters = [Counter(8, some) for some in (kernels_, kernels_, None)]
+        for counter in counters:
+            counter.begin(DTYPES[name], cut)
+
+        def count(counter: int, pieces: list[np.ndarray]) -> None:
+            for piece in pieces:
+                counters[counter].count(piece.reshape(-1), *piece.shape)  # noqa: B023
+
+        seconds = interleaved(
+            [
+                lambda: count(0, pieces),  # noqa: B023
+                lambda: in_threads(lambda part: count(part, pieces[part::2]), 2, 2),  # noqa: B023
+                lambda: count(2, pieces),  # noqa: B023
+            ],
+            5,
+        )
+        each = " / ".join(f"{1e9 * some / codes.size:.2f}" for some in seconds)
+        yield Row(
+            f"8 bit-planes of {name}, 1 / 2 threads, against the NumPy path",
+            ">= 8x / 14x",
+            f"{seconds[2] / seconds[0]:.1f}x / {seconds[2] / seconds[1]:.1f}x ({each} ns/weight)",
+        )
 
 
 _LARGE = ((4096, 4096), (11008, 4096), (4096, 11008), (4096,))
@@ -234,8 +268,48 @@ def startup(options: argparse.Namespace) -> Iterator[Row]:
     yield Row("the first run, which compiles, beside later ones", "3 s more", f"{first - times[2]:.1f} s more")
 
 
+class _Keeper:
+    """A quantizer that learns the statistics themselves."""
+
+    def __init__(self, **needs: object) -> None:
+        self.needs = Needs(**needs)
+
+    def fit(self, statistics: Statistics) -> Statistics:
+        """The statistics."""
+        return statistics
+
+
+def fitting(options: argparse.Namespace) -> Iterator[Row]:
+    """Exact statistics of 2^26 weights in memory against NumPy's."""
+    codes = _weights("F32", 256 << 20)
+    values = codes.view(np.float32)
+    tails = [33554, 33555, values.size - 33556, values.size - 33555]
+    cases = (
+        ("exact percentile range", ">= 30x np.partition", {"quantiles": (0.0005, 0.9995)}, _partition(values, tails)),
+        ("exact median", "np.median", {"quantiles": (0.5,)}, lambda: np.median(values)),
+        ("exact mean", "np.mean in double", {"mean": True}, lambda: values.mean(dtype=np.float64)),
+        ("range", "np.min and np.max", {"range": True}, lambda: (values.min(), values.max())),
+    )
+    tensor = TensorInfo("w", "F32", codes.shape, codes.nbytes)
+    for name, target, needs, plain in cases:
+        quantizer = _Keeper(**needs)
+
+        def fit(quantizer: _Keeper = quantizer) -> object:
+            return fit_layers([layer_of(tensor)], quantizer, lambda: ArraySource(codes), 2, compiled=True)
+
+        seconds = interleaved([fit, plain], 3)
+        measured = f"{seconds[1] / seconds[0]:.1f}x ({1e9 * seconds[0] / codes.size:.2f} ns/weight)"
+        yield Row(f"F32, {name}, 2 threads, against {target.rpartition('x ')[2]}", target, measured)
+
+
+def _partition(values: np.ndarray, ranks: list[int]) -> Callable[[], object]:
+    return lambda: np.partition(values.reshape(-1), ranks)
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "kernels": kernels,
+    "fitting": fitting,
+    "planes": planes,
     "files": files,
     "small": small,
     "startup": startup,

@@ -110,6 +110,62 @@ def polarity(values: Floats) -> dict[str, Plane]:
     return {"plus": (values > 0).astype(np.uint8), "minus": (values < 0).astype(np.uint8)}
 
 
+def uniform(values: Floats, bits: int, range_: str = "minmax") -> dict[str, Plane]:
+    """The planes of QuBD's quantizer, in float32 (saintslab/QuBD, get_bitplanes); NaN is level 0, infinities saturate.
+
+    range_: of the finite values: minmax, absmax, or a percentile as p99.9.
+    """
+    known = finite(values)
+    if not known:
+        known = [0.0]
+    with np.errstate(all="ignore"):
+        lo, hi = (np.float32(bound) for bound in range_of(known, range_))
+        delta = (hi - lo) / np.float32(2**bits - 1)
+        if hi - lo < np.float32(1e-8) or not np.isfinite(delta):
+            levels = np.zeros(values.shape, np.int64)
+        else:
+            steps = np.round((values.astype(np.float32) - lo) / delta)  # half to even
+            levels = np.where(np.isnan(steps), 0, np.clip(steps, 0, 2**bits - 1)).astype(np.int64)
+    return {f"bit{k}": (levels // 2**k % 2).astype(np.uint8) for k in range(bits)}
+
+
+def range_of(known: Sequence[float], range_: str) -> tuple[float, float]:
+    """The ends of a uniform quantizer's range, of sorted values."""
+    if range_ == "minmax":
+        return known[0], known[-1]
+    if range_ == "absmax":
+        return -max(map(abs, known)), max(map(abs, known))
+    tail = (1.0 - float(range_[1:]) / 100.0) / 2.0
+    return quantile(known, tail), quantile(known, 1.0 - tail)
+
+
+def exact_level(value: float, bits: int, lo: float, hi: float) -> int:
+    """The level of one finite number by exact fractions, each result rounded to float32 as IEEE 754 says."""
+    w, low, high = float32(Fraction(value)), float32(Fraction(lo)), float32(Fraction(hi))
+    delta = float32(float32(high - low) / (2**bits - 1))
+    return min(max(round(float32(float32(w - low) / delta)), 0), 2**bits - 1)
+
+
+def float32(number: Fraction) -> Fraction:
+    """The nearest number of 24 significant bits, ties to even, no finer than 2^-149; ValueError beyond the largest."""
+    if number == 0:
+        return number
+    exponent = abs(number.numerator).bit_length() - number.denominator.bit_length()
+    if abs(number) < Fraction(2) ** exponent:
+        exponent -= 1
+    step = Fraction(2) ** max(exponent - 23, -149)
+    rounded = round(number / step) * step
+    if abs(rounded) >= 2**128:
+        raise ValueError(f"{float(number)} is beyond float32")
+    return rounded
+
+
+def integer(codes: Sequence[int], bits: int, *, signed: bool) -> dict[str, list[int]]:
+    """The bits of codes; of signed types those of code XOR the sign bit, which ascends with the number."""
+    offset = [code ^ (1 << bits - 1) if signed else code for code in codes]
+    return {f"bit{k}": [code >> k & 1 for code in offset] for k in range(bits)}
+
+
 def rows(array: NDArray[Any]) -> NDArray[Any]:
     """The tensor [d0, d1, d2, ...] as the matrix [d0, d1 * d2 * ...], in C order."""
     return array.reshape(array.shape[0], math.prod(array.shape[1:]))
@@ -131,6 +187,47 @@ def block_counts(plane: NDArray[Any], block: Block = SQUARE) -> Counts:
                     if cells[top + r][left + c]:
                         code |= 1 << (width * r + c)
             counts[code] = counts.get(code, 0) + 1
+    return counts
+
+
+def recursive_counts(plane: NDArray[Any], least: int = 2, block: Block = SQUARE) -> Counts:
+    """The blocks of all shapes under pybdm's boundary `recursive`; codes of smaller shapes follow those of larger ones.
+
+    A part that is no whole block is cut into squares of its smaller side (strings: is taken as it is), and so on.
+    """
+    height, width = block
+    sides = range(width, least - 1, -1)
+    sizes = [side if height == 1 else side * side for side in sides]
+    starts = {side: sum(2**size for size in sizes[:at]) for at, side in enumerate(sides)}
+    counts: Counts = {}
+    for part in _parts(plane.tolist(), block, least):
+        code = sum(2**at for at, cell in enumerate(cell for row in part for cell in row) if cell)
+        code += starts[len(part[0])]
+        counts[code] = counts.get(code, 0) + 1
+    return counts
+
+
+def _parts(cells: list[list[int]], block: Block, least: int) -> Iterable[list[list[int]]]:
+    height, width = block
+    for top in range(0, len(cells), height):
+        for left in range(0, len(cells[0]), width):
+            part = [row[left : left + width] for row in cells[top : top + height]]
+            if (len(part), len(part[0])) == block:
+                yield part
+                continue
+            side = len(part[0]) if height == 1 else min(len(part), len(part[0]))
+            if side >= least:
+                yield from _parts(part, (1 if height == 1 else side, side), least)
+
+
+def sliding_counts(plane: NDArray[Any], shift: int = 1, block: Block = SQUARE) -> Counts:
+    """The blocks at every `shift` rows and columns, under pybdm's boundary `correlated`."""
+    height, width = block
+    counts: Counts = {}
+    for top in range(0, plane.shape[0] - height + 1, shift):
+        for left in range(0, plane.shape[1] - width + 1, shift):
+            for code, number in block_counts(plane[top : top + height, left : left + width], block).items():
+                counts[code] = counts.get(code, 0) + number
     return counts
 
 

@@ -30,7 +30,7 @@ from wcx.types import Statistics, TensorInfo
 DTYPE_NAMES = (*naive.PLAIN_DTYPES, *naive.PACKED_DTYPES, "BOOL")
 """Every dtype whose numbers have an order."""
 
-QUANTIZERS = ("sign", "sign:zero=one", "polarity")
+QUANTIZERS = ("sign", "sign:zero=one", "polarity", "uniform:2:absmax", "uniform:9:p99.5")
 FLAVOURS = ("bytes", "special", "ordinary", "sparse")
 SCHEME = "4x4-ignore-rows"
 
@@ -38,10 +38,19 @@ SCHEME = "4x4-ignore-rows"
 # -------------------------------------------------------------------------------------------------------- raw codes
 
 
-def cut_of(quantizer: str, dtype: str, statistics: Statistics = Statistics()) -> Cut:  # noqa: B008
-    """How a quantizer cuts a dtype."""
+def cut_of(quantizer: str, dtype: str, values: NDArray[np.float64] | None = None) -> Cut:
+    """How a quantizer cuts a dtype, after a look at the values if it needs one."""
     found = parse_quantizer(quantizer)
+    statistics = Statistics() if values is None else statistics_of(values, found.needs.quantiles)
     return found.cut(DTYPES[dtype], found.fit(statistics))
+
+
+def statistics_of(values: NDArray[np.float64], quantiles: Sequence[float] = ()) -> Statistics:
+    """The oracle's number, extremes and quantiles of the finite values."""
+    known = naive.finite(values)
+    if not known:
+        return Statistics()
+    return Statistics(len(known), known[0], known[-1], quantiles=tuple(naive.quantile(known, q) for q in quantiles))
 
 
 def bits_of(dtype: str) -> int:
@@ -118,6 +127,9 @@ class Expected(NamedTuple):
 
 def planes_of(values: NDArray[np.float64], quantizer: str) -> list[NDArray[np.uint8]]:
     """The oracle's planes."""
+    if quantizer.startswith("uniform"):
+        _, bits, range_ = f"{quantizer}:minmax".split(":")[:3]
+        return list(naive.uniform(values, int(bits), range_).values())
     if quantizer == "polarity":
         return list(naive.polarity(values).values())
     return [naive.sign(values, zero="one" if quantizer == "sign:zero=one" else "zero")]

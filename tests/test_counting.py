@@ -31,10 +31,12 @@ from strategies import (
 import wcx
 from wcx import count
 from wcx.blocks import grid
+from wcx.dtypes import DTYPES
 from wcx.errors import CheckpointError, UsageError
 from wcx.formats import open_checkpoint
 from wcx.formats._bytes import FileReader
 from wcx.pipeline import Progress, analyze_checkpoint
+from wcx.quantizers import parse_quantizer
 from wcx.settings import make_settings
 from wcx.types import LayerReport, PlaneReport, Report
 
@@ -61,7 +63,7 @@ def assert_layer(found: LayerReport, tensor: Tensor, quantizer: str, rarefy: int
     assert (found.dtype, found.shape, found.matrix) == (tensor.dtype, tensor.shape, matrix.shape)
     assert (found.weights, found.zeros, found.nonfinite) == (matrix.size, correct.zeros, correct.nonfinite)
     planes = planes_of(matrix, quantizer)
-    assert [plane.plane for plane in found.planes] == (["plus", "minus"] if quantizer == "polarity" else ["sign"])
+    assert tuple(plane.plane for plane in found.planes) == parse_quantizer(quantizer).planes(DTYPES[tensor.dtype])
     for report, plane in zip(found.planes, planes, strict=True):
         assert_plane(report, [plane], rarefy)
     assert found.total.bdm is not None

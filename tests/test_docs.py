@@ -56,7 +56,7 @@ def other_commands() -> list[str]:
     for page in PAGES:
         for line in page.read_text("utf-8").splitlines():
             line = line.strip().removeprefix("$ ").partition("  #")[0]
-            if re.match(r"wcx (analyze|inspect|verify|kinds|--)", line) and "..." not in line:
+            if re.match(r"wcx (analyze|inspect|motifs|verify|kinds|--)", line) and "..." not in line:
                 line = line.partition(" | ")[0].partition(" -o ")[0]
                 for name, there in READABLE.items():
                     line = line.replace(f" {name}", f" {there}")

@@ -111,3 +111,12 @@ def test_ml_dtypes_reads_codes_in_bytes(name: str) -> None:
     bits = int(name[-1])
     values = np.arange(1 << bits, dtype=np.uint8).view(getattr(ml_dtypes, name)).astype(np.int64).tolist()
     assert values == numbers_of(np.arange(1 << bits, dtype=np.uint32), f"{name[0].upper()}{bits}").tolist()
+
+
+def test_stored_codes_are_left_as_they_are() -> None:
+    codes = np.arange(64, dtype=np.uint32).reshape(8, 8) * 4
+    info = TensorInfo("w", "U8", (8, 8), 64, quantization=Quantization((128,), (1, 1)))
+    layer = layer_of(info, as_stored=True)
+    assert (layer.dtype.name, layer_of(info).dtype.name) == ("U8", "I16")
+    found = FileSource(BytesReader(pack(codes, 8))).codes(layer, Piece(0, 8, 0, 8))
+    assert found.tolist() == codes.reshape(-1).tolist()

@@ -131,6 +131,43 @@ def test_sign_and_polarity_of_special_values() -> None:
     assert naive.polarity(values)["minus"].tolist() == [0, 1, 0, 0, 0, 0, 1, 0, 1]
 
 
+UNIFORM = [(8, -1.0, 1.0), (3, -0.7, 0.9), (16, -4.0, 5.5), (1, 0.0, 1e-7), (13, -1e38, 2e38), (4, -255.0, 0.0)]
+
+
+@pytest.mark.parametrize(("bits", "lo", "hi"), UNIFORM)
+def test_uniform_levels_are_those_of_exact_fractions(bits: int, lo: float, hi: float) -> None:
+    inside = np.random.default_rng(bits).uniform(lo, hi, 500).astype(np.float32).astype(np.float64)
+    delta = np.float32(np.float32(hi) - np.float32(lo)) / np.float32(2**bits - 1)
+    halves = (np.float32(lo) + np.arange(0.5, min(2**bits, 200)) * delta).astype(np.float32).astype(np.float64)
+    values = np.array([*inside, *halves, lo, hi, 0.0, -0.0, 1e-45, -1e-40])
+    values = values[(values >= np.float32(lo)) & (values <= np.float32(hi))]
+    planes = naive.uniform(np.append(values, [lo, hi]), bits)
+    levels = sum(plane.astype(int) << k for k, plane in enumerate(planes.values()))
+    assert levels[:-2].tolist() == [naive.exact_level(value, bits, lo, hi) for value in values.tolist()]
+
+
+def test_uniform_planes_of_special_values() -> None:
+    values = np.array([0.0, 0.5, 1.5, 2.5, 3.0, math.nan, math.inf, -math.inf])
+    assert naive.uniform(values, 2)["bit0"].tolist() == [0, 0, 0, 0, 1, 0, 1, 0]  # levels 0 0 2 2 3, and 0 3 0
+    assert naive.uniform(values, 2)["bit1"].tolist() == [0, 0, 1, 1, 1, 0, 1, 0]
+    assert not naive.uniform(values * 1e-9, 2)["bit0"].any()
+    assert naive.uniform(np.full(3, math.nan), 1)["bit0"].tolist() == [0, 0, 0]
+    assert naive.uniform(np.array([-1.0, 3.0]), 1, "absmax")["bit0"].tolist() == [0, 1]
+    assert naive.range_of(list(map(float, range(101))), "p90") == pytest.approx((5.0, 95.0))
+    assert naive.range_of([-5.0, 1.0], "absmax") == (-5.0, 5.0)
+
+
+@pytest.mark.parametrize("value", [1.0, 0.1, 1e-45, 2.2e-45, 1.17549429e-38, 3.4028234e38, 1 + 2**-24, 1 + 3 * 2**-24])
+def test_float32_of_a_fraction_is_numpys(value: float) -> None:
+    assert float(naive.float32(Fraction(value))) == float(np.float32(value))
+    assert float(naive.float32(Fraction(-value))) == float(np.float32(-value))
+
+
+def test_integer_planes_are_offset_binary() -> None:
+    assert naive.integer([0, 1, 2, 3], 2, signed=False) == {"bit0": [0, 1, 0, 1], "bit1": [0, 0, 1, 1]}
+    assert naive.integer([0, 1, 2, 3], 2, signed=True) == {"bit0": [0, 1, 0, 1], "bit1": [1, 1, 0, 0]}
+
+
 def test_rows_joins_all_axes_but_the_first() -> None:
     tensor = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
     assert naive.rows(tensor).shape == (2, 60)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.blocks.counts import BlockCounts
-from wcx.blocks.grid import PIECE_BYTES, Stripe, pieces, work_items
+from wcx.blocks.grid import PIECE_BYTES, Piece, Stripe, pieces, sliding_pieces, work_items
+from wcx.blocks.plain import Window
 from wcx.dtypes import Cut, DType
 from wcx.layers import Layer, Source
 from wcx.types import Scheme
@@ -27,11 +28,14 @@ __all__ = ["CountedLayer", "count_layers", "is_large", "most_planes"]
 Codes = NDArray[Any]
 
 _FLUSH_WEIGHTS = 1 << 34  # a 32-bit histogram takes 2^32 blocks of 16
+_FLUSH_SLIDING = 1 << 31  # or of one weight each, where they overlap
 _AHEAD = 8
 _SMALL_LAYER = 1 << 18  # weights; of smaller ones most time goes by in Python, which threads would only contend for
 _NUMPY_SECONDS = 0.4  # loading numba and the compiled kernels takes about as long
 _NUMPY_SECONDS_PER_WEIGHT = 0.6e-9
+_NUMPY_SECONDS_PER_BIT = 1e-9  # of a weight: of bit-planes, most of it for counts that are spread more widely
 _NUMPY_SECONDS_PER_PLANE = 60e-6
+_NUMPY_SLIDING = 20  # times as long, where blocks overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,11 @@ def count_layers(
     """
     items = work_items([(layer.rows, layer.columns) for layer in layers], [layer.dtype.bits for layer in layers])
     if compiled is None:
-        compiled = is_large(layers, most_planes(cuts))
+        compiled = is_large(layers, most_planes(cuts) * (_NUMPY_SLIDING if scheme.shift else 1))
     strings = scheme.block == "1x12"
-    kernels = compiled_kernels(layers[0].dtype, cuts[0], strings=strings) if compiled and layers else None
+    kernels = None
+    if compiled and layers:
+        kernels = compiled_kernels(layers[0].dtype, cuts[0], strings=strings, sliding=scheme.shift > 0)
     if sum(layer.weights for layer in layers) < _SMALL_LAYER * len(layers):
         threads = 1
     job = _Job(layers, cuts, scheme, {}, Lock(), on_bytes or (lambda _nbytes: None))
@@ -80,7 +86,8 @@ def most_planes(cuts: Sequence[Cut]) -> int:
 def is_large(layers: Sequence[Layer], planes: int) -> bool:
     """Whether NumPy would take longer than loading numba does."""
     weights = sum(layer.weights for layer in layers)
-    seconds = _NUMPY_SECONDS_PER_WEIGHT * weights + _NUMPY_SECONDS_PER_PLANE * len(layers)
+    per_weight = _NUMPY_SECONDS_PER_WEIGHT if planes <= 2 else _NUMPY_SECONDS_PER_BIT
+    seconds = per_weight * weights + _NUMPY_SECONDS_PER_PLANE * len(layers)
     return seconds * planes > _NUMPY_SECONDS
 
 
@@ -99,8 +106,8 @@ class _Job:
 class _Tally:
     """The counts of a layer of several stripes, added up as they are done."""
 
-    def __init__(self, planes: int, possible: int) -> None:
-        self.histograms = np.zeros((planes, possible), np.int64)
+    def __init__(self, planes: int, scheme: Scheme) -> None:
+        self.histograms = np.zeros((planes, sum(1 << cells for cells in scheme.sizes)), np.int64)
         self.totals = np.zeros(2 + planes, np.int64)
         self.values = _Values()
         self.weights = 0
@@ -112,7 +119,11 @@ class _Worker:
     def __init__(self, job: _Job, source: Source, kernels: Any) -> None:  # noqa: ANN401
         self._job = job
         self._source = source
-        self._counter = Counter(most_planes(job.cuts), kernels, strings=job.scheme.block == "1x12")
+        scheme = job.scheme
+        self._counter = Counter(most_planes(job.cuts), kernels, strings=scheme.block == "1x12", least=scheme.least)
+        self._pieces, self._flush = pieces, _FLUSH_WEIGHTS
+        if scheme.shift:
+            self._pieces, self._flush = sliding_pieces, _FLUSH_SLIDING
 
     def run(self, stripes: list[Stripe]) -> list[CountedLayer]:
         """Count the stripes of an item; returns the layers that are complete by it."""
@@ -126,16 +137,17 @@ class _Worker:
         values = _Values()
         whole = stripe.start == 0 and stripe.last
         pending = nbytes = 0
-        for piece in pieces(stripe, layer.rows, layer.columns, layer.dtype.bits):
-            if pending >= _FLUSH_WEIGHTS:
+        for piece in self._pieces(stripe, layer.rows, layer.columns, layer.dtype.bits):
+            if pending >= self._flush:
                 whole = False
                 self._merge(stripe, values, pending)
                 pending = 0
             codes = self._source.codes(layer, piece)
-            counter.count(codes, piece.height, piece.width)
+            self._count_piece(codes, piece)
             values.see(codes)
-            pending += codes.size
-            nbytes += codes.size * layer.stored.bits // 8
+            weights = piece.height * piece.width
+            pending += weights
+            nbytes += weights * layer.stored.bits // 8
             if nbytes >= PIECE_BYTES:
                 self._job.on_bytes(nbytes)
                 nbytes = 0
@@ -144,12 +156,20 @@ class _Worker:
             return self._finish(layer, counter.take(), counter.take_totals(), values)
         return self._merge(stripe, values, pending)
 
+    def _count_piece(self, codes: Codes, piece: Piece) -> None:
+        shift = self._job.scheme.shift
+        if not shift:
+            self._counter.count(codes, piece.height, piece.width)
+            return
+        window = Window(piece.height, piece.width, -piece.start % shift, -piece.first % shift, shift)
+        self._counter.slide(codes, piece.height + piece.below, piece.width + piece.beside, window)
+
     def _merge(self, stripe: Stripe, values: _Values, weights: int) -> CountedLayer | None:
         """Add what was counted to the layer's tally; returns the layer when that was the last of it."""
         job = self._job
         layer = job.layers[stripe.layer]
         with job.lock:
-            tally = job.tallies.setdefault(stripe.layer, _Tally(*self._counter.histograms.shape))
+            tally = job.tallies.setdefault(stripe.layer, _Tally(len(self._counter.histograms), job.scheme))
             self._counter.add_to(tally.histograms)
             totals = self._counter.take_totals()
             tally.totals[: len(totals)] += totals
@@ -160,13 +180,15 @@ class _Worker:
             del job.tallies[stripe.layer]
         planes = len(self._job.cuts[stripe.layer])
         histograms = tally.histograms[:planes]
-        found = [(np.flatnonzero(some).astype(np.uint16), some[some > 0]) for some in histograms]
+        kind = np.uint32 if self._job.scheme.smaller else np.uint16
+        found = [(np.flatnonzero(some).astype(kind), some[some > 0]) for some in histograms]
         return self._finish(layer, found, tally.totals[: 2 + planes].tolist(), tally.values)
 
     def _finish(self, layer: Layer, planes: list[tuple[Any, Any]], totals: list[int], values: _Values) -> CountedLayer:
         scheme = self._job.scheme
+        shapes = scheme.cells, scheme.sizes[1:], scheme.shift > 0
         counts = tuple(
-            BlockCounts(scheme.id, codes, numbers, layer.weights, ones, scheme.cells)
+            BlockCounts(scheme.id, codes, numbers, layer.weights, ones, *shapes)
             for (codes, numbers), ones in zip(planes, totals[2:], strict=True)
         )
         return CountedLayer(counts, totals[0], totals[1], values.few(layer.dtype))

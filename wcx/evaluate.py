@@ -17,12 +17,12 @@ from wcx.blocks.counts import BlockCounts
 from wcx.count import CountedLayer
 from wcx.layers import Layer
 from wcx.measures import MEASURES
-from wcx.measures.coverage import load, regime
+from wcx.measures.coverage import DISTINCT, LOAD, REGIME
 from wcx.measures.draws import generator, sampled_null
 from wcx.measures.evidence import Evidence
 from wcx.measures.null import NULL_MEASURES, Expectation, Margins, has_closed_form, permutation_null
 from wcx.measures.tables import CtmTable, load_table
-from wcx.settings import SAMPLED_DRAWS
+from wcx.settings import SAMPLED_DRAWS, scheme_of
 from wcx.types import (
     Fit,
     LayerReport,
@@ -91,9 +91,9 @@ def _warnings(layer: Layer, counted: CountedLayer) -> list[str]:
     """What a reader should know before trusting a layer's numbers."""
     counts = counted.planes[0]
     warnings = []
-    if 10 * counts.left_over > layer.weights:
-        share = 100 * counts.left_over / layer.weights
-        warnings.append(f"left over: {share:.0f} % of the weights fill no block")
+    left_over = counts.left_over or 0
+    if 10 * left_over > layer.weights:
+        warnings.append(f"left over: {100 * left_over / layer.weights:.0f} % of the weights fill no block")
     if counts.blocks < _FEW_BLOCKS:
         warnings.append(f"few blocks: {counts.blocks}")
     if counted.nonfinite:
@@ -112,11 +112,12 @@ def _evaluate_plane(
     name: str, counts: BlockCounts, margins: Sequence[Margins], seeds: Sequence[tuple[str, int]], settings: Settings
 ) -> PlaneReport:
     """Return the numbers of one plane, or of several added up (then with the margins and seeds of each)."""
-    table = load_table(settings.block)
-    evidence = Evidence(counts, table, settings.rarefy)
-    values: dict[str, Any] = {measure: MEASURES[measure].evaluate(evidence) for measure in settings.measures}
+    scheme = scheme_of(settings)
+    table = load_table(scheme.alphabet)
+    evidence = Evidence(counts, table, settings.rarefy, scheme.kind)
+    values: dict[str, Any] = {measure: MEASURES[measure].of(evidence) for measure in settings.measures}
     null = None
-    if settings.null == "permutation":
+    if settings.null == "permutation" and scheme.kind == "ignore":
         wanted = [measure for measure in NULL_MEASURES if measure in settings.measures]
         kind, expected = _expect(margins, seeds, table, settings, wanted)
         draws = SAMPLED_DRAWS if kind == "sampled" else None
@@ -128,15 +129,15 @@ def _evaluate_plane(
         blocks=evidence.blocks,
         possible=table.possible,
         left_over=counts.left_over,
-        distinct=evidence.distinct,
-        load=load(evidence),
-        regime=regime(evidence),
+        distinct=DISTINCT.of(evidence),
+        load=LOAD.of(evidence),
+        regime=REGIME.of(evidence),
         bdm=values.get("bdm"),
         block_entropy=values.get("block_entropy"),
         bit_entropy=values.get("bit_entropy"),
         mean_ctm=values.get("mean_ctm"),
         bdm_rarefied=values.get("bdm_rarefied"),
-        rarefied_m=evidence.rarefied_m if "bdm_rarefied" in values else None,
+        rarefied_m=evidence.rarefied_m if values.get("bdm_rarefied") is not None else None,
         bdm_normalized=values.get("bdm_normalized"),
         block_entropy_normalized=values.get("block_entropy_normalized"),
         null=null,
@@ -203,7 +204,7 @@ class Model:
         """Take in one layer."""
         for plane, counts in zip(report.planes, counted.planes, strict=True):
             if plane.plane not in self._planes:
-                self._planes[plane.plane] = _ModelPlane(load_table(self._settings.block).possible)
+                self._planes[plane.plane] = _ModelPlane(load_table(scheme_of(self._settings).alphabet).possible)
             self._planes[plane.plane].add(self._layers, report.name, plane, counts)
         self._layers += 1
         self._weights += report.weights
@@ -243,7 +244,15 @@ class _ModelPlane:
 
     def report(self, name: str, number: int, scheme: Scheme, settings: Settings) -> ModelPlane:
         """Return the model's row; number: of the plane, which seeds what is drawn."""
-        counts = BlockCounts.from_histogram(scheme.id, self._histogram, self._symbols, self._ones, scheme.cells)
+        counts = BlockCounts.from_histogram(
+            scheme.id,
+            self._histogram,
+            self._symbols,
+            self._ones,
+            scheme.cells,
+            scheme.sizes[1:],
+            overlapping=scheme.shift > 0,
+        )
         seeds = [(layer, number) for layer in self._names]
         pooled = _evaluate_plane(name, counts, self.margins, seeds, settings)
         bdm = None if None in self._bdm else fsum(value or 0.0 for value in self._bdm)

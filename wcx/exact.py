@@ -19,11 +19,10 @@ from wcx.dtypes import DType
 __all__ = [
     "UNIT",
     "ExactSum",
-    "finite_codes",
     "mean_of",
-    "order_keys",
     "position",
     "quantile",
+    "raw_of_key",
     "total_of_values",
     "value_of_key",
 ]
@@ -35,31 +34,15 @@ UNIT = 1074
 
 _TORCH_LIMIT = 1 << 24
 _SHORT = 16
-_HALF = 26  # bits of the lower part of a double's fraction: sums of either part stay exact
+FRACTION = 26  # bits of the lower part of a double's fraction: sums of either part stay exact
 
 
-def finite_codes(codes: Codes, dtype: DType) -> Codes:
-    """The codes of finite numbers; of floats of 32 or 64 bits, or of integers."""
-    if dtype.kind != "float":
-        return codes
-    kind = codes.dtype.type
-    finite = codes & kind((1 << (dtype.bits - 1)) - 1) < kind(dtype.nonfinite.first)
-    return codes if finite.all() else codes[finite]
-
-
-def order_keys(codes: Codes, dtype: DType) -> Codes:
-    """Unsigned integers in the order of the numbers, -0.0 just before 0.
-
-    >>> order_keys(np.array([0xBF800000, 0], np.uint32), DTYPES["F32"]).tolist()
-    [1082130431, 2147483648]
-    """
-    kind = codes.dtype.type
-    sign = kind(1 << (dtype.bits - 1))
+def raw_of_key(key: int, bits: int, dtype: DType) -> int:
+    """The upper `bits` bits of the raw codes whose order keys begin with those of `key`."""
+    sign = 1 << (bits - 1)
     if dtype.kind == "float":
-        shift = kind(dtype.bits - 1)
-        keys: Codes = codes ^ (-(codes >> shift) | sign)
-        return keys
-    return codes ^ sign if dtype.kind == "signed" else codes
+        return key ^ sign if key & sign else key ^ (2 * sign - 1)
+    return key ^ sign if dtype.kind == "signed" else key
 
 
 def value_of_key(key: int, dtype: DType) -> float:
@@ -68,74 +51,66 @@ def value_of_key(key: int, dtype: DType) -> float:
     >>> value_of_key(1082130431, DTYPES["F32"])
     -1.0
     """
-    sign = 1 << (dtype.bits - 1)
-    if dtype.kind == "float":
-        code = key ^ sign if key & sign else key ^ (2 * sign - 1)
-    else:
-        code = key ^ sign if dtype.kind == "signed" else key
-    return dtype.value(code) + 0.0
+    return dtype.value(raw_of_key(key, dtype.bits, dtype)) + 0.0
 
 
 class ExactSum:
-    """The sum of numbers of 32 or 64 bits, or of their magnitudes, as integers that add without rounding.
+    """The sums of numbers of 32 or 64 bits and of their magnitudes, as integers that add without rounding.
 
-    sums: int64 [parts, exponents]: what the lower and the upper part of the significands add up to, by exponent; of
-    integers, of the lower and the upper half of their bits. Exact for up to 2^36 numbers.
+    sums: int64 [3, cells]. Of floats there is a cell for each sign and exponent: how many such numbers there are, and
+    what the lower 26 and the upper bits of their fractions add up to; infinities and NaN have cells of their own, which
+    are left out at the end. Of integers there are two cells, not negative and negative: number, lower and upper 32
+    bits. Exact for up to 2^31 integers of 64 bits and 2^36 other numbers.
     """
 
-    def __init__(self, dtype: DType, *, absolute: bool) -> None:
+    def __init__(self, dtype: DType, kernels: Any = None) -> None:  # noqa: ANN401
         self._dtype = dtype
-        self._absolute = absolute
-        exponents = 1 << (dtype.bits - 1 - dtype.mantissa) if dtype.kind == "float" else 1
-        self.sums = np.zeros((2 if dtype.bits == 64 else 1, exponents), np.int64)
+        self._kernels = kernels
+        self.sums = np.zeros((3, 1 << (dtype.bits - dtype.mantissa) if dtype.kind == "float" else 2), np.int64)
 
     def add(self, codes: Codes) -> None:
-        """Add some finite numbers: fewer than 2^24 at once."""
-        if self._dtype.kind == "float":
-            self._add_floats(codes)
-        else:
+        """Add some numbers: fewer than 2^24 at once."""
+        if self._dtype.kind != "float":
             self._add_integers(codes)
+        elif self._kernels is not None:
+            self._kernels.add_fractions(codes, self._dtype.mantissa, self.sums)
+        else:
+            self._add_floats(codes)
 
     def _add_floats(self, codes: Codes) -> None:
         kind, mantissa = codes.dtype.type, self._dtype.mantissa
-        top = self._dtype.bits - 1
-        exponents = (codes >> kind(mantissa)).astype(np.int64)
-        negative = exponents >> (top - mantissa)
-        exponents &= self.sums.shape[1] - 1
-        significands = (codes & kind((1 << mantissa) - 1)).astype(np.int64) + (
-            (exponents > 0).astype(np.int64) << mantissa
-        )
-        parts = [significands] if len(self.sums) == 1 else [significands & (1 << _HALF) - 1, significands >> _HALF]
-        for sums, part in zip(self.sums, parts, strict=True):
-            signed = part if self._absolute else np.where(negative, -part, part)
-            sums += np.bincount(exponents, weights=signed, minlength=sums.size).astype(np.int64)
+        cells = (codes >> kind(mantissa)).astype(np.int64)
+        fractions = codes & kind((1 << mantissa) - 1)
+        lower, upper = fractions & kind((1 << FRACTION) - 1), fractions >> kind(FRACTION)
+        for sums, weights in zip(self.sums, (None, lower, upper), strict=True):
+            if weights is not upper or mantissa > FRACTION:  # doubles hold these sums exactly
+                sums += np.bincount(cells, weights, sums.size).astype(np.int64)
 
     def _add_integers(self, codes: Codes) -> None:
-        bits = self._dtype.bits
-        if self._dtype.kind == "signed":
-            numbers = codes.view(f"<i{bits // 8}")
-            if self._absolute:  # the magnitude of the smallest number fits the unsigned type only
-                codes = np.where(numbers < 0, -codes, codes)
-            elif bits == 32:
-                self.sums[0, 0] += numbers.sum(dtype=np.int64)
-                return
-            else:
-                self.sums[0, 0] += (codes & codes.dtype.type(2**32 - 1)).sum(dtype=np.int64)
-                self.sums[1, 0] += (numbers >> 32).sum(dtype=np.int64)
-                return
-        self.sums[0, 0] += (codes & codes.dtype.type(2**32 - 1)).sum(dtype=np.int64)
-        if bits == 64:
-            self.sums[1, 0] += (codes >> codes.dtype.type(32)).sum(dtype=np.int64)
+        kind = codes.dtype.type
+        negative = codes >> kind(self._dtype.bits - 1) > 0
+        if self._dtype.kind == "unsigned":
+            negative[:] = False
+        sizes = np.where(negative, -codes, codes).astype(np.uint64)  # that of the smallest number fits too
+        for cell, some in enumerate((sizes[~negative], sizes[negative])):
+            lower, upper = some & np.uint64(2**32 - 1), some >> np.uint64(32)
+            self.sums[:, cell] += np.array([some.size, lower.sum(), upper.sum()], np.int64)
 
-    def total(self) -> int:
-        """The sum, in units of 2^-1074."""
+    def totals(self) -> tuple[int, int]:
+        """The sum of the numbers and that of their magnitudes, in units of 2^-1074."""
         if self._dtype.kind != "float":
-            return sum(int(part) << (UNIT + 32 * number) for number, part in enumerate(self.sums[:, 0]))
-        least = UNIT - self._dtype.bias - self._dtype.mantissa
-        return sum(
-            int(self.sums[part, exponent]) << (least + max(int(exponent), 1) + _HALF * int(part))
-            for part, exponent in np.argwhere(self.sums)
-        )
+            plus, minus = ((int(low) + (int(high) << 32)) << UNIT for _, low, high in self.sums.T)
+            return plus - minus, plus + minus
+        parts = [0, 0]
+        exponents = self.sums.shape[1] // 2
+        for cell in np.flatnonzero(self.sums[0]).tolist():
+            negative, exponent = divmod(cell, exponents)
+            if exponent == exponents - 1:
+                continue
+            number, lower, upper = self.sums[:, cell].tolist()
+            fractions = lower + (upper << FRACTION) + (number << self._dtype.mantissa if exponent else 0)
+            parts[negative] += fractions << (UNIT - self._dtype.bias - self._dtype.mantissa + max(exponent, 1))
+        return parts[0] - parts[1], parts[0] + parts[1]
 
 
 def total_of_values(values: NDArray[np.float64], counts: NDArray[np.int64]) -> int:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
+from wcx.blocks.counter import compiled_kernels
 from wcx.blocks.grid import PIECE_BYTES, Stripe, pieces, work_items
 from wcx.layers import Layer, Source
 from wcx.quantizers import Quantizer
@@ -23,6 +25,9 @@ __all__ = ["fit_layers"]
 _AHEAD = 8
 _SMALL_LAYER = 1 << 18  # weights; of smaller ones most time goes by in Python, which threads would only contend for
 
+_NUMPY_SECONDS = 0.4  # loading numba and the compiled code takes about as long
+_NUMPY_SECONDS_PER_WEIGHT = 4e-9
+
 
 def fit_layers(
     layers: Sequence[Layer],
@@ -30,6 +35,7 @@ def fit_layers(
     make_source: Callable[[], Source],
     threads: int,
     on_bytes: Callable[[int], None] | None = None,
+    compiled: bool | None = None,
 ) -> list[Fit]:
     """Return what a quantizer learns of each layer; the arguments are those of count_layers.
 
@@ -38,7 +44,10 @@ def fit_layers(
     if not any(quantizer.needs):
         return [quantizer.fit(Statistics())] * len(layers)
     first = {number: First(layer.dtype, quantizer.needs) for number, layer in enumerate(layers)}
-    found = _run_passes(layers, dict(first), make_source, threads, on_bytes or (lambda _nbytes: None))
+    if compiled is None:
+        compiled = _NUMPY_SECONDS_PER_WEIGHT * sum(layer.weights for layer in layers) > _NUMPY_SECONDS
+    kernels = compiled_kernels() if compiled else None
+    found = _run_passes(layers, dict(first), make_source, threads, on_bytes or (lambda _nbytes: None), kernels)
     return [quantizer.fit(found[number]) for number in range(len(layers))]
 
 
@@ -48,6 +57,7 @@ def _run_passes(
     make_source: Callable[[], Source],
     threads: int,
     on_bytes: Callable[[int], None],
+    kernels: Any,  # noqa: ANN401
 ) -> dict[int, Statistics]:
     """Run passes over the layers of those numbers, and those that they ask for, until all statistics are there."""
     found: dict[int, Statistics] = {}
@@ -57,7 +67,7 @@ def _run_passes(
         numbers = list(passes)
         chosen = [layers[number] for number in numbers]
         items = work_items([(layer.rows, layer.columns) for layer in chosen], [layer.dtype.bits for layer in chosen])
-        job = _Job(chosen, [passes[number] for number in numbers], {}, Lock(), on_bytes)
+        job = _Job(chosen, [passes[number] for number in numbers], {}, Lock(), on_bytes, kernels)
         passes = {}
         for done in map_ordered(lambda: _Worker(job, make_source()), _Worker.run, items, threads, _AHEAD):  # noqa: B023
             for place, result in done.items():
@@ -78,6 +88,7 @@ class _Job:
     tallies: dict[int, tuple[Tally, int]]
     lock: Lock
     on_bytes: Callable[[int], None]
+    kernels: Any
 
 
 class _Worker:
@@ -95,7 +106,7 @@ class _Worker:
     def _look(self, stripe: Stripe) -> Statistics | Pass | None:
         job = self._job
         layer = job.layers[stripe.layer]
-        tally = job.passes[stripe.layer].begin()
+        tally = job.passes[stripe.layer].begin(job.kernels)
         seen = nbytes = 0
         for piece in pieces(stripe, layer.rows, layer.columns, layer.dtype.bits):
             codes = self._source.codes(layer, piece)

@@ -96,7 +96,8 @@ class ArraySource:
 
     def codes(self, layer: Layer, piece: Piece) -> Codes:
         """Return the codes of a piece; a copy only where the piece does not lie in one run."""
-        part = self._matrix[piece.start : piece.start + piece.height, piece.first : piece.first + piece.width]
+        bottom, right = piece.start + piece.height + piece.below, piece.first + piece.width + piece.beside
+        part = self._matrix[piece.start : bottom, piece.first : right]
         return np.ascontiguousarray(part).reshape(-1)
 
 
@@ -111,28 +112,26 @@ class FileSource:
 
     def codes(self, layer: Layer, piece: Piece) -> Codes:
         """Read a piece; codes of fewer than 8 bits are spread to a byte each."""
-        top = layer.first + piece.start
-        if piece.width == layer.columns:
-            runs = [(top * layer.columns, piece.height * piece.width)]
-        else:
-            runs = [(row * layer.columns + piece.first, piece.width) for row in range(top, top + piece.height)]
+        runs = _runs(layer, piece)
         codes = self._read(layer, runs)
         quantization = layer.view.quantization
         if layer.dtype is layer.stored or quantization is None:
             return codes
         numbers = _integers(codes, layer.stored)
-        numbers -= np.concatenate([_zero_points(layer.view.shape, quantization, *run) for run in runs])
+        numbers -= np.concatenate(
+            [_zero_points(layer.view.shape, quantization, start, number) for start, number, _ in runs]
+        )
         return numbers.view(f"<u{layer.dtype.bits // 8}")
 
-    def _read(self, layer: Layer, runs: list[tuple[int, int]]) -> Codes:
+    def _read(self, layer: Layer, runs: list[_Run]) -> Codes:
         if layer.stored.bits < 8:
-            parts = [self._read_packed(layer, start, number) for start, number in runs]
+            parts = [self._read_packed(layer, start, number) for start, number, _ in runs]
             return parts[0] if len(parts) == 1 else np.concatenate(parts)
         itemsize = layer.stored.bits // 8
         filled = 0
         view = self._buffer.data
-        for start, number in runs:
-            self._reader.read_into(layer.view, start * itemsize, view[filled : filled + number * itemsize])
+        for start, number, tensor in runs:
+            self._reader.read_into(tensor, start * itemsize, view[filled : filled + number * itemsize])
             filled += number * itemsize
         return self._buffer[:filled].view(f"<u{itemsize}")
 
@@ -142,6 +141,36 @@ class FileSource:
         stop = -(-(start + number) * bits // 8)
         self._reader.read_into(layer.view, first, self._buffer.data[: stop - first])
         return unpack(self._buffer[: stop - first], bits, start * bits - 8 * first, number)
+
+
+_Run = tuple[int, int, TensorInfo]
+
+
+def _runs(layer: Layer, piece: Piece) -> list[_Run]:
+    """The runs of elements that a piece is read in: their first, their number, and the tensor to ask for them."""
+    top, columns = layer.first + piece.start, layer.columns
+    if piece.width == columns:
+        runs = [(top * columns, piece.height * columns, layer.view)]
+        if piece.below:
+            runs.append(((top + piece.height) * columns, piece.below * columns, _unchecked(layer.view)))
+        return runs
+    runs = []
+    for row in range(top, top + piece.height + piece.below):
+        start = row * columns + piece.first
+        if row >= top + piece.height:
+            runs.append((start, piece.width + piece.beside, _unchecked(layer.view)))
+            continue
+        runs.append((start, piece.width, layer.view))
+        if piece.beside:
+            runs.append((start + piece.width, piece.beside, _unchecked(layer.view)))
+    return runs
+
+
+def _unchecked(tensor: TensorInfo) -> TensorInfo:
+    """The tensor for a reading beside the one that its checksum is made of, which takes every byte once."""
+    if tensor.storage is None or tensor.storage.crc32 is None:
+        return tensor
+    return replace(tensor, storage=replace(tensor.storage, crc32=None))
 
 
 def _integers(codes: Codes, stored: DType) -> Codes:

@@ -270,7 +270,7 @@ class _Run:
         settings, progress = self._settings, self._progress
         shuffles = settings.null == "shuffle"
         if shuffles:
-            check_size(sum(layer.weights for layer in self._plan.layers))
+            check_size([layer.weights for layer in self._plan.layers], settings.boundary)
         layers: list[LayerReport] = []
         for layer in self.layers():
             layers.append(layer)
@@ -336,18 +336,25 @@ def make_report(checkpoint: Checkpoint, plan: Plan, settings: Settings, run: _Ru
         layers=tuple(layers),
         skipped=tuple(plan.skipped),
         model=rows,
-        notes=(*checkpoint.notes, *_notes(layers), *_notes_of_settings(settings)),
+        notes=(*checkpoint.notes, *_notes(layers, settings), *_notes_of_settings(settings)),
         warnings=tuple(_warnings(layers)),
     )
 
 
-def _notes(layers: Sequence[LayerReport]) -> list[str]:
+def _notes(layers: Sequence[LayerReport], settings: Settings) -> list[str]:
     """What a reader should know of the numbers as a whole."""
     planes = [plane for layer in layers for plane in layer.planes]
-    loaded = sum(plane.load > 0.25 for plane in planes)
+    loaded = sum(plane.load is not None and plane.load > 0.25 for plane in planes)
     saturated = sum(plane.regime == "saturated" for plane in planes)
     notes = []
-    if loaded:
+    if settings.null == "permutation" and settings.boundary != "ignore":
+        notes.append("null: the closed form is for the ignore boundary; use --null shuffle:K")
+    if loaded and settings.boundary != "ignore":
+        notes.append(
+            f"{loaded} of {len(planes)} planes have more than 0.25 blocks per possible block: their bdm depends on "
+            "size more than on structure"
+        )
+    elif loaded:
         notes.append(
             f"{loaded} of {len(planes)} planes have more than 0.25 blocks per possible block ({saturated} saturated): "
             "their bdm depends on size more than on structure; compare bdm_rarefied and the ratios to the null"

@@ -30,7 +30,7 @@ def _refuses_nothing(_dtype: DType) -> None:
 
 def select(
     tensor: TensorInfo,
-    scheme: Scheme = _DEFAULT,
+    scheme: Scheme | None = _DEFAULT,
     *,
     refuses: Callable[[DType], str | None] = _refuses_nothing,
     include: Sequence[str] = (),
@@ -40,9 +40,9 @@ def select(
 ) -> str | None:
     """Return None for a tensor that is analysed, otherwise the reason why it is not.
 
-    scheme: the block and the layout. refuses: gives the reason why a dtype can't be quantized. include, exclude: globs
-    on the whole name, case-sensitive. tensors: all tensors of the checkpoint by name, by which packed codes are
-    recognised.
+    scheme: the block and the layout; None where any shape will do. refuses: gives the reason why a dtype can't be
+    quantized. include, exclude: globs on the whole name, case-sensitive. tensors: all tensors of the checkpoint by
+    name, by which packed codes are recognised.
     What is included by name is analysed whatever its type or role, if it has a matrix and its numbers an order.
 
     >>> select(TensorInfo("fc.bias", "F32", (256,), 1024))
@@ -69,8 +69,10 @@ def _matches(name: str, globs: Sequence[str]) -> bool:
     return any(fnmatchcase(name, glob) for glob in globs)
 
 
-def _shape_reason(tensor: TensorInfo, scheme: Scheme) -> str | None:
+def _shape_reason(tensor: TensorInfo, scheme: Scheme | None) -> str | None:
     shape = tensor.shape
+    if scheme is None:
+        return "empty" if 0 in shape else None
     if len(shape) < 2:
         return "1-D"
     if 0 in shape:

@@ -17,7 +17,8 @@ from wcx.types import CtmReference, Scheme, Settings
 __all__ = ["BLOCKS", "BOUNDARIES", "SAMPLED_DRAWS", "check_whole", "make_settings", "preset_notes", "scheme_of"]
 
 BLOCKS = ("4x4", "1x12")
-BOUNDARIES = ("ignore",)
+BOUNDARIES = ("ignore", "recursive[:MIN]", "correlated[:SHIFT]")
+_LARGEST = 1_000_000  # shift: no layer has more rows
 _SHUFFLES = 1_000_000
 SAMPLED_DRAWS = 1000
 """Draws of the null where it has no closed form."""
@@ -57,7 +58,7 @@ def make_settings(
         raise UsageError(f"quantize and null are texts, not {quantize!r} and {null!r}")
     quantizer = parse_quantizer(quantize)
     block = _one_of("block", block, BLOCKS)
-    scheme = Scheme(block, _one_of("boundary", boundary, BOUNDARIES), _layout(layout, block))
+    scheme = Scheme(block, _parse_boundary(boundary, block), _layout(layout, block))
     check_whole("rarefy", rarefy, 1)
     check_whole("seed", seed, 0)
     kind, draws = _parse_null(null)
@@ -74,7 +75,7 @@ def make_settings(
         exclude=_texts("exclude", exclude),
         include_optimizer=bool(include_optimizer),
         reference=None if reference is None else os.fspath(reference),
-        ctm=tuple(CtmReference(shape, name, sum_) for name, shape, sum_ in table_checksums() if shape == scheme.block),
+        ctm=_tables(scheme),
     )
     return replace(settings, block=scheme.block, boundary=scheme.boundary, layout=scheme.layout)
 
@@ -86,6 +87,29 @@ def preset_notes(settings: Settings) -> list[str]:
     changed = departures(settings, make_settings(preset=settings.preset))
     notes = [f"preset {settings.preset}: the original is no longer reproduced: {'; '.join(changed)}"] if changed else []
     return notes + [f"preset {settings.preset}: {quirk}" for quirk in find_preset(settings.preset).quirks]
+
+
+def _tables(scheme: Scheme) -> tuple[CtmReference, ...]:
+    """The tables of all shapes of blocks, in the order of their codes."""
+    known = {shape: CtmReference(shape, name, checksum) for name, shape, checksum in table_checksums()}
+    return tuple(known[shape] for shape in scheme.alphabet.split("+"))
+
+
+def _parse_boundary(text: str, block: str) -> str:
+    """The boundary in its shortest form; raises UsageError for what is none."""
+    side = 12 if block == "1x12" else 4
+    kind, colon, number = text.partition(":") if isinstance(text, str) else (text, "", "")
+    if kind == "ignore" and not colon:
+        return text
+    if kind not in ("recursive", "correlated"):
+        raise UsageError(f"unknown boundary {text!r}: one of {', '.join(BOUNDARIES)}")
+    least, most, usual = (2, side, 2) if kind == "recursive" else (1, _LARGEST, 1)
+    if not colon:
+        return kind
+    if not (number.isascii() and number.isdigit() and len(number) < 8 and least <= int(number) <= most):
+        what = "the least side of a block" if kind == "recursive" else "by how much the block slides"
+        raise UsageError(f"boundary {text!r}: {what} is a whole number from {least} to {most:,} for {block} blocks")
+    return kind if int(number) == usual else f"{kind}:{int(number)}"
 
 
 def _layout(layout: str | None, block: str) -> str:

@@ -1,7 +1,8 @@
 """The null by real shuffles, for checking the closed form: draw after draw, each over all layers.
 
 One draw of the whole model is at hand at a time, so memory stays bounded whatever the number of draws and layers. Every
-plane and draw has its own generator: the result does not depend on how draws are spread over threads.
+plane and draw has its own generator: the result does not depend on how draws are spread over threads. Under another
+boundary than ignore blocks are not exchangeable, so there whole planes are permuted in memory.
 """
 
 from __future__ import annotations
@@ -14,27 +15,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks.counts import BlockCounts
+from wcx.count import count_layers
+from wcx.dtypes import DTYPES
 from wcx.errors import UsageError
 from wcx.evaluate import with_null
+from wcx.layers import ArraySource, Layer
 from wcx.measures import MEASURES
 from wcx.measures.draws import generator, shuffled_histograms, summarise
 from wcx.measures.evidence import Evidence
 from wcx.measures.null import NULL_MEASURES, Expectation, Margins
 from wcx.measures.tables import load_table
-from wcx.types import LayerReport, ModelReport, Settings
+from wcx.settings import scheme_of
+from wcx.types import LayerReport, ModelReport, Scheme, Settings, TensorInfo
 from wcx.workers import map_ordered
 
 __all__ = ["add_shuffles", "check_size"]
 
 _MOST_WEIGHTS = 10**9
+_MOST_IN_MEMORY = 10**8  # of one layer, a byte each, in every thread
 
 
-def check_size(weights: int) -> None:
-    """Refuse what would take hours."""
-    if weights > _MOST_WEIGHTS:
+def check_size(weights: Sequence[int], boundary: str = "ignore") -> None:
+    """Refuse what would take hours, or too much memory; weights: of each layer."""
+    if sum(weights) > _MOST_WEIGHTS:
         raise UsageError(
-            f"--null shuffle would permute {weights:,} weights again and again (more than 10^9): use the closed form, "
-            "--null permutation, or name some layers by --include"
+            f"--null shuffle would permute {sum(weights):,} weights again and again (more than 10^9): use the closed "
+            "form, --null permutation, or name some layers by --include"
+        )
+    if boundary != "ignore" and max(weights, default=0) > _MOST_IN_MEMORY:
+        raise UsageError(
+            f"--null shuffle under the boundary {boundary} permutes whole layers in memory, and one has "
+            f"{max(weights):,} weights (more than 10^8): use --boundary ignore, or leave it out by --exclude"
         )
 
 
@@ -51,11 +62,12 @@ def add_shuffles(
     margins: of each plane, the layers that have it, by number, and theirs.
     """
     draws = settings.null_draws or 0
-    measures = [measure for measure in NULL_MEASURES if measure in settings.measures]
-    names = [layer.name for layer in layers]
+    kind = scheme_of(settings).kind
+    wanted = [measure for measure in NULL_MEASURES if measure in settings.measures]
+    measures = [measure for measure in wanted if kind in MEASURES[measure].boundaries]
     planes = []  # [plane][draw][layer that has it, then the model][measure]
     for number, of_plane in enumerate(margins):
-        work = partial(_Draw, [(names[at], known) for at, known in of_plane], number, settings, measures)
+        work = partial(_Draw, [(layers[at], known) for at, known in of_plane], number, settings, measures)
         drawn = []
         for values in map_ordered(work, _Draw.run, range(draws), threads, 2 * threads):
             drawn.append(values)
@@ -89,23 +101,28 @@ class _Draw:
     """One permutation of one plane of every layer."""
 
     def __init__(
-        self, layers: Sequence[tuple[str, Margins]], plane: int, settings: Settings, measures: Sequence[str]
+        self, layers: Sequence[tuple[LayerReport, Margins]], plane: int, settings: Settings, measures: Sequence[str]
     ) -> None:
         self._layers = layers
         self._plane = plane
         self._settings = settings
         self._measures = measures
-        self._table = load_table(settings.block)
+        self._scheme = scheme_of(settings)
+        self._table = load_table(self._scheme.alphabet)
 
     def run(self, draw: int) -> list[list[float]]:
         """Return each layer's values and then those of their added counts."""
         pooled: NDArray[np.int64] = np.zeros(self._table.possible, np.int64)
         values = []
-        for name, margins in self._layers:
-            random = generator(self._settings.seed, name, self._plane, draw)
+        for layer, margins in self._layers:
+            random = generator(self._settings.seed, layer.name, self._plane, draw)
             histogram: NDArray[np.int64] = np.zeros(self._table.possible, np.int64)
-            for part in shuffled_histograms(margins, self._table.cells, random):
-                histogram += part
+            if self._scheme.kind == "ignore":
+                for part in shuffled_histograms(margins, self._table.cells, random):
+                    histogram += part
+            else:
+                counts = _count(_shuffled(layer.matrix, margins.ones, random), self._scheme)
+                histogram[counts.codes] = counts.counts
             values.append(self._evaluate(histogram, margins.symbols, margins.ones))
             pooled += histogram
         symbols = sum(margins.symbols for _, margins in self._layers)
@@ -113,6 +130,26 @@ class _Draw:
         return values
 
     def _evaluate(self, histogram: NDArray[np.int64], symbols: int, ones: int) -> list[float]:
-        counts = BlockCounts.from_histogram("", histogram, symbols, ones, self._table.cells)
-        evidence = Evidence(counts, self._table, self._settings.rarefy)
-        return [float(MEASURES[measure].evaluate(evidence) or 0.0) for measure in self._measures]
+        scheme = self._scheme
+        counts = BlockCounts.from_histogram(
+            scheme.id, histogram, symbols, ones, scheme.cells, scheme.sizes[1:], overlapping=scheme.shift > 0
+        )
+        evidence = Evidence(counts, self._table, self._settings.rarefy, scheme.kind)
+        return [float(MEASURES[measure].of(evidence) or 0.0) for measure in self._measures]
+
+
+def _shuffled(matrix: tuple[int, int], ones: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    """A plane of that many ones in random places."""
+    bits = np.zeros(matrix[0] * matrix[1], np.uint8)
+    bits[:ones] = 1
+    random.shuffle(bits)
+    return bits.reshape(matrix)
+
+
+def _count(bits: NDArray[np.uint8], scheme: Scheme) -> BlockCounts:
+    """Count the blocks of a plane in memory."""
+    rows, columns = bits.shape
+    dtype = DTYPES["U8"]
+    layer = Layer(*(TensorInfo("", "U8", bits.shape, bits.size),) * 2, dtype, rows, columns)
+    (counted,) = count_layers([layer], [(dtype.positive,)], scheme, lambda: ArraySource(bits), threads=1)
+    return counted.planes[0]

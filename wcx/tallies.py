@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from wcx.dtypes import DType
 from wcx.exact import (
     ExactSum,
-    finite_codes,
     mean_of,
-    order_keys,
     position,
     quantile,
+    raw_of_key,
     total_of_values,
     value_of_key,
 )
@@ -54,8 +53,8 @@ class Tally(Protocol):
 class Pass(Protocol):
     """One pass over a layer; it knows what the passes before have found."""
 
-    def begin(self) -> Tally:
-        """An empty tally."""
+    def begin(self, kernels: Any = None) -> Tally:  # noqa: ANN401
+        """An empty tally, filled by compiled code where there is some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +64,10 @@ class First:
     dtype: DType
     needs: Needs
 
-    def begin(self) -> Tally:
+    def begin(self, kernels: Any = None) -> Tally:  # noqa: ANN401
         """An empty tally."""
-        return _Counted(self.dtype, self.needs) if self.dtype.bits <= _DIGIT else _Summed(self.dtype, self.needs)
+        made = _Counted if self.dtype.bits <= _DIGIT else _Summed
+        return made(self.dtype, self.needs, kernels)
 
 
 # --------------------------------------------------------------------------------------------- up to 16 bits
@@ -76,9 +76,10 @@ class First:
 class _Counted:
     """How often each code occurs."""
 
-    def __init__(self, dtype: DType, needs: Needs) -> None:
+    def __init__(self, dtype: DType, needs: Needs, kernels: Any) -> None:  # noqa: ANN401
         self._dtype = dtype
         self._needs = needs
+        self._kernels = kernels
         self._histogram: NDArray[np.int64] | None = None
         self._few: Codes | None = None
 
@@ -86,8 +87,7 @@ class _Counted:
         if self._histogram is None and self._few is None and codes.size <= _FEW:
             self._few = codes.copy()
             return
-        histogram = self._counts()
-        histogram += np.bincount(codes, minlength=histogram.size)
+        _count(codes, 0, self._counts(), self._kernels)
 
     def _counts(self) -> NDArray[np.int64]:
         """The histogram; the few codes that were kept as they were are counted now."""
@@ -125,7 +125,7 @@ def _from_counts(codes: Codes, counts: NDArray[np.int64], dtype: DType, needs: N
     order = np.argsort(values, kind="stable")
     values, counts = values[order], counts[order]
     number = int(counts.sum())
-    lo, hi = float(values[0]), float(values[-1])
+    lo, hi = (float(values[0]), float(values[-1])) if needs.range else (None, None)
     mean = mean_of(total_of_values(values, counts), number) if needs.mean else None
     mean_abs = mean_of(total_of_values(np.abs(values), counts), number) if needs.mean_abs else None
     ends = np.cumsum(counts)
@@ -141,61 +141,116 @@ def _from_counts(codes: Codes, counts: NDArray[np.int64], dtype: DType, needs: N
 
 
 class _Summed:
-    """Number, extremes and sums of the finite values, and how often their keys begin with each 16 bits."""
+    """Number, extremes and sums of the finite values, and how often codes begin with each 16 bits.
 
-    def __init__(self, dtype: DType, needs: Needs) -> None:
+    The codes of a small layer are kept instead, and sorted at the end.
+    """
+
+    def __init__(self, dtype: DType, needs: Needs, kernels: Any) -> None:  # noqa: ANN401
         self._dtype = dtype
         self._needs = needs
+        self._kernels = kernels
         self._number = 0
-        self._low, self._high = (1 << dtype.bits) - 1, 0
-        self._sum = ExactSum(dtype, absolute=False) if needs.mean else None
-        self._sum_abs = ExactSum(dtype, absolute=True) if needs.mean_abs else None
-        self._bins = np.zeros(_BINS, np.int64) if needs.quantiles else None
+        self._low = self._high = 0.0
+        self._sum = ExactSum(dtype, kernels) if needs.mean or needs.mean_abs else None
+        self._few: Codes | None = None
+        self._bins: NDArray[np.int64] | None = None
 
     def add(self, codes: Codes) -> None:
-        codes = finite_codes(codes, self._dtype)
-        if not codes.size:
+        self._see(_numbers(codes, self._dtype))
+        if self._sum is not None:
+            self._sum.add(codes)
+        if not self._needs.quantiles:
             return
-        self._number += codes.size
-        for some in (self._sum, self._sum_abs):
-            if some is not None:
-                some.add(codes)
-        if self._needs.range or self._bins is not None:
-            keys = order_keys(codes, self._dtype)
-            self._low, self._high = min(self._low, int(keys.min())), max(self._high, int(keys.max()))
-            if self._bins is not None:
-                self._bins += _digits(keys, self._dtype.bits - _DIGIT)
+        if self._bins is None and self._few is None and codes.size <= _FEW:
+            self._few = codes.copy()
+        else:
+            _count(codes, self._dtype.bits - _DIGIT, self._counts(), self._kernels)
+
+    def _counts(self) -> NDArray[np.int64]:
+        """The histogram; the few codes that were kept as they were are counted now."""
+        if self._bins is None:
+            self._bins = np.zeros(_BINS, np.int64)
+            if self._few is not None:
+                _count(self._few, self._dtype.bits - _DIGIT, self._bins, self._kernels)
+        return self._bins
+
+    def _see(self, numbers: Codes) -> None:
+        """Take in extremes: NumPy's are NaN where any number is, and vectorised."""
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            low, high = numbers.min(), numbers.max()
+        if self._dtype.kind == "float" and not (np.isfinite(low) and np.isfinite(high)):
+            numbers = numbers[np.isfinite(numbers)]
+            if not numbers.size:
+                return
+            low, high = numbers.min(), numbers.max()
+        self._extend(numbers.size, float(low), float(high))
+
+    def _extend(self, number: int, low: float, high: float) -> None:
+        if number:
+            self._low, self._high = (min(self._low, low), max(self._high, high)) if self._number else (low, high)
+            self._number += number
 
     def merge(self, other: _Summed) -> None:
-        self._number += other._number
-        self._low, self._high = min(self._low, other._low), max(self._high, other._high)
-        for mine, others in ((self._sum, other._sum), (self._sum_abs, other._sum_abs)):
-            if mine is not None and others is not None:
-                mine.sums += others.sums
-        if self._bins is not None and other._bins is not None:
-            self._bins += other._bins
+        self._extend(other._number, other._low, other._high)
+        if self._sum is not None and other._sum is not None:
+            self._sum.sums += other._sum.sums
+        if self._needs.quantiles:
+            bins = self._counts()
+            bins += other._counts()
 
     def finish(self) -> Statistics | Pass:
-        if not self._number:
+        number, needs, dtype = self._number, self._needs, self._dtype
+        if not number:
             return Statistics()
-        found = Statistics(self._number)
-        if self._needs.range:
-            found = replace(found, lo=value_of_key(self._low, self._dtype), hi=value_of_key(self._high, self._dtype))
+        found = Statistics(number)
+        if needs.range:
+            found = replace(found, lo=self._low + 0.0, hi=self._high + 0.0)
         if self._sum is not None:
-            found = replace(found, mean=mean_of(self._sum.total(), self._number))
-        if self._sum_abs is not None:
-            found = replace(found, mean_abs=mean_of(self._sum_abs.total(), self._number))
+            total, total_abs = self._sum.totals()
+            mean = mean_of(total, number) if needs.mean else None
+            found = replace(found, mean=mean, mean_abs=mean_of(total_abs, number) if needs.mean_abs else None)
+        ranks = {rank for q in needs.quantiles for rank in position(q, number, narrow=needs.narrow_rank)[:2]}
         if self._bins is None:
-            return found
-        narrow = self._needs.narrow_rank
-        ranks = {rank for q in self._needs.quantiles for rank in position(q, self._number, narrow=narrow)[:2]}
-        bins = {0: self._bins}
-        return _descend(self._dtype, self._needs, found, {rank: (0, rank) for rank in ranks}, self._dtype.bits, bins)
+            return _with_quantiles(found, needs, self._sorted(ranks))
+        bins = {0: _in_order(self._bins, dtype)}
+        return _descend(dtype, needs, found, {rank: (0, rank) for rank in ranks}, dtype.bits, bins)
+
+    def _sorted(self, ranks: set[int]) -> dict[int, float]:
+        """The values of those ranks among the few that were kept."""
+        if self._few is None:
+            return {}
+        numbers = _numbers(self._few, self._dtype)
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            numbers = np.sort(numbers[np.isfinite(numbers)])
+        return {rank: float(numbers[rank]) + 0.0 for rank in ranks}
 
 
-def _digits(keys: Codes, shift: int) -> NDArray[np.int64]:
-    """How often each value of 16 bits occurs in keys, `shift` bits from their end."""
-    return np.bincount((keys >> keys.dtype.type(shift)).astype(np.uint16), minlength=_BINS)
+def _numbers(codes: Codes, dtype: DType) -> Codes:
+    """The numbers that codes of 32 or 64 bits spell."""
+    return codes.view(f"<{_KINDS[dtype.kind]}{dtype.bits // 8}")
+
+
+_KINDS = {"float": "f", "signed": "i", "unsigned": "u"}
+
+
+def _count(codes: Codes, shift: int, bins: NDArray[np.int64], kernels: Any) -> None:  # noqa: ANN401
+    """Add to bins how often codes have each value of bits, `shift` bits from their end."""
+    if kernels is not None:
+        kernels.add_codes(codes, shift, bins)
+    else:
+        digits = (codes >> codes.dtype.type(shift)).astype(np.uint16) if shift else codes
+        bins += np.bincount(digits, minlength=bins.size)
+
+
+def _in_order(bins: NDArray[np.int64], dtype: DType) -> NDArray[np.int64]:
+    """Counts by the highest 16 bits of raw codes as counts by those of order keys, of finite numbers."""
+    plus, minus = bins[: _BINS // 2], bins[_BINS // 2 :]
+    if dtype.kind != "float":
+        return np.concatenate([minus, plus]) if dtype.kind == "signed" else bins
+    infinite = dtype.nonfinite.first >> (dtype.bits - _DIGIT)
+    none = np.zeros(_BINS // 2 - infinite, np.int64)
+    return np.concatenate([none, minus[:infinite][::-1], plus[:infinite], none])
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,32 +267,44 @@ class Refining:
     ranks: dict[int, tuple[int, int]]
     bits: int
 
-    def begin(self) -> Tally:
+    def begin(self, kernels: Any = None) -> Tally:  # noqa: ANN401
         """An empty tally."""
-        return _Refined(self)
+        return _Refined(self, kernels)
 
 
 class _Refined:
-    """Of each beginning that matters, how often the next 16 bits occur."""
+    """Of each beginning that matters, how often the next 16 bits of the raw codes occur."""
 
-    def __init__(self, plan: Refining) -> None:
+    def __init__(self, plan: Refining, kernels: Any) -> None:  # noqa: ANN401
         self._plan = plan
-        self._bins = {upper: np.zeros(_BINS, np.int64) for upper, _ in plan.ranks.values()}
+        self._kernels = kernels
+        self._keys = sorted({upper for upper, _ in plan.ranks.values()})
+        known = plan.dtype.bits - plan.bits
+        self._uppers = np.array([raw_of_key(key, known, plan.dtype) for key in self._keys], np.uint64)
+        self._bins = np.zeros((len(self._keys), _BINS), np.int64)
 
     def add(self, codes: Codes) -> None:
-        plan = self._plan
-        keys = order_keys(finite_codes(codes, plan.dtype), plan.dtype)
-        uppers = keys >> keys.dtype.type(plan.bits)
-        for upper, bins in self._bins.items():
-            bins += _digits(keys[uppers == upper], plan.bits - _DIGIT)
+        bits = self._plan.bits
+        if self._kernels is not None:
+            self._kernels.add_digits(codes, bits, self._uppers, bits - _DIGIT, self._bins)
+            return
+        kind = codes.dtype.type
+        beginnings = codes >> kind(bits)
+        for upper, bins in zip(self._uppers, self._bins, strict=True):
+            some = codes[np.flatnonzero(beginnings == kind(upper))] >> kind(bits - _DIGIT)
+            if some.size:
+                bins += np.bincount(some.astype(np.uint16), minlength=_BINS)
 
     def merge(self, other: _Refined) -> None:
-        for upper, bins in self._bins.items():
-            bins += other._bins[upper]
+        self._bins += other._bins
 
     def finish(self) -> Statistics | Pass:
         plan = self._plan
-        return _descend(plan.dtype, plan.needs, plan.found, plan.ranks, plan.bits, self._bins)
+        bins = {}
+        for key, some in zip(self._keys, self._bins, strict=True):
+            negative = plan.dtype.kind == "float" and key >> (plan.dtype.bits - plan.bits - 1) == 0
+            bins[key] = some[::-1] if negative else some  # the larger its code, the smaller a negative number
+        return _descend(plan.dtype, plan.needs, plan.found, plan.ranks, plan.bits, bins)
 
 
 def _descend(
@@ -257,7 +324,11 @@ def _descend(
         deeper[rank] = (upper << _DIGIT | digit, inside - before)
     if bits > _DIGIT:
         return Refining(dtype, needs, found, deeper, bits - _DIGIT)
-    values = {rank: value_of_key(key, dtype) for rank, (key, _) in deeper.items()}
+    return _with_quantiles(found, needs, {rank: value_of_key(key, dtype) for rank, (key, _) in deeper.items()})
+
+
+def _with_quantiles(found: Statistics, needs: Needs, values: dict[int, float]) -> Statistics:
+    """The statistics with the quantiles, from the values of the ranks that they lie at."""
     quantiles = []
     for share in needs.quantiles:
         below, above, _ = position(share, found.number, narrow=needs.narrow_rank)

@@ -204,6 +204,43 @@ class Scheme:
         """Symbols of a block."""
         return 12 if self.block == "1x12" else 16
 
+    @property
+    def kind(self) -> str:
+        """The boundary without its number: ignore, recursive or correlated."""
+        return self.boundary.partition(":")[0]
+
+    @property
+    def least(self) -> int:
+        """Side of the smallest blocks that recursive cuts left-overs into; 0 under another boundary."""
+        return int(self.boundary.partition(":")[2] or 2) if self.kind == "recursive" else 0
+
+    @property
+    def shift(self) -> int:
+        """By how much correlated slides the block; 0 under another boundary."""
+        return int(self.boundary.partition(":")[2] or 1) if self.kind == "correlated" else 0
+
+    @property
+    def smaller(self) -> tuple[int, ...]:
+        """Sides of the blocks that recursive has beside the whole ones, the largest first."""
+        side = 12 if self.block == "1x12" else 4
+        return tuple(range(side - 1, self.least - 1, -1)) if self.least else ()
+
+    @property
+    def alphabet(self) -> str:
+        """The shapes of all blocks, in the order of their codes.
+
+        >>> Scheme(boundary="recursive").alphabet, Scheme("1x12", "recursive:11", "flat").alphabet
+        ('4x4+3x3+2x2', '1x12+1x11')
+        """
+        strings = self.block == "1x12"
+        return "+".join([self.block, *(f"1x{side}" if strings else f"{side}x{side}" for side in self.smaller)])
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Cells of the blocks of each shape of the alphabet; of c cells there are 2^c blocks."""
+        strings = self.block == "1x12"
+        return self.cells, *(side if strings else side * side for side in self.smaller)
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -278,10 +315,10 @@ class PlaneReport:
     density: float
     blocks: int
     possible: int
-    left_over: int
-    distinct: int
-    load: float
-    regime: str
+    left_over: int | None
+    distinct: int | None
+    load: float | None
+    regime: str | None
     bdm: float | None
     block_entropy: float | None
     bit_entropy: float | None

@@ -1,7 +1,7 @@
 """A check from outside: layers of a checkpoint once more, by pybdm on values decoded by another library.
 
-Nothing of wcx's counting is shared with the other side but the bytes: there the values are decoded by NumPy and
-ml_dtypes, compared as numbers, and handed to pybdm 0.1.0.
+Nothing of wcx's counting is shared with the other side but the bytes: there the values are decoded, fitted and cut
+as numbers by NumPy and ml_dtypes (recomputed.py), and handed to pybdm 0.1.0.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx import __version__
-from wcx.blocks.unpack import unpack
 from wcx.count import count_layers
-from wcx.dtypes import DTYPES
 from wcx.errors import MissingDependencyError, UsageError
 from wcx.evaluate import evaluate_layer
+from wcx.fitting import fit_layers
 from wcx.formats import open_reader
 from wcx.layers import FileSource, Layer
 from wcx.pipeline import make_plan
+from wcx.recomputed import recomputed_planes
 from wcx.settings import scheme_of
-from wcx.types import Checkpoint, CheckpointSummary, Fit, Quantization, Settings, TensorReader, to_plain
+from wcx.types import Checkpoint, CheckpointSummary, Scheme, Settings, TensorReader, to_plain
 
 if TYPE_CHECKING:
     from wcx.count import CountedLayer
@@ -37,38 +37,9 @@ TOLERANCE = 1e-9
 """Relative difference, absolute below 1, up to which two values agree."""
 
 _LAYERS = 20
-_SYMBOLS = 1 << 20  # pybdm takes 0.4 us a symbol
+_SYMBOLS = 1 << 20  # pybdm takes 0.4 us a symbol; of blocks that overlap there is one a symbol
+_SYMBOLS_SLIDING = 1 << 16
 _MEASURES = ("bdm", "block_entropy", "bdm_normalized", "block_entropy_normalized")
-
-_NUMPY = {
-    "F64": "float64",
-    "F32": "float32",
-    "F16": "float16",
-    "I8": "int8",
-    "I16": "int16",
-    "I32": "int32",
-    "I64": "int64",
-    "U8": "uint8",
-    "U16": "uint16",
-    "U32": "uint32",
-    "U64": "uint64",
-    "BOOL": "uint8",
-}
-_ML_DTYPES = {
-    "BF16": "bfloat16",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "F8_E4M3FNUZ": "float8_e4m3fnuz",
-    "F8_E5M2FNUZ": "float8_e5m2fnuz",
-    "F8_E8M0": "float8_e8m0fnu",
-    "F6_E2M3": "float6_e2m3fn",
-    "F6_E3M2": "float6_e3m2fn",
-    "F4": "float4_e2m1fn",
-    "I4": "int4",
-    "U4": "uint4",
-    "I2": "int2",
-    "U2": "uint2",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +86,7 @@ class Verification:
     checkpoint: CheckpointSummary
     quantize: str
     zero: str | None
+    boundary: str
     seed: int
     full: bool
     tolerance: float
@@ -132,7 +104,8 @@ class Verification:
 def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, threads: int = 1) -> Verification:
     """Compare layers of a checkpoint with pybdm: 20 drawn by the seed, of each at most 2^20 symbols.
 
-    full: every layer, every symbol. Raises CheckpointError, and MissingDependencyError without pybdm.
+    Under the boundary correlated at most 2^16. full: every layer, every symbol. Raises CheckpointError, and
+    MissingDependencyError without pybdm.
     """
     library = _import_pybdm()
     plan = make_plan(checkpoint, settings)
@@ -142,10 +115,14 @@ def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, th
     chosen = list(range(len(plan.layers)))
     if not full and len(chosen) > _LAYERS:
         chosen = sorted(random.choice(len(chosen), _LAYERS, replace=False).tolist())
-    parts = [_part(plan.layers[number], random, full) for number in chosen]
     scheme = scheme_of(settings)
+    most = None if full else _SYMBOLS_SLIDING if scheme.shift else _SYMBOLS
+    parts = [_part(plan.layers[number], random, most) for number in chosen]
     with open_reader(checkpoint) as reader:
-        cuts = [plan.quantizer.cut(layer.dtype, Fit()) for layer in parts]
+        fits = fit_layers(
+            [plan.layers[number] for number in chosen], plan.quantizer, lambda: FileSource(reader), threads
+        )
+        cuts = [plan.quantizer.cut(layer.dtype, fit) for layer, fit in zip(parts, fits, strict=True)]
         counts = count_layers(parts, cuts, scheme, lambda: FileSource(reader), threads, compiled=True)
         planes = [
             plane
@@ -160,6 +137,7 @@ def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, th
         checkpoint=checkpoint.summary(),
         quantize=settings.quantize,
         zero=settings.zero,
+        boundary=settings.boundary,
         seed=settings.seed,
         full=full,
         tolerance=TOLERANCE,
@@ -170,10 +148,17 @@ def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, th
     )
 
 
-def _part(layer: Layer, random: np.random.Generator, full: bool) -> Layer:
-    """Return the layer, or some of its block rows as a layer of its own."""
-    most = max(4, _SYMBOLS // layer.columns & ~3)
-    if full or layer.rows <= most:
+def _part(layer: Layer, random: np.random.Generator, symbols: int | None) -> Layer:
+    """Return the layer, or some of its block rows, of at most so many symbols; of strings, a run of whole ones."""
+    if symbols is None:
+        return layer
+    if layer.rows == 1:
+        run = symbols // 12 * 12
+        if layer.columns <= run:
+            return layer
+        return replace(layer, columns=run, first=int(random.integers(layer.columns // run)))
+    most = max(4, symbols // layer.columns & ~3)
+    if layer.rows <= most:
         return layer
     start = 4 * int(random.integers((layer.rows - most) // 4 + 1))
     return replace(layer, rows=most, first=start)
@@ -188,10 +173,11 @@ def _verify_layer(
     settings: Settings,
 ) -> Iterator[VerifiedPlane]:
     report = evaluate_layer(layer, counted, planes, replace(settings, measures=_MEASURES, null="none"))
-    values = _decode(layer, reader)
-    bits = {"sign": values > 0 if settings.zero != "one" else values >= 0, "plus": values > 0, "minus": values < 0}
+    bits = recomputed_planes(layer, reader, settings.quantize, settings.zero)
     for plane in report.planes:
-        theirs = _pybdm_values(library, bits[plane.plane].astype(np.int64))
+        matrix = bits[plane.plane].astype(np.int64)
+        strings = settings.block == "1x12"
+        theirs = _pybdm_values(library, matrix.reshape(-1) if strings else matrix, scheme_of(settings))
         yield VerifiedPlane(
             name=layer.tensor.name,
             plane=plane.plane,
@@ -208,11 +194,13 @@ def _compare(measure: str, ours: float | None, theirs: float | None) -> Comparis
     return Comparison(measure, ours, theirs, abs(ours - theirs) / max(1.0, abs(theirs)))
 
 
-def _pybdm_values(library: ModuleType, plane: NDArray[np.int64]) -> dict[str, float | None]:
-    """The four numbers that pybdm has, from one decomposition."""
-    method = library.BDM(ndim=2)
+def _pybdm_values(library: ModuleType, plane: NDArray[np.int64], scheme: Scheme) -> dict[str, float | None]:
+    """The four numbers that pybdm has, from one decomposition; it can't normalise overlapping or smaller blocks."""
+    method = _pybdm_method(library, plane.ndim, scheme)
     counter = method.decompose_and_count(plane)
     bdm, entropy = float(method.compute_bdm(counter)), float(method.compute_ent(counter))
+    if scheme.shift or (scheme.least and any(size % (12 if plane.ndim == 1 else 4) for size in plane.shape)):
+        return {**dict.fromkeys(_MEASURES), "bdm": bdm, "block_entropy": entropy}
     low, high = method._get_min_bdm(plane), method._get_max_bdm(plane)
     entropy_range = method._get_max_ent(plane) - method._get_min_ent(plane)
     return {
@@ -223,34 +211,16 @@ def _pybdm_values(library: ModuleType, plane: NDArray[np.int64]) -> dict[str, fl
     }
 
 
-def _decode(layer: Layer, reader: TensorReader) -> NDArray[Any]:
-    """Return the layer's values as a matrix of numbers that can be compared with 0."""
-    tensor = layer.tensor
-    bits = DTYPES[tensor.dtype].bits
-    begin, end = (row * layer.columns * bits for row in (layer.first, layer.first + layer.rows))
-    raw = np.empty(-(-end // 8) - begin // 8, np.uint8)
-    reader.read_into(tensor, begin // 8, raw.data)
-    if bits < 8:
-        raw = unpack(raw, bits, begin % 8, layer.weights)
-    if tensor.dtype in _NUMPY:
-        values: NDArray[Any] = raw.view(np.dtype(_NUMPY[tensor.dtype]).newbyteorder("<"))
-    else:
-        import ml_dtypes
+def _pybdm_method(library: ModuleType, ndim: int, scheme: Scheme) -> Any:  # noqa: ANN401
+    """The BDM of pybdm under a boundary."""
+    from importlib import import_module
 
-        values = raw.view(getattr(ml_dtypes, _ML_DTYPES[tensor.dtype])).astype(np.float64)
-    values = values.reshape(layer.rows, layer.columns)
-    return values if tensor.quantization is None else values - _zero_points(layer, tensor.quantization)
-
-
-def _zero_points(layer: Layer, quantization: Quantization) -> NDArray[np.float64]:
-    """The zero points of the layer's weights: cell [i, j, ...] of the grid serves a block of the tensor."""
-    shape = layer.tensor.shape
-    indices = np.ix_(
-        *(np.arange(size) // -(-size // cells) for size, cells in zip(shape, quantization.grid, strict=True))
-    )
-    grid = np.array(quantization.zero_points, np.float64).reshape(quantization.grid)
-    every: NDArray[np.float64] = grid[indices].reshape(shape[0], -1)[layer.first : layer.first + layer.rows]
-    return every
+    partitions = import_module("pybdm.partitions")
+    if scheme.least:
+        return library.BDM(ndim=ndim, partition=partitions.PartitionRecursive, min_length=scheme.least)
+    if scheme.shift:
+        return library.BDM(ndim=ndim, partition=partitions.PartitionCorrelated, shift=scheme.shift)
+    return library.BDM(ndim=ndim)
 
 
 def _import_pybdm() -> ModuleType:

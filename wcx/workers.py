@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Generic, TypeVar
 
 __all__ = ["cores", "map_ordered"]
@@ -32,7 +32,7 @@ def map_ordered(
     items: Sequence[Item],
     threads: int,
     ahead: int,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield function(state, item) for each item, in order; each worker has a state of its own.
 
     No worker begins an item that is `ahead` or more beyond the one to be yielded next, so that few results wait. An

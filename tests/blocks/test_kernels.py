@@ -63,7 +63,7 @@ def counted(
     counter: Counter | None = None,
 ) -> Expected:
     """What a counter finds in the codes of one matrix."""
-    cut = cut_of(quantizer, dtype)
+    cut = cut_of(quantizer, dtype, decode(codes, dtype, codes.shape) if quantizer.startswith("uniform") else None)
     counter = counter or Counter(len(cut), kernels)
     counter.begin(DTYPES[dtype], cut)
     counter.count(codes, *shape)
@@ -460,3 +460,15 @@ def test_a_cache_that_cannot_be_used_is_not_used(damage: str, tmp_path: Path) ->
             path.write_bytes(b"\x80\x04noise" * 100 * (number % 3))
     done = run_python(COUNT_ONCE, NUMBA_CACHE_DIR=str(cache))
     assert (done.returncode, done.stdout) == (0, COUNTED_ONCE), done.stderr
+
+
+@pytest.mark.skipif(not COMPILED, reason="as large as a tile: slow as plain Python")
+def test_no_tile_of_strings_writes_behind_its_scratch_memory() -> None:
+    counter = Counter(1, KERNELS, strings=True)
+    guarded = np.full(counter._narrow.size + 8192, 0xABCD, np.uint16)
+    held = counter._narrow.size
+    counter._narrow = guarded
+    counter.begin(DTYPES["U8"], (DTYPES["U8"].positive,))
+    counter.count(np.ones(400_000, np.uint8), 1, 400_000)
+    assert (guarded[held:] == 0xABCD).all()
+    assert counter.histograms[0, 4095] == 400_000 // 12

@@ -39,7 +39,7 @@ def test_version_states_the_tables_checksums() -> None:
         assert f"{name} {shape} sha256 {checksum}" in done.stdout
 
 
-@pytest.mark.parametrize("command", [(), ("analyze",), ("inspect",), ("verify",), ("kinds",)])
+@pytest.mark.parametrize("command", [(), ("analyze",), ("inspect",), ("motifs",), ("verify",), ("kinds",)])
 def test_help_has_an_example(command: tuple[str, ...]) -> None:
     done = run(*command, "--help")
     assert done.returncode == 0
@@ -57,15 +57,33 @@ def test_verify_agrees_with_pybdm_on_real_layers() -> None:
     assert max(value["difference"] for value in values) <= 1e-9
 
 
-@pytest.mark.parametrize("quantize", ["sign", "sign:zero=one", "polarity"])
+VERIFIED = {
+    "sign": 1,
+    "sign:zero=one": 1,
+    "polarity": 2,
+    "threshold:mean": 1,
+    "threshold:median": 1,
+    "threshold:0.5": 1,
+    "ternary": 2,
+    "uniform:8": 8,
+    "uniform:3:p99": 3,
+    "uniform:16:absmax": 16,
+    "integer": 8,
+}
+
+
+@pytest.mark.parametrize("block", ["4x4", "1x12"])
+@pytest.mark.parametrize("quantize", VERIFIED)
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "uint8", "float64"])
-def test_verify_agrees_with_every_quantizer(tmp_path: Path, quantize: str, dtype: str) -> None:
+def test_verify_agrees_with_every_quantizer(tmp_path: Path, quantize: str, dtype: str, block: str) -> None:
+    if quantize == "integer" and dtype.startswith("float"):
+        pytest.skip("no integers")
     random = np.random.default_rng(0)
     values = np.round(random.standard_normal((50, 61)) * 2).astype(np.int8).astype(dtype)
     save_file({"w": values}, tmp_path / "m.safetensors")
-    done = run("verify", tmp_path / "m.safetensors", "-q", quantize)
+    done = run("verify", tmp_path / "m.safetensors", "-q", quantize, "-b", block)
     assert done.returncode == 0, done.stdout + done.stderr
-    planes = 2 if quantize == "polarity" else 1
+    planes = VERIFIED[quantize]
     assert f"{4 * planes} of {4 * planes} values agree" in done.stdout
 
 

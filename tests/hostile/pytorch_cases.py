@@ -721,6 +721,68 @@ def _growing() -> bytes:
 _heavy_pickle("a tuple of a thousand of itself, over and over", _growing, "pickle|nested")
 
 
+def _referred(value: bytes, times: int = 900_000) -> bytes:
+    """One object that a list refers to many times, which costs two bytes each."""
+    return pickled(b"](" + value + b"q\x00" + b"h\x00" * times + b"e")
+
+
+def _named_again(key: bytes, value: bytes) -> bytes:
+    """One key that a dict has many times, with one value."""
+    return pickled(b"}(" + key + b"q\x00" + value + b"q\x01" + b"h\x00h\x01" * 900_000 + b"u")
+
+
+_NO_TENSORS = "without PyTorch tensors"
+_ARRAY = call(named("numpy.core.multiarray", "_reconstruct"))
+_HUGE_NAME = call(named("numpy", "dtype"), text("<" * (1 << 20)))
+_OBJECT = call(named("a", "B")) + dict_of({f"k{number}": asm.NONE for number in range(400)}) + asm.BUILD
+_heavy_pickle(
+    "an array of a dtype with a name of 1 MiB, over and over",
+    lambda: _referred(_ARRAY + tuple_of(integer(1), b")", _HUGE_NAME, b"\x89", asm.NONE) + asm.BUILD),
+    _NO_TENSORS,
+)
+_heavy_pickle(
+    "arrays of a dtype with a name of 1 MiB",
+    lambda: pickled(
+        b"]("
+        + _HUGE_NAME
+        + b"q\x00"
+        + (_ARRAY + tuple_of(asm.NONE, b")", b"h\x00", b"\x89", asm.NONE) + asm.BUILD) * 50_000
+        + b"e"
+    ),
+    _NO_TENSORS,
+)
+_heavy_pickle(
+    "an object of a long class, over and over", lambda: _referred(call(named("m" * 450, "n" * 450))), _NO_TENSORS
+)
+_heavy_pickle(
+    "a long key that is not ASCII, over and over", lambda: _named_again(text("\u4e2d" * 4000), asm.NONE), _NO_TENSORS
+)
+_heavy_pickle(
+    "metadata of one name, over and over", lambda: _named_again(text("\u4e2d" * 900), text("a" * 1000)), _NO_TENSORS
+)
+_heavy_pickle(
+    "an object called optimizer, over and over", lambda: _named_again(text("optimizer"), _OBJECT), _NO_TENSORS
+)
+
+
+def _zero_points(method: int) -> bytes:
+    """Many tensors with one zero point each, all of which lie in one storage of 8 MiB."""
+    quantized = tuple_of(
+        storage("0", 4, "QInt8Storage"), integer(0), numbers((1, 4)), numbers((4, 1)), b"h\x01", b"\x89", asm.NONE
+    )
+    points = tensor(storage("1", 1 << 20, "LongStorage"), 0, (1,), (1,))
+    parameters = tuple_of(named("torch", "per_channel_affine"), asm.NONE, points, integer(0))
+    one = b"h\x00" + quantized + b"R"
+    content = pickled(
+        b"](" + named("torch._utils", "_rebuild_qtensor") + b"q\x00" + parameters + b"q\x01" + one * 20_000 + b"e"
+    )
+    members = asm.members_of(content, {"0": bytes(4), "1": bytes(8 << 20)})
+    return zip_file([replace(member, method=method) if member.name.endswith("/1") else member for member in members])
+
+
+_heavy("zero points in a deflated storage of 8 MiB, over and over", lambda: _zero_points(DEFLATED), "zero points")
+
+
 def _many_members(count: int, claimed: int) -> bytes:
     """A pickle and many empty members, the last of which stands twice; `claimed` is what the end says they are."""
     names = [b"archive/data.pkl", *(b"archive/%08d" % min(number, count - 2) for number in range(1, count))]

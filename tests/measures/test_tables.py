@@ -60,13 +60,24 @@ def test_there_are_no_other_tables(stored: dict[str, Any]) -> None:
 
 def test_checksums_are_those_of_the_values(stored: dict[str, Any]) -> None:
     listed = table_checksums()
-    assert {shape for _, shape, _ in listed} == {*SQUARES, "1x12"}
+    strings = {f"1x{length}": f"s{length}" for length in range(2, 13)}
+    assert {shape for _, shape, _ in listed} == {*SQUARES, *strings}
     for name, shape, checksum in listed:
-        values = stored["s12" if shape == "1x12" else shape]
+        values = stored[strings.get(shape, shape)]
         assert hashlib.sha256(values.astype("<f8").tobytes()).hexdigest() == checksum
         table = load_table(shape)
         assert (table.name, table.shape, table.sha256) == (name, shape, checksum)
         np.testing.assert_array_equal(table.values, values)
+
+
+def test_several_shapes_stand_one_after_the_other() -> None:
+    table = load_table("4x4+3x3+2x2")
+    assert (table.possible, table.cells, table.main) == (65536 + 512 + 16, 16, load_table("4x4"))
+    parts = [load_table(shape) for shape in ("4x4", "3x3", "2x2")]
+    np.testing.assert_array_equal(table.values, np.concatenate([part.values for part in parts]))
+    np.testing.assert_array_equal(table.values * UNIT, table.units)
+    strings = load_table("1x12+1x11+1x10+1x9+1x8+1x7+1x6+1x5+1x4+1x3+1x2")
+    assert strings.possible == 2**13 - 4
 
 
 @pytest.mark.parametrize("shape", ["4x4", "3x3", "2x2", "1x12"])

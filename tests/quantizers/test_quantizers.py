@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from strategies import (
@@ -17,12 +19,13 @@ from strategies import (
     special_codes,
 )
 
-from wcx.dtypes import DTYPES
+from wcx.dtypes import DTYPES, CodeBits, Levels
 from wcx.errors import UsageError
-from wcx.quantizers import parse_quantizer
+from wcx.quantizers import NOTHING, Needs, parse_quantizer
+from wcx.types import Fit, Statistics
 
 
-@pytest.mark.parametrize("specification", QUANTIZERS)
+@pytest.mark.parametrize("specification", [name for name in QUANTIZERS if not name.startswith("uniform")])
 @pytest.mark.parametrize("dtype", DTYPE_NAMES)
 def test_the_ones_are_the_oracles(dtype: str, specification: str) -> None:
     """Every code up to 16 bits; beyond, those where something changes and many others."""
@@ -84,3 +87,95 @@ def test_any_other_specification_is_refused(specification: str, message: str) ->
     with pytest.raises(UsageError) as caught:
         parse_quantizer(specification)
     assert message in str(caught.value)
+
+
+# --------------------------------------------------------------------------------------------- uniform and integer
+
+
+def fitted(specification: str, *statistics: Any) -> Fit:  # noqa: ANN401
+    return parse_quantizer(specification).fit(Statistics(*statistics))
+
+
+@pytest.mark.parametrize(
+    ("specification", "name", "needs"),
+    [
+        ("uniform:8", "uniform:8", Needs(range=True)),
+        ("uniform:8:minmax", "uniform:8", Needs(range=True)),
+        ("uniform:16:absmax", "uniform:16:absmax", Needs(range=True)),
+        ("uniform:1:p99.90", "uniform:1:p99.9", Needs(quantiles=(0.0004999999999999449, 0.9995))),
+        ("uniform:4:p100", "uniform:4:p100", Needs(quantiles=(0.0, 1.0))),
+        ("integer", "integer", NOTHING),
+    ],
+)
+def test_names_and_needs_of_bit_planes(specification: str, name: str, needs: Needs) -> None:
+    quantizer = parse_quantizer(specification)
+    assert (quantizer.name, quantizer.zero, quantizer.needs) == (name, None, needs)
+    assert parse_quantizer(quantizer.name) == quantizer
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (":0", "1 to 16 bits"),
+        (":17", "1 to 16 bits"),
+        (":08", "1 to 16 bits"),
+        ("", "1 to 16 bits"),
+        (":8.0", "1 to 16 bits"),
+        (":\u0668", "1 to 16 bits"),
+        (":8:", "not ''"),
+        (":8:p0", "not 'p0'"),
+        (":8:p100.1", "not 'p100.1'"),
+        (":8:99.9", "not '99.9'"),
+        (":8:p1e1", "not 'p1e1'"),
+        (":8:absmax:", "not 'absmax:'"),
+    ],
+)
+def test_any_other_uniform_quantizer_is_refused(parameters: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_quantizer(f"uniform{parameters}")
+
+
+def test_the_fit_is_in_float32() -> None:
+    assert fitted("uniform:8", 2, -1.0, 1.0) == Fit(lo=-1.0, hi=1.0, delta=float(np.float32(2) / np.float32(255)))
+    fit = fitted("uniform:2", 9, -0.1, 0.3)
+    assert (fit.lo, fit.hi) == (float(np.float32(-0.1)), float(np.float32(0.3)))
+    assert fit.delta == float((np.float32(0.3) - np.float32(-0.1)) / np.float32(3))
+    assert fitted("uniform:2:absmax", 9, -0.5, 0.25) == Fit(lo=-0.5, hi=0.5, delta=float(np.float32(1) / np.float32(3)))
+    assert fitted("uniform:1:p90", 9, -5.0, 5.0, None, None, (-1.0, 2.0)) == Fit(lo=-1.0, hi=2.0, delta=3.0)
+
+
+@pytest.mark.parametrize(
+    ("statistics", "lo", "hi"),
+    [
+        ((), None, None),
+        ((5, 2.0, 2.0), 2.0, 2.0),
+        ((5, 0.0, 9.9e-9), 0.0, float(np.float32(9.9e-9))),
+        ((5, -0.0, 0.0), 0.0, 0.0),
+        ((5, -3e38, 3e38), float(np.float32(-3e38)), float(np.float32(3e38))),  # hi - lo is beyond float32
+        ((5, -1e300, 1.0), None, 1.0),
+    ],
+)
+def test_no_range_no_step(statistics: tuple[Any, ...], lo: float | None, hi: float | None) -> None:
+    for specification in ("uniform:8", "uniform:1"):
+        fit = fitted(specification, *statistics)
+        assert fit == Fit(lo=lo, hi=hi, delta=0.0)
+        assert str(fit.lo) != "-0.0"
+        assert parse_quantizer(specification).cut(DTYPES["F32"], fit) == Levels(int(specification[8:]), lo or 0.0, 0.0)
+
+
+def test_the_least_range_is_the_nearest_float32_to_1e_8() -> None:
+    """As torch compares: a range of just that is one."""
+    least = float(np.float32(1e-8))
+    assert fitted("uniform:1", 2, 0.0, least).delta == least
+    assert fitted("uniform:1", 2, 0.0, float(np.nextafter(np.float32(1e-8), np.float32(0)))).delta == 0.0
+
+
+def test_integer_takes_integers_as_they_are_stored() -> None:
+    quantizer = parse_quantizer("integer")
+    refused = {name for name, dtype in DTYPES.items() if quantizer.refuses(dtype)}
+    assert refused == {name for name, dtype in DTYPES.items() if dtype.kind not in ("signed", "unsigned")}
+    assert quantizer.refuses(DTYPES["BF16"]) == "not integer codes"
+    assert quantizer.planes(DTYPES["U2"]) == ("bit0", "bit1")
+    assert quantizer.cut(DTYPES["I8"], Fit()) == CodeBits(8)
+    assert quantizer.stored
+    assert not any(parse_quantizer(name).stored for name in QUANTIZERS)

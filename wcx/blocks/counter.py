@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -24,9 +25,12 @@ __all__ = ["Counter", "compiled_kernels"]
 
 _LANES = 64  # codes that the compiled code looks at together: it takes no fewer
 _NEVER = np.uint64(2**64 - 1)
+_ONES = np.array([(0, 0, 0, 0), (0, 0, 0, 0), (1, 1, 0, 0)], np.uint64)  # the rules of bits that are bytes
 
 
-def compiled_kernels(dtype: DType = DTYPES["U8"], cut: Cut = (DTYPES["U8"].positive,), *, strings: bool = False) -> Any:  # noqa: ANN401
+def compiled_kernels(
+    dtype: DType = DTYPES["U8"], cut: Cut = (DTYPES["U8"].positive,), *, strings: bool = False, sliding: bool = False
+) -> Any:  # noqa: ANN401
     """Import the compiled code and run once what such a cut needs; None where it can't be had, and NumPy has to do.
 
     numba keeps what it compiled on disk. Where it finds no folder that it may write to, or what it finds there is
@@ -38,7 +42,10 @@ def compiled_kernels(dtype: DType = DTYPES["U8"], cut: Cut = (DTYPES["U8"].posit
             counter = Counter(len(cut), kernels, strings=strings)
             counter.begin(dtype, cut)
             codes = np.zeros(_LANES, f"<u{max(1, dtype.bits // 8)}")
-            counter.count(codes, *((1, _LANES) if strings else (4, _LANES // 4)))
+            shape = (1, _LANES) if strings else (4, _LANES // 4)
+            if sliding:
+                counter.slide(codes, *shape, plain.Window(*shape, 0, 0, 1))
+            counter.count(codes, *shape)
             counter.take()
         except Exception:
             continue
@@ -60,14 +67,18 @@ def _import_with_own_cache(name: str) -> Any:  # noqa: ANN401
 class Counter:
     """Counts blocks of several planes at once, in histograms that belong to one worker.
 
-    planes: the most that any layer has. strings: whether blocks are strings of 12 instead of 4x4. histograms: uint32
-    [planes, possible blocks]; totals: int64 [2 + planes], zeros, non-finite numbers and ones of each plane. Both are
-    added to by every `count` and emptied by `take` and `add_to`.
+    planes: the most that any layer has. strings: whether blocks are strings of 12 instead of 4x4. least: side of the
+    smallest blocks that what fills no block is cut into; 0 where it is left out. histograms: uint32
+    [planes, possible blocks]; edges: int64 [planes, smaller blocks]; totals: int64 [2 + planes], zeros, non-finite
+    numbers and ones of each plane. All are added to by every `count` and emptied by `take` and `add_to`.
     """
 
-    def __init__(self, planes: int, kernels: Any = None, *, strings: bool = False) -> None:  # noqa: ANN401
+    def __init__(self, planes: int, kernels: Any = None, *, strings: bool = False, least: int = 0) -> None:  # noqa: ANN401
         possible = 4096 if strings else 65536
+        sides = range(11 if strings else 3, least - 1, -1) if least else ()
+        self._least = least
         self.histograms = np.zeros((planes, possible), np.uint32)
+        self.edges = np.zeros((planes, sum(1 << (side if strings else side * side) for side in sides)), np.int64)
         self.totals = np.zeros(2 + planes, np.int64)
         self._kernels = kernels
         self._strings = strings
@@ -109,6 +120,9 @@ class Counter:
 
         Of strings, one row that begins at a multiple of 12 of its layer's.
         """
+        if self._least:
+            matrix = codes.reshape(rows, columns)
+            plain.count_edges(matrix, self._bits_of, self._least, self.edges, strings=self._strings)
         if self._numbers is not None:
             self._count_planes(*self._numbers, codes, rows, columns)
             return
@@ -185,8 +199,65 @@ class Counter:
                 self.totals[2 + part.first :],
             )
 
-    def take(self) -> list[tuple[NDArray[np.uint16], NDArray[np.int64]]]:
+    def _bits_of(self, codes: NDArray[Any]) -> Iterator[NDArray[np.bool_]]:
+        """The bits of each plane, by NumPy."""
+        if self._numbers is None:
+            return plain.bits_of_rules(codes, self._rules)
+        return plain.bits_of_levels(codes, *self._numbers, self._tables)
+
+    def slide(self, codes: NDArray[Any], rows: int, columns: int, window: plain.Window) -> None:
+        """Count the overlapping blocks of a piece that are its own; `codes` are as for `count`."""
+        matrix = codes.reshape(rows, columns)
+        if self._kernels is None or codes.size < _LANES:
+            plain.count_sliding(
+                matrix, window, self._bits_of, self._rules, self.histograms, self.totals, strings=self._strings
+            )
+        elif self._numbers is None:
+            self._slide(codes, matrix.shape, window, self._rules, self.histograms, self.totals)
+        else:
+            plain.add_totals(matrix[: window.height, : window.width], self._rules, self.totals)
+            for plane, bits in enumerate(self._bits_of(matrix)):
+                totals = np.zeros(3, np.int64)
+                some = bits.reshape(-1).view(np.uint8)
+                self._slide(some, matrix.shape, window, _ONES, self.histograms[plane : plane + 1], totals)
+                self.totals[2 + plane] += totals[2]
+
+    def _slide(
+        self,
+        codes: NDArray[Any],
+        shape: tuple[int, ...],
+        window: plain.Window,
+        rules: NDArray[np.uint64],
+        histograms: NDArray[np.uint32],
+        totals: NDArray[np.int64],
+    ) -> None:
+        self._kernels.count_sliding(
+            codes.itemsize,
+            codes.ctypes.data,
+            *shape,
+            12 if self._strings else 4,
+            *window,
+            rules,
+            self._magnitude,
+            self._top,
+            self._bits,
+            histograms,
+            totals,
+        )
+
+    def take(self) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
         """Return the blocks that occurred and how often, a pair of arrays a plane, and empty the histograms."""
+        found = self._take_whole()
+        if self.edges.shape[1]:
+            possible = self.histograms.shape[1]
+            for plane, (codes, counts) in enumerate(found):
+                smaller = np.flatnonzero(self.edges[plane])
+                every = np.concatenate([codes.astype(np.uint32), (possible + smaller).astype(np.uint32)])
+                found[plane] = every, np.concatenate([counts, self.edges[plane, smaller]])
+            self.edges[:] = 0
+        return found
+
+    def _take_whole(self) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
         found = []
         for histogram in self.histograms[: self._planes]:
             if self._kernels is None:
@@ -203,6 +274,9 @@ class Counter:
         return totals
 
     def add_to(self, histograms: NDArray[np.int64]) -> None:
-        """Add the histograms to wider ones, and empty them."""
-        histograms += self.histograms
+        """Add the histograms to wider ones (int64 [planes, all possible blocks]), and empty them."""
+        possible = self.histograms.shape[1]
+        histograms[:, :possible] += self.histograms
+        histograms[:, possible:] += self.edges
         self.histograms[:] = 0
+        self.edges[:] = 0

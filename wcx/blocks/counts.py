@@ -6,8 +6,9 @@ Counts are exact, they add, and they are small whatever the size of the model. T
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,39 +16,58 @@ from numpy.typing import NDArray
 __all__ = ["BlockCounts"]
 
 _MAGIC = b"wcxcounts1"
+_MAGIC_SHAPES = b"wcxcounts2"  # with smaller or overlapping blocks: codes of four bytes
 
 
 @dataclass(frozen=True, eq=False)
 class BlockCounts:
     """The block counts of one plane, or of several added up.
 
-    scheme: id of the scheme they were counted under. codes: uint16, ascending, those blocks that occur. counts: int64,
-    how often. symbols: cells of the plane, left-over ones included. ones: cells that are 1, likewise.
+    scheme: id of the scheme they were counted under. codes: uint16 (uint32 where there are smaller blocks), ascending,
+    those blocks that occur. counts: int64, how often. symbols: cells of the plane, left-over ones included. ones: cells
+    that are 1, likewise. cells: of a block. smaller: cells of the smaller blocks, whose codes follow, shape by shape.
+    overlapping: whether a cell can be in several blocks, or in none; then nothing is left over.
 
     Laws: empty() is neutral under merge; merge is commutative and associative; counting a plane equals merging the
-    counts of any split of it on block rows; cells * blocks + left_over = symbols; equal content is equal arrays.
+    counts of any split of it on block rows (unless they overlap); the cells of all blocks + left_over = symbols; equal
+    content is equal arrays.
     """
 
     scheme: str
-    codes: NDArray[np.uint16]
+    codes: NDArray[Any]
     counts: NDArray[np.int64]
     symbols: int
     ones: int
     cells: int = 16
+    smaller: tuple[int, ...] = ()
+    overlapping: bool = False
 
     @classmethod
-    def empty(cls, scheme: str) -> BlockCounts:
+    def empty(
+        cls, scheme: str, cells: int = 16, smaller: tuple[int, ...] = (), *, overlapping: bool = False
+    ) -> BlockCounts:
         """No blocks at all."""
-        return cls(scheme, np.empty(0, np.uint16), np.empty(0, np.int64), 0, 0)
+        codes = np.empty(0, np.uint32 if smaller else np.uint16)
+        return cls(scheme, codes, np.empty(0, np.int64), 0, 0, cells, smaller, overlapping)
 
     @classmethod
     def from_histogram(
-        cls, scheme: str, histogram: NDArray[np.integer], symbols: int, ones: int, cells: int = 16
+        cls,
+        scheme: str,
+        histogram: NDArray[np.integer],
+        symbols: int,
+        ones: int,
+        cells: int = 16,
+        smaller: tuple[int, ...] = (),
+        *,
+        overlapping: bool = False,
     ) -> BlockCounts:
         """From one count per possible code; raises ValueError where there are more cells in blocks than symbols."""
         codes = np.flatnonzero(histogram)
-        found = cls(scheme, codes.astype(np.uint16), histogram[codes].astype(np.int64), symbols, ones, cells)
-        if found.left_over < 0:
+        kind = np.uint32 if smaller else np.uint16
+        counts = histogram[codes].astype(np.int64)
+        found = cls(scheme, codes.astype(kind), counts, symbols, ones, cells, smaller, overlapping)
+        if found.left_over is not None and found.left_over < 0:
             raise ValueError(f"{found.blocks} blocks of {found.cells} cells do not fit into {symbols} symbols")
         return found
 
@@ -57,24 +77,41 @@ class BlockCounts:
         return int(self.counts.sum())
 
     @property
-    def left_over(self) -> int:
-        """Cells at the edges that fill no block."""
-        return self.symbols - self.cells * self.blocks
+    def left_over(self) -> int | None:
+        """Cells at the edges that are in no block; None where blocks overlap."""
+        if self.overlapping:
+            return None
+        return self.symbols - sum(cells * blocks for cells, blocks in self.by_size())
+
+    def by_size(self) -> list[tuple[int, int]]:
+        """Cells and number of the blocks of each shape, the whole ones first."""
+        found, start = [], 0
+        for cells in (self.cells, *self.smaller):
+            inside = slice(*np.searchsorted(self.codes, (start, start + (1 << cells))))
+            found.append((cells, int(self.counts[inside].sum())))
+            start += 1 << cells
+        return found
+
+    @property
+    def _kind(self) -> tuple[str, int, tuple[int, ...], bool]:
+        return self.scheme, self.cells, self.smaller, self.overlapping
 
     def merge(self, other: BlockCounts) -> BlockCounts:
         """Add two counts; raises ValueError where they are of different schemes."""
-        if (self.scheme, self.cells) != (other.scheme, other.cells):
+        if self._kind != other._kind:
             raise ValueError(f"counts of scheme {self.scheme} can't be merged with counts of {other.scheme}")
         codes, place = np.unique(np.concatenate([self.codes, other.codes]), return_inverse=True)
         counts = np.zeros(codes.size, np.int64)
         np.add.at(counts, place, np.concatenate([self.counts, other.counts]))
-        return BlockCounts(self.scheme, codes, counts, self.symbols + other.symbols, self.ones + other.ones, self.cells)
+        return replace(
+            self, codes=codes, counts=counts, symbols=self.symbols + other.symbols, ones=self.ones + other.ones
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BlockCounts):
             return NotImplemented
-        mine = (self.scheme, self.cells, self.symbols, self.ones)
-        theirs = (other.scheme, other.cells, other.symbols, other.ones)
+        mine = (*self._kind, self.symbols, self.ones)
+        theirs = (*other._kind, other.symbols, other.ones)
         return mine == theirs and np.array_equal(self.codes, other.codes) and np.array_equal(self.counts, other.counts)
 
     def __hash__(self) -> int:
@@ -84,26 +121,47 @@ class BlockCounts:
         """Write the counts down; from_bytes reads back an equal value."""
         scheme = self.scheme.encode()
         head = struct.pack("<HHQQQ", len(scheme), self.cells, self.symbols, self.ones, self.codes.size)
-        return b"".join((_MAGIC, head, scheme, self.codes.astype("<u2").tobytes(), self.counts.astype("<i8").tobytes()))
+        if not self.smaller and not self.overlapping:
+            codes = self.codes.astype("<u2").tobytes()
+            return b"".join((_MAGIC, head, scheme, codes, self.counts.astype("<i8").tobytes()))
+        shapes = struct.pack("<BB", self.overlapping, len(self.smaller)) + bytes(self.smaller)
+        codes = self.codes.astype("<u4").tobytes()
+        return b"".join((_MAGIC_SHAPES, head, shapes, scheme, codes, self.counts.astype("<i8").tobytes()))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> BlockCounts:
         """Read what to_bytes wrote; raises ValueError where the data are damaged."""
         at = len(_MAGIC)
         size = struct.calcsize("<HHQQQ")
-        if data[:at] != _MAGIC or len(data) < at + size:
+        if data[:at] not in (_MAGIC, _MAGIC_SHAPES) or len(data) < at + size:
             raise ValueError("not block counts")
         length, cells, symbols, ones, found = struct.unpack("<HHQQQ", data[at : at + size])
+        shapes = data[:at] == _MAGIC_SHAPES
         at += size
-        if len(data) != at + length + 10 * found:
+        overlapping, width = 0, 2
+        smaller: tuple[int, ...] = ()
+        if shapes:
+            overlapping, number = (*data[at : at + 2], 0, 0)[:2]
+            smaller, width = tuple(data[at + 2 : at + 2 + number]), 4
+            at += 2 + number
+        if len(data) != at + length + (width + 8) * found:
             raise ValueError("block counts of a wrong length")
         scheme = data[at : at + length].decode()
-        codes = np.frombuffer(data, "<u2", found, at + length).astype(np.uint32)
-        counts = np.frombuffer(data, "<i8", found, at + length + 2 * found)
-        if (np.diff(codes.astype(np.int64)) <= 0).any() or (counts <= 0).any():
+        codes = np.frombuffer(data, f"<u{width}", found, at + length).astype(np.int64)
+        counts = np.frombuffer(data, "<i8", found, at + length + width * found)
+        if (np.diff(codes) <= 0).any() or (counts <= 0).any():
             raise ValueError("block counts that are not in order")
-        if not 1 <= cells <= 16 or (codes >> cells).any():
+        sizes = cells, *smaller
+        if not all(1 <= some <= 16 for some in sizes) or (codes >= sum(1 << some for some in sizes)).any():
             raise ValueError("block counts of a wrong shape")
-        if cells * sum(counts.tolist()) > symbols or ones > symbols:
+        if overlapping > 1 or (shapes and not overlapping and not smaller):
+            raise ValueError("block counts of a wrong shape")
+        kind = np.uint32 if smaller else np.uint16
+        made = cls(
+            scheme, codes.astype(kind), counts.astype(np.int64), symbols, ones, cells, smaller, bool(overlapping)
+        )
+        if ones > symbols or (not overlapping and min(sizes) * sum(counts.tolist()) > symbols):
             raise ValueError("block counts that do not add up")
-        return cls(scheme, codes.astype(np.uint16), counts.astype(np.int64), symbols, ones, cells)
+        if made.left_over is not None and made.left_over < 0:
+            raise ValueError("block counts that do not add up")
+        return made

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["PIECE_BYTES", "Piece", "Stripe", "pieces", "work_items"]
+__all__ = ["PIECE_BYTES", "Piece", "Stripe", "pieces", "sliding_pieces", "work_items"]
 
 _ITEM_BYTES = 64 << 20  # one item's counts are added to the layer's in 50 us; reading 64 MiB takes some ms
 PIECE_BYTES = 1 << 20  # stays in the second-level cache between reading and counting
@@ -20,6 +20,9 @@ _PIECE_COLUMNS = 1 << 15  # a quarter of a kernel's tile
 
 
 _STRINGS = 768
+_SLIDING_COLUMNS = 1 << 13  # a kernel's tile has then 15 rows, of which 3 are read twice
+_MORE = 3  # rows or columns that a 4x4 block has beyond its first
+_MORE_SYMBOLS = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,39 @@ class Stripe:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What is read and counted at once: rows start .. start + height, columns first .. first + width."""
+    """What is read and counted at once: rows start .. start + height, columns first .. first + width.
+
+    below, beside: rows and columns after these that are read too, for the blocks that begin in the piece.
+    """
 
     start: int
     height: int
     first: int
     width: int
+    below: int = 0
+    beside: int = 0
+
+
+def sliding_pieces(stripe: Stripe, rows: int, columns: int, bits: int) -> Iterator[Piece]:
+    """Cut a stripe into pieces whose blocks overlap: of about 1 MiB with what is read beside them.
+
+    3 rows more, and 3 columns where a row is cut; 11 symbols more of a string.
+    """
+    most = PIECE_BYTES * 8 // bits
+    if rows == 1:
+        step = max(1, most // _STRINGS - 1) * _STRINGS
+        for first in range(stripe.start, stripe.stop, step):
+            stop = min(first + step, stripe.stop)
+            yield Piece(0, 1, first, stop - first, 0, min(_MORE_SYMBOLS, columns - stop))
+        return
+    across = columns if columns <= _SLIDING_COLUMNS + _MORE else _SLIDING_COLUMNS
+    height = max(4, most // (across + _MORE) - _MORE)
+    for start in range(stripe.start, stripe.stop, height):
+        bottom = min(start + height, stripe.stop)
+        for first in range(0, columns, across):
+            right = min(first + across, columns)
+            below, beside = min(_MORE, rows - bottom), min(_MORE, columns - right)
+            yield Piece(start, bottom - start, first, right - first, below, beside)
 
 
 def work_items(matrices: Sequence[tuple[int, int]], bits: Sequence[int]) -> list[list[Stripe]]:

@@ -24,7 +24,17 @@ from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
 
-__all__ = ["TILE", "count_planes", "count_rows", "count_strings", "scan"]
+__all__ = [
+    "TILE",
+    "add_codes",
+    "add_digits",
+    "add_fractions",
+    "count_planes",
+    "count_rows",
+    "count_sliding",
+    "count_strings",
+    "scan",
+]
 
 TILE = 1 << 17
 """Weights in a tile; a row of up to a quarter of it fits."""
@@ -567,6 +577,137 @@ def count_planes(
 
 
 @njit(nogil=True, cache=True)
+def _ones_between(bits, start, stop):
+    """Count the ones among bits start .. stop."""
+    ones = 0
+    while start < stop:
+        word = _word_at(bits, start)
+        if stop - start < 64:
+            word &= (np.uint64(1) << np.uint64(stop - start)) - np.uint64(1)
+        ones += np.int64(_popcount(word))
+        start += 64
+    return ones
+
+
+@njit(nogil=True, cache=True)
+def _ones_of_rows(bits, rows, columns, width):
+    """Count the ones in the first `width` columns of some rows."""
+    if width == columns:
+        return _ones_between(bits, 0, rows * columns)
+    ones = 0
+    for row in range(rows):
+        ones += _ones_between(bits, row * columns, row * columns + width)
+    return ones
+
+
+@njit(nogil=True, cache=True)
+def _slide_squares(bits, at, columns, left, stop, shift, histogram):
+    """Count the 4x4 blocks that begin in one row, of first bit `at`, at columns left .. stop, every `shift`."""
+    step = np.uint64(min(shift, 63))
+    nibble = np.uint64(15)
+    column = left
+    while column < stop:
+        row0 = _word_at(bits, at + column)
+        row1 = _word_at(bits, at + column + columns)
+        row2 = _word_at(bits, at + column + 2 * columns)
+        row3 = _word_at(bits, at + column + 3 * columns)
+        last = min(stop, column + 61)
+        while column < last:
+            low = (row0 & nibble) | ((row1 & nibble) << np.uint64(4))
+            high = (row2 & nibble) | ((row3 & nibble) << np.uint64(4))
+            histogram[low | (high << np.uint64(8))] += np.uint32(1)
+            row0 >>= step
+            row1 >>= step
+            row2 >>= step
+            row3 >>= step
+            column += shift
+
+
+@njit(nogil=True, cache=True)
+def _slide_strings(bits, left, stop, shift, histogram):
+    """Count the strings of 12 that begin at symbols left .. stop, every `shift`."""
+    step = np.uint64(min(shift, 63))
+    column = left
+    while column < stop:
+        row = _word_at(bits, column)
+        last = min(stop, column + 53)
+        while column < last:
+            histogram[row & np.uint64(0xFFF)] += np.uint32(1)
+            row >>= step
+            column += shift
+
+
+@njit(nogil=True, cache=True)
+def count_sliding(
+    itemsize,
+    address,
+    rows,
+    columns,
+    side,
+    height,
+    width,
+    top,
+    left,
+    shift,
+    rules,
+    magnitude,
+    highest,
+    bits,
+    histograms,
+    totals,
+):
+    """Count overlapping blocks of `rows` contiguous rows of raw codes: the boundary `correlated`.
+
+    side: 4 of squares, 12 of strings (of one row). height, width: the rows and columns whose weights are totalled and
+    whose blocks are counted, namely those that begin at row top, top + shift, ... and column left, left + shift, ...;
+    what comes after is there to complete them. highest: what count_rows has as `top`. Other arguments are those of
+    count_rows; rows of squares are of at most TILE / 8 columns.
+    """
+    if side == 4:
+        tile, more = TILE // columns - 3, 3
+    else:
+        tile, more = 1, 0
+    planes = rules.shape[0] - 2
+    start = 0
+    first = 0
+    while start < height and first < width:
+        own_rows = min(tile, height - start)
+        if (height - start - own_rows) * columns < 64:  # no tile of under 64 weights at the end
+            own_rows = height - start
+        read_rows = min(own_rows + more, rows - start)
+        own = width
+        read = columns
+        if side == 12:
+            own = min(_STRING_TILE - 64, width - first)
+            read = min(own + 64, columns - first)
+            if columns - first - own < 75:
+                own = width - first
+                read = columns - first
+        base = address + (start * columns + first) * itemsize
+        for plane in range(planes):
+            _, low, high = _fill(itemsize, base, read_rows * read, bits, rules[2 + plane], magnitude)
+            totals[2 + plane] += _ones_of_rows(bits, own_rows, read, own)
+            if side == 12:
+                begin = -((first - left) // -shift) * shift + left if first > left else left
+                _slide_strings(bits, begin - first, min(own, read - 11), shift, histograms[plane])
+            else:
+                row = -((start - top) // -shift) * shift + top if start > top else top
+                while row < start + own_rows and row + 4 <= rows:
+                    _slide_squares(
+                        bits, (row - start) * columns, columns, left, min(own, columns - 3), shift, histograms[plane]
+                    )
+                    row += shift
+            if plane == 0 and (low == 0 or high >= highest):
+                for total in range(2):
+                    _fill(itemsize, base, read_rows * read, bits, rules[total], magnitude)
+                    totals[total] += _ones_of_rows(bits, own_rows, read, own)
+        if side == 12:
+            first += own
+        else:
+            start += own_rows
+
+
+@njit(nogil=True, cache=True)
 def scan(histogram, pairs, codes, counts):
     """Move a histogram's non-zero entries into codes (ascending) and counts, clear it, return how many there were.
 
@@ -585,3 +726,42 @@ def scan(histogram, pairs, codes, counts):
                     histogram[index] = 0
                     found += 1
     return found
+
+
+@njit(nogil=True, cache=True)
+def add_codes(codes, shift, histogram):
+    """Count the codes by their bits from bit `shift` on; histogram: int64, added to."""
+    shift = np.uint64(shift)
+    for index in range(codes.size):
+        histogram[np.uint64(codes[index]) >> shift] += 1
+
+
+@njit(nogil=True, cache=True)
+def add_fractions(codes, mantissa, sums):
+    """Add up fractions by sign and exponent; sums: int64 [3, cells], number, lower 26 and upper bits, added to."""
+    shift = np.uint64(mantissa)
+    fraction = (np.uint64(1) << shift) - np.uint64(1)
+    lower = np.uint64((1 << 26) - 1)
+    for index in range(codes.size):
+        code = np.uint64(codes[index])
+        cell = code >> shift
+        code &= fraction
+        sums[0, cell] += 1
+        sums[1, cell] += np.int64(code & lower)
+        sums[2, cell] += np.int64(code >> np.uint64(26))
+
+
+@njit(nogil=True, cache=True)
+def add_digits(codes, known, uppers, shift, histograms):
+    """Count 16 bits, from bit `shift` on, of the codes whose bits from bit `known` on are one of uppers.
+
+    uppers: uint64; histograms: int64 [uppers, 65536], added to.
+    """
+    known = np.uint64(known)
+    shift = np.uint64(shift)
+    for number in range(uppers.size):  # the inner loop is the long one: three times as fast as the other way round
+        upper = uppers[number]
+        for index in range(codes.size):
+            code = np.uint64(codes[index])
+            if code >> known == upper:
+                histograms[number, (code >> shift) & np.uint64(0xFFFF)] += 1

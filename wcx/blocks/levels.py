@@ -87,9 +87,11 @@ def levels_of(numbers: Floats, cut: Levels) -> NDArray[np.uint16]:
     if cut.delta == 0:
         return np.zeros(numbers.shape, np.uint16)
     with np.errstate(all="ignore"):
-        steps = (numbers - np.float32(cut.lo)) / np.float32(cut.delta)
-        steps = np.where(steps > 0, steps, np.float32(0))
-        levels: NDArray[np.uint16] = np.rint(np.minimum(steps, np.float32((1 << cut.bits) - 1))).astype(np.uint16)
+        steps = numbers - np.float32(cut.lo)
+        steps /= np.float32(cut.delta)
+        np.fmax(steps, np.float32(0), out=steps)  # of a NaN and a number it is the number
+        np.minimum(steps, np.float32((1 << cut.bits) - 1), out=steps)
+        levels: NDArray[np.uint16] = np.rint(steps, out=steps).astype(np.uint16)
     return levels
 
 

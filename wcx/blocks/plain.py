@@ -5,19 +5,49 @@ About 0.6 ns a weight. tests hold both paths equal to the last count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wcx.blocks.edges import edges_of, smaller_blocks
 from wcx.blocks.levels import Part, levels_of, parts
 from wcx.dtypes import CodeBits, DType, Levels
 
-__all__ = ["codes_of_bits", "count_planes", "count_rows", "scan", "strings_of_bits"]
+__all__ = [
+    "Window",
+    "add_totals",
+    "bits_of_levels",
+    "bits_of_rules",
+    "codes_of_bits",
+    "count_edges",
+    "count_planes",
+    "count_rows",
+    "count_sliding",
+    "scan",
+    "strings_of_bits",
+]
 
 Unsigned = NDArray[np.unsignedinteger]
 
+BitsOf = Callable[[Unsigned], Iterator[NDArray[np.bool_]]]
+
 _STRIPE = 1 << 18
+
+
+class Window(NamedTuple):
+    """Which of the blocks that slide over a piece are its own: those that begin in its first rows and columns.
+
+    top, left: of the first such block; then every `shift` rows and columns. Weights of the first `height` rows and
+    `width` columns are totalled; what comes after belongs to other pieces.
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
+    shift: int
 
 
 def count_rows(
@@ -89,6 +119,76 @@ def _add_totals(
     if sizes.min() == 0 or sizes.max() >= top:
         totals[0] += np.count_nonzero(_inside(codes, rules[0]))
         totals[1] += np.count_nonzero(_inside(codes, rules[1]))
+
+
+def count_edges(
+    codes: Unsigned, bits_of: BitsOf, least: int, histograms: NDArray[np.int64], *, strings: bool = False
+) -> None:
+    """Count the smaller blocks that recursive cuts what fills no block into, of sides down to `least`.
+
+    codes: [rows, columns]. bits_of: gives the bits of each plane. histograms: int64 [planes, number of smaller blocks],
+    the largest shape first, added to.
+    """
+    starts, start = {}, 0
+    for side in range(11 if strings else 3, least - 1, -1):
+        starts[side] = start
+        start += 1 << (side if strings else side * side)
+    for part in edges_of(codes, strings=strings):
+        for plane, bits in enumerate(bits_of(part)):
+            for side, found in smaller_blocks(bits, least, strings=strings):
+                np.add.at(histograms[plane], starts[side] + found, 1)
+
+
+def count_sliding(
+    codes: Unsigned,
+    window: Window,
+    bits_of: BitsOf,
+    rules: NDArray[np.uint64],
+    histograms: NDArray[np.uint32],
+    totals: NDArray[np.int64],
+    *,
+    strings: bool = False,
+) -> None:
+    """Count overlapping blocks; the arguments mean what they do in kernels.count_sliding."""
+    add_totals(codes[: window.height, : window.width], rules, totals)
+    for plane, bits in enumerate(bits_of(codes)):
+        totals[2 + plane] += np.count_nonzero(bits[: window.height, : window.width])
+        found = _all_windows(bits, 1, 12) if strings else _all_windows(bits, 4, 4)
+        found = found[: window.height, : window.width]
+        found = found[window.top :: window.shift, window.left :: window.shift]
+        histograms[plane] += np.bincount(found.reshape(-1), minlength=histograms.shape[1]).astype(np.uint32)
+
+
+def add_totals(codes: Unsigned, rules: NDArray[np.uint64], totals: NDArray[np.int64]) -> None:
+    """Count zeros and non-finite numbers."""
+    totals[0] += np.count_nonzero(_inside(codes, rules[0]))
+    totals[1] += np.count_nonzero(_inside(codes, rules[1]))
+
+
+def bits_of_rules(codes: Unsigned, rules: NDArray[np.uint64]) -> Iterator[NDArray[np.bool_]]:
+    """Yield the bits of each plane, in the shape of the codes: those of sets of codes."""
+    return (_inside(codes, rule) for rule in rules[2:])
+
+
+def bits_of_levels(
+    codes: Unsigned, dtype: DType, cut: Levels | CodeBits, tables: NDArray[np.uint8]
+) -> Iterator[NDArray[np.bool_]]:
+    """Yield the bits of each plane, in the shape of the codes: those of a number; tables: of levels.tables_of."""
+    for part in parts(np.ascontiguousarray(codes).reshape(-1), dtype, cut, tables):
+        for place, levels in enumerate(_bytes_of(part, cut)):
+            for plane in range(8 * place, min(8 * place + 8, part.planes)):
+                yield (levels.reshape(codes.shape) >> np.uint8(plane & 7) & np.uint8(1)).view(np.bool_)
+
+
+def _all_windows(bits: NDArray[np.bool_], height: int, width: int) -> NDArray[np.uint16]:
+    """The codes of the blocks at every place of a plane where one fits."""
+    rows, columns = (max(size - some + 1, 0) for size, some in zip(bits.shape, (height, width), strict=True))
+    found = np.zeros((rows, columns), np.uint16)
+    for row in range(height):
+        for column in range(width):
+            part = bits[row : row + rows, column : column + columns]
+            found |= part.astype(np.uint16) << np.uint16(width * row + column)
+    return found
 
 
 def _stripes_apart(codes: Unsigned, height: int) -> Iterator[Unsigned]:

@@ -24,6 +24,7 @@ __all__ = ["cli", "main", "run"]
 _COMMANDS = {
     "analyze": "wcx.cli.analyze",
     "inspect": "wcx.cli.inspect",
+    "motifs": "wcx.cli.motifs",
     "verify": "wcx.cli.verify",
     "kinds": "wcx.cli.kinds",
 }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TextIO
 
 from wcx.errors import UsageError
+from wcx.replacing import replaced
 
 __all__ = ["opened"]
 
@@ -32,31 +32,11 @@ def opened(output: str | None) -> Iterator[TextIO]:
             with open(target, "w", encoding="utf-8", errors="backslashreplace") as stream:
                 yield stream
         else:
-            with _replaced(target) as stream:
+            with replaced(target) as descriptor, _text(descriptor) as stream:
                 yield stream
     except OSError as error:
         raise UsageError(f"-o {output}: can't be written: {error.strerror or error}") from error
 
 
-@contextmanager
-def _replaced(target: str) -> Iterator[TextIO]:
-    """Yield a temporary file beside `target` that takes its place at the end, and is removed if there is none."""
-    descriptor, temporary = tempfile.mkstemp(prefix=".wcx-", dir=os.path.dirname(target))
-    try:
-        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            yield stream
-        os.chmod(temporary, _mode_of(target))
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _mode_of(target: str) -> int:
-    """The mode that the file has, or that a new one gets (mkstemp gives none to others)."""
-    with suppress(FileNotFoundError):
-        return os.stat(target).st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+def _text(descriptor: int) -> TextIO:
+    return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False)

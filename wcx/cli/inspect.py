@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
@@ -10,6 +9,7 @@ import click
 
 from wcx.cli.complain import complain
 from wcx.cli.options import choose_output
+from wcx.cli.text_table import write_table
 from wcx.errors import CheckpointError, UsageError
 from wcx.escape import escape
 
@@ -24,9 +24,6 @@ _KINDS = ("table", "json", "ndjson")
 _METADATA_SHOWN = 20
 _KEY_WIDTH = 60
 _VALUE_WIDTH = 100
-_WIDEST = 100
-_NARROWEST = 40
-_ROWS_SHOWN = 1000
 
 
 @click.command(name="inspect")
@@ -104,7 +101,6 @@ def _json_writer(stream: TextIO, several: bool) -> _Show:
 
 def _text_writer(stream: TextIO) -> _Show:
     """Text for people; what can't be read has been reported on stderr."""
-    write_table = _write_rich_table if stream.isatty() else _write_plain_table
     shown = 0
 
     def show(result: Inspection | CheckpointError) -> None:
@@ -172,31 +168,3 @@ def _total_rows(inspection: Inspection) -> Iterator[tuple[str, ...]]:
 
 def _total_row(label: str, total: Total) -> tuple[str, ...]:
     return label, f"{total.tensors:,}", f"{total.elements:,}", f"{total.nbytes:,}"
-
-
-def _write_plain_table(stream: TextIO, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Columns of text, whole names; one very long name does not widen the column for all."""
-    rows = [tuple(column.removeprefix(">") for column in columns), *rows]
-    widths = [min(max(map(len, cells)), _WIDEST) for cells in zip(*rows, strict=True)]
-    aligned = [">" if column.startswith(">") else "<" for column in columns]
-    form = "  ".join(f"{{:{side}{width}}}" for side, width in zip(aligned, widths, strict=True))
-    stream.writelines(form.format(*row).rstrip() + "\n" for row in rows)
-
-
-def _write_rich_table(stream: TextIO, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """The same on a terminal, as wide as that is; of very many rows the first."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(
-            Text(column.removeprefix(">")), justify="right" if column.startswith(">") else "left", overflow="fold"
-        )
-    for row in rows[:_ROWS_SHOWN]:
-        table.add_row(*map(Text, row))
-    size = shutil.get_terminal_size()  # both: rich takes 80 columns for a dumb terminal if one is missing
-    Console(file=stream, width=max(size.columns, _NARROWEST), height=size.lines).print(table)
-    if len(rows) > _ROWS_SHOWN:
-        stream.write(f"{len(rows) - _ROWS_SHOWN:,} more: write them to a file with -o, or use --json\n")

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from wcx.outputs import View
 
-__all__ = ["analysis_options", "choose_output", "make_view", "output_options", "wants_color"]
+__all__ = ["QUANTIZE", "analysis_options", "choose_output", "make_view", "output_options", "wants_color"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -31,10 +31,15 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return decorate
 
 
+QUANTIZE = (
+    "sign[:zero=one] | polarity | threshold:mean|median|VALUE | ternary[:FACTOR] | "
+    "uniform:BITS[:minmax|:p99.9|:absmax] | integer; see wcx kinds.  [sign]"
+)
+
 analysis_options = _all(
-    click.option("-q", "--quantize", metavar="SPEC", help="sign[:zero=one] | polarity  [sign]"),
+    click.option("-q", "--quantize", metavar="SPEC", help=QUANTIZE),
     click.option("-b", "--block", metavar="SPEC", help="4x4 | 1x12  [4x4]"),
-    click.option("--boundary", metavar="SPEC", help="ignore: what fills no block is left out.  [ignore]"),
+    click.option("--boundary", metavar="SPEC", help="ignore | recursive[:MIN] | correlated[:SHIFT]  [ignore]"),
     click.option(
         "--layout",
         metavar="SPEC",

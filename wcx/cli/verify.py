@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from wcx.cli.options import QUANTIZE
+
 if TYPE_CHECKING:
     from wcx.verification import Verification
 
@@ -16,7 +18,11 @@ _DISAGREES = 1
 
 @click.command(name="verify")
 @click.argument("checkpoint", metavar="CHECKPOINT")
-@click.option("-q", "--quantize", default="sign", metavar="SPEC", help="sign[:zero=one] | polarity  [sign]")
+@click.option("-q", "--quantize", default="sign", metavar="SPEC", help=QUANTIZE)
+@click.option("-b", "--block", default="4x4", metavar="SPEC", help="4x4 | 1x12  [4x4]")
+@click.option(
+    "--boundary", default="ignore", metavar="SPEC", help="ignore | recursive[:MIN] | correlated[:SHIFT]  [ignore]"
+)
 @click.option("--include", multiple=True, metavar="GLOB", help="Only tensors of that name, whatever their type.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No tensors of that name; repeatable as --include.")
 @click.option("--seed", type=int, default=0, metavar="N", help="Draws the layers and rows that are compared.  [0]")
@@ -27,6 +33,8 @@ _DISAGREES = 1
 def command(
     checkpoint: str,
     quantize: str,
+    block: str,
+    boundary: str,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     seed: int,
@@ -50,7 +58,9 @@ def command(
     from wcx.verification import verify
     from wcx.workers import cores
 
-    settings = make_settings(quantize=quantize, include=include, exclude=exclude, seed=seed)
+    settings = make_settings(
+        quantize=quantize, block=block, boundary=boundary, include=include, exclude=exclude, seed=seed
+    )
     found = verify(open_checkpoint(checkpoint), settings, full=full, threads=threads or cores())
     with opened(output) as stream:
         if as_json or (output or "").endswith(".json"):

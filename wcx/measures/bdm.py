@@ -36,9 +36,12 @@ def bdm(evidence: Evidence) -> float:
 def bdm_normalized(evidence: Evidence) -> float | None:
     """(bdm - min) / (max - min) over all planes of as many blocks, no unit, from 0 to 1; equals pybdm's nbdm.
 
-    max: the blocks spread over the most complex values, as evenly as can be. min: all blocks the simplest one.
+    max: the blocks spread over the most complex values, as evenly as can be. min: all blocks the simplest one. None
+    under the boundary recursive where there are left-overs, for which pybdm has no such range.
     """
-    table, blocks = evidence.table, evidence.blocks
+    if evidence.boundary == "recursive" and not evidence.undivided:
+        return None
+    table, blocks = evidence.table.main, evidence.blocks
     times, rest = divmod(blocks, table.possible)
     largest = table.largest(rest) + rest * log2_units(times + 1)
     if times:
@@ -48,5 +51,5 @@ def bdm_normalized(evidence: Evidence) -> float | None:
     return (evidence.once(bdm_units) - smallest) / (largest - smallest)
 
 
-BDM = Measure("bdm", "bits", bdm)
-BDM_NORMALIZED = Measure("bdm_normalized", "1", bdm_normalized)
+BDM = Measure("bdm", "bits", bdm, ("ignore", "recursive", "correlated"))
+BDM_NORMALIZED = Measure("bdm_normalized", "1", bdm_normalized, ("ignore", "recursive"))

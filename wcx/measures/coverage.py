@@ -27,6 +27,6 @@ def regime(evidence: Evidence) -> str:
     return "sparse" if load(evidence) < 0.25 else "crowded"
 
 
-DISTINCT = Measure("distinct", "blocks", distinct)
-LOAD = Measure("load", "1", load)
+DISTINCT = Measure("distinct", "blocks", distinct, ("ignore", "correlated"))
+LOAD = Measure("load", "1", load, ("ignore", "correlated"))
 REGIME = Measure("regime", "", regime)

@@ -18,4 +18,4 @@ def mean_ctm(evidence: Evidence) -> float:
     return total / (UNIT * evidence.blocks)
 
 
-MEAN_CTM = Measure("mean_ctm", "bits/block", mean_ctm)
+MEAN_CTM = Measure("mean_ctm", "bits/block", mean_ctm, ("ignore", "correlated"))

@@ -33,8 +33,13 @@ def block_entropy(evidence: Evidence) -> float:
 
 
 def block_entropy_normalized(evidence: Evidence) -> float | None:
-    """block_entropy / log2 min(B, S), no unit, from 0 to 1; None for a single block. Equals pybdm's nent."""
-    most = min(evidence.blocks, evidence.table.possible)
+    """block_entropy / log2 min(B, S), no unit, from 0 to 1; None for a single block. Equals pybdm's nent.
+
+    None under the boundary recursive where there are left-overs, for which pybdm has no such range.
+    """
+    if evidence.boundary == "recursive" and not evidence.undivided:
+        return None
+    most = min(evidence.blocks, evidence.table.main.possible)
     return evidence.once(block_entropy) / log2(most) if most > 1 else None
 
 
@@ -44,6 +49,6 @@ def bit_entropy(evidence: Evidence) -> float:
     return fsum(_surprise(count, symbols) for count in (ones, symbols - ones) if 0 < count < symbols)
 
 
-BLOCK_ENTROPY = Measure("block_entropy", "bits/block", block_entropy)
-BLOCK_ENTROPY_NORMALIZED = Measure("block_entropy_normalized", "1", block_entropy_normalized)
+BLOCK_ENTROPY = Measure("block_entropy", "bits/block", block_entropy, ("ignore", "recursive", "correlated"))
+BLOCK_ENTROPY_NORMALIZED = Measure("block_entropy_normalized", "1", block_entropy_normalized, ("ignore", "recursive"))
 BIT_ENTROPY = Measure("bit_entropy", "bits/weight", bit_entropy)

@@ -36,11 +36,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a measure may look at. rarefy: the number m of blocks that bdm_rarefied is taken at."""
+    """All that a measure may look at. rarefy: the number m of blocks that bdm_rarefied is taken at.
+
+    boundary: ignore, recursive or correlated, by which the counts came about.
+    """
 
     counts: BlockCounts
     table: CtmTable
     rarefy: int = 1024
+    boundary: str = "ignore"
 
     @cached_property
     def blocks(self) -> int:
@@ -56,6 +60,12 @@ class Evidence:
     def distinct(self) -> int:
         """Number of distinct blocks."""
         return int(self.counts.codes.size)
+
+    @property
+    def undivided(self) -> bool:
+        """Whether the whole blocks are all there is: no cell is left over, and none is in a smaller block."""
+        main = self.table.main
+        return main.cells * self.blocks == self.counts.symbols and int(self.counts.codes[-1]) < main.possible
 
     @cached_property
     def spectrum(self) -> list[Group]:
@@ -85,8 +95,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A named function of the evidence; unit is what its numbers are in; None where it has no value."""
+    """A named function of the evidence; unit is what its numbers are in; None where it has no value.
+
+    boundaries: those under which it is defined.
+    """
 
     name: str
     unit: str
     evaluate: Callable[[Evidence], float | int | str | None]
+    boundaries: tuple[str, ...] = ("ignore",)
+
+    def of(self, evidence: Evidence) -> Any:  # noqa: ANN401
+        """The value, or None where the measure is not defined under the boundary."""
+        return self.evaluate(evidence) if evidence.boundary in self.boundaries else None

@@ -28,6 +28,16 @@ _CHECKSUMS = {
     ("CTM-B2-D4x4", "2x2"): "09150acf25d2c556774b92a2801ac50dbb757ac134248192016868dad3045bac",
     ("CTM-B2-D4x4", "1x1"): "4c1476b09c548c1ad29d8ffca72a98351a777ca08117052a89d8e35fc7f7d5d0",
     ("CTM-B2-D12", "1x12"): "4bec881d3d964d3d7511781c1ff16ef7dd776558d028c0f00f3b3a7e5f2d03a3",
+    ("CTM-B2-D12", "1x11"): "eb5af6dc0a044ebca60254f6ee90697fbcb090ac829710311e18fcd39ec2b82c",
+    ("CTM-B2-D12", "1x10"): "0c73a0b3da0339589796104aa4ac4e4ab85757a11420770bec38f78745826933",
+    ("CTM-B2-D12", "1x9"): "c52a87d180fcdc6539d4d0a61970c752423905d5de1580b0d790cbf6f1e9e1f0",
+    ("CTM-B2-D12", "1x8"): "4166ac321b30e89de1ee2d040d42ed30b2faeacb133e6848ace318a2749c719b",
+    ("CTM-B2-D12", "1x7"): "fa994f33fb257a21ede5531e8ac36cc73d2bf5746d02743e779332c97d23ec68",
+    ("CTM-B2-D12", "1x6"): "f8ea345cda97d7abc09839dc3cc63aa5545d0ee34875b31fbcf35ca07ed61303",
+    ("CTM-B2-D12", "1x5"): "2c0f1b303f1918cfb67fd191e60727b91806b033d72e19f70708532fd1091127",
+    ("CTM-B2-D12", "1x4"): "a7fc9f73f9519da96675f061edf726544911650a77a2bd385e92f6a4b6bb4598",
+    ("CTM-B2-D12", "1x3"): "9d2667d11ccef278bab5a63e4c2e91e6ff2986865748706ad10c96c993a971c2",
+    ("CTM-B2-D12", "1x2"): "5c859e3cac9633101fd85aca9ce0be011dafa2f73511fc4ea4e57d2685fdb3c0",
 }
 
 
@@ -38,9 +48,10 @@ def table_checksums() -> list[tuple[str, str, str]]:
 
 @dataclass(frozen=True, eq=False)
 class CtmTable:
-    """The complexity of every block of one shape.
+    """The complexity of every block of one shape, or of several shapes one after the other.
 
-    values: float64 [S], bits, by block code. units: int64 [S], the same as multiples of 1/UNIT. cells: of a block, c.
+    values: float64 [S], bits, by block code. units: int64 [S], the same as multiples of 1/UNIT. cells: of a block, c
+    (of several shapes, of the first). shape: several are joined by +.
     """
 
     name: str
@@ -82,6 +93,11 @@ class CtmTable:
         high, low = self._descending
         return join(int(high[number - 1]), int(low[number - 1])) if number else 0
 
+    @property
+    def main(self) -> CtmTable:
+        """The table of the first shape alone."""
+        return load_table(self.shape.partition("+")[0])
+
     @cached_property
     def smallest(self) -> int:
         """The smallest value, in units."""
@@ -104,16 +120,23 @@ def join(high: int, low: int) -> int:
 
 @cache
 def load_table(shape: str) -> CtmTable:
-    """Return the table of blocks of that shape: 4x4, 3x3, 2x2, 1x1, or 1x12 (strings of 12 symbols).
+    """Return the table of blocks of that shape: 4x4, 3x3, 2x2, 1x1, 1x12 (strings of 12 symbols), 1x11 .. 1x2.
+
+    Several shapes joined by + have their blocks one after the other, as the recursive boundary counts them.
 
     >>> float(load_table("4x4").values.min()), float(load_table("4x4").values.max())
     (22.006706292292176, 36.02279026553976)
     """
     import numpy as np
 
+    if "+" in shape:
+        parts = [load_table(part) for part in shape.split("+")]
+        values = np.concatenate([one.values for one in parts])
+        units = np.concatenate([one.units for one in parts])
+        return CtmTable(parts[0].name, shape, "+".join(one.sha256 for one in parts), values, units, parts[0].cells)
     name = next(name for name, known in _CHECKSUMS if known == shape)
     with (files("wcx.measures") / "data" / "ctm.npz").open("rb") as stream, np.load(stream) as arrays:
-        values = arrays[f"s{shape[2:]}" if shape == "1x12" else shape]
+        values = arrays[f"s{shape[2:]}" if name == "CTM-B2-D12" else shape]
     units = (values * float(UNIT)).astype(np.int64)
     cells = int(values.size).bit_length() - 1
     return CtmTable(name, shape, _CHECKSUMS[name, shape], values, units, cells)

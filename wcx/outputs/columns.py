@@ -109,7 +109,7 @@ def mark(plane: PlaneReport) -> str:
     """Whether bdm can be trusted: empty, CROWDED or SATURATED."""
     if plane.regime == "saturated":
         return SATURATED
-    return CROWDED if plane.load > _CROWDED_LOAD else ""
+    return CROWDED if plane.load is not None and plane.load > _CROWDED_LOAD else ""
 
 
 def bar_share(line: Line) -> float | None:

@@ -71,7 +71,7 @@ class Uniform:
             return Fit(delta=0.0)
         import numpy as np
 
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             lo, hi = (np.float32(bound) for bound in self._bounds(statistics))
             width = hi - lo
             delta = float(width / np.float32((1 << self.bits) - 1))

@@ -22,6 +22,8 @@ _TYPES = {
     **{f"{kind}{size}": f"{kind.upper()}{8 * size}" for kind in "iu" for size in (1, 2, 4, 8)},
 }
 
+_LONGEST = 8  # characters of a dtype's name, such as <f4 or <M8[ns]
+
 
 def array_of(call: Call) -> View | None:
     """The array that a call makes; None for a call that makes none, or one of other things than numbers.
@@ -63,7 +65,7 @@ def _dtype(value: Value) -> tuple[str, bool]:
     """The kind and size of a numpy.dtype, such as f4, and whether it is big-endian."""
     if not isinstance(value, Call) or function_of(value) != "numpy.dtype" or not isinstance(value.args, tuple):
         return "", False
-    name = value.args[0] if value.args and isinstance(value.args[0], str) else ""
+    name = value.args[0] if value.args and isinstance(value.args[0], str) and len(value.args[0]) <= _LONGEST else ""
     state = value.state if isinstance(value.state, tuple) else ()
     structured = len(state) > 2 and any(item is not None for item in state[2:5])
     return "" if structured else name.lstrip("<>|="), len(state) > 1 and state[1] == ">"

@@ -44,6 +44,7 @@ _SCALER_KEYS = frozenset({"scaler", "amp_scaler", "scaler_state_dict"})
 _SCALER_FIELDS = frozenset({"scale", "growth_factor", "loss_scaler0", "loss_scale", "cur_scale"})
 _RNG = "rng_state"
 _FIRST = 200
+_FIRST_FIELDS = 40
 
 _EMA_KEYS = frozenset(
     {"averaged_model", "ema", "ema_model", "ema_params", "ema_state", "ema_state_dict", "ema_weights", "model_ema"}
@@ -52,13 +53,13 @@ _EMA_KEYS = frozenset(
 _EMA_PREFIXES = ("model_ema.", "ema_model.")
 
 
-def keys_of(value: Value) -> Collection[str]:
+def keys_of(value: Value, most: int = _FIRST) -> Collection[str]:
     """The first keys of a dict-like value, as far as they are texts: what kind it is shows at its beginning."""
     if isinstance(value, Call):
         value = value.pairs or ()
     elif not isinstance(value, Dict):
         return ()
-    return {key for key in value[: 2 * _FIRST : 2] if isinstance(key, str)}
+    return {key for key in value[: 2 * most : 2] if isinstance(key, str)}
 
 
 def is_optimizer_state(value: Value) -> bool:
@@ -70,16 +71,19 @@ def is_optimizer_key(key: str, value: Value) -> bool:
     """Whether the key of a value at the top of a file says that no weight of the model is in it."""
     if _RNG in key:
         return True
+    if key not in _SCALER_KEYS and key not in _OPTIMIZER_KEYS:
+        return False
     if not isinstance(value, (list, tuple)) and not (isinstance(value, Call) and _is_dict_or_state(value)):
         return False
     if key in _SCALER_KEYS:
-        return not _SCALER_FIELDS.isdisjoint(keys_of(value))
-    return key in _OPTIMIZER_KEYS
+        return not _SCALER_FIELDS.isdisjoint(keys_of(value, _FIRST_FIELDS))
+    return True
 
 
 def _is_dict_or_state(call: Call) -> bool:
     """Whether an object is anything but a module."""
-    return "_modules" not in keys_of(call.state)
+    state = call.state
+    return not isinstance(state, Dict) or "_modules" not in state[: 2 * _FIRST_FIELDS : 2]
 
 
 def is_ema_key(key: str, value: Value) -> bool:

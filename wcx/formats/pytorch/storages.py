@@ -18,6 +18,7 @@ from wcx.formats.pytorch.zips import DEFLATED, Member, data_start
 __all__ = ["LegacyStorages", "ZipStorages"]
 
 _MAX_NUMBERS_NBYTES = 8 << 20  # of zero points
+_MAX_READ = 64 << 20  # of those of all tensors, and of what is unpacked for them
 
 
 class _Storages:
@@ -26,6 +27,7 @@ class _Storages:
     def __init__(self, descriptor: int, path: str) -> None:
         self._descriptor = descriptor
         self._path = path
+        self._read = 0
 
     def read_numbers(self, view: View) -> tuple[int, ...]:
         """Read a one-dimensional integer tensor of at most 8 MiB; ValueError where it is not one."""
@@ -36,18 +38,22 @@ class _Storages:
             raise ValueError("its zero points are no plain tensor of one dimension")
         if nbytes > _MAX_NUMBERS_NBYTES or place.nbytes > _MAX_NUMBERS_NBYTES:
             raise ValueError(f"its zero points take more than {_MAX_NUMBERS_NBYTES >> 20} MiB")
-        raw = self._read(place)[view.first * itemsize : view.first * itemsize + nbytes]
+        raw = self._bytes(place, view.first * itemsize, nbytes)
         order = "big" if place.big_endian else "little"
         return tuple(
             int.from_bytes(raw[start : start + itemsize], order, signed=True)  # type: ignore[arg-type]
             for start in range(0, nbytes, itemsize)
         )
 
-    def _read(self, place: Place) -> bytes:
+    def _bytes(self, place: Place, start: int, nbytes: int) -> bytes:
+        """Bytes of a storage; ValueError once tensors have asked for more than any real model does."""
+        self._read += 100 + (nbytes if place.encoding == "raw" else place.nbytes)
+        if self._read > _MAX_READ:
+            raise ValueError(f"the zero points up to its own take more than {_MAX_READ >> 20} MiB to read")
         if place.encoding == "raw":
-            return read_extent(self._descriptor, self._path, place.start, place.nbytes)
+            return read_extent(self._descriptor, self._path, place.start + start, nbytes)
         stream = DeflatedStream(self._descriptor, self._path, place.start, place.packed, place.nbytes, place.crc32)
-        return b"".join(iter(stream.read, b""))
+        return b"".join(iter(stream.read, b""))[start : start + nbytes]
 
 
 class ZipStorages(_Storages):

@@ -28,6 +28,7 @@ _MAX_NAMES_LENGTH = 32 << 20
 _MAX_METADATA = 200
 _MAX_METADATA_LENGTH = 1000
 _METADATA_DEPTH = 4
+_MAX_PLAIN = 10_000  # plain values looked at for metadata, those of one name included
 _EMA_DEPTH = 3
 
 _ONLY_FIRST = frozenset(
@@ -93,7 +94,7 @@ class _Node:
             if length > _MAX_NAME:
                 raise ValueError(f"a name of more than {_MAX_NAME} characters")
             node = node.parent
-        return ".".join(reversed(parts))
+        return _clean(".".join(reversed(parts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,10 @@ class _Walker:
         self.result = Walk()
         self._storages = storages
         self._visited: dict[int, Value] = {}  # by identity; keeping them keeps the identities apart
+        self._views: dict[int, tuple[Call, View, str | None]] = {}  # likewise, of calls met before: the tensors
+        self._others: set[int] = set()  # and what are none, all of which were visited
         self._length = 0
+        self._plain = 0
 
     def run(self, root: _Node, value: Value) -> None:
         """Visit everything below a value, depth first, in the order of the file."""
@@ -153,7 +157,10 @@ class _Walker:
                     raise ValueError(f"the values are nested more than {_MAX_DEPTH} deep")
 
     def _visit(self, node: _Node, value: Value) -> Iterator[_Step] | None:
-        """Note a tensor or a plain value; return what is in a container."""
+        """Note a tensor or a plain value; return what is in a container.
+
+        A pickle of 2 million opcodes can refer to one object a million times: only the first time may it take long.
+        """
         if isinstance(value, _PLAIN):
             self._add_metadata(node, value)
         elif isinstance(value, Call):
@@ -165,15 +172,17 @@ class _Walker:
         return None
 
     def _visit_call(self, node: _Node, call: Call) -> Iterator[_Step] | None:
+        if id(call) in self._others:
+            return None
         inner = _unwrapped(call)
         if call is not inner and _is_buffer(call):
             node = replace(node, role=node.role or "buffer")
         if _is_pickled_plainly(inner):
             self.result.unopened += 1
-        elif not self._add(node, lambda: view_of(inner, self._storages)) and not self._add(
-            node, lambda: array_of(inner), "NumPy array"
-        ):
-            return self._once(call, _children_of_call(node, call, self._is_first))
+        elif not self._add_call(node, call, inner):
+            children = self._once(call, _children_of_call(node, call, self._is_first))
+            self._others.add(id(call))
+            return children
         return self._once(call, _state_of_tensor(node, call, self._is_first)) if call is not inner else None
 
     def _once(self, value: Value, children: Iterator[_Step]) -> Iterator[_Step] | None:
@@ -187,6 +196,17 @@ class _Walker:
             raise ValueError(f"more than {_MAX_CONTAINERS} containers and objects, the limit")
         self._visited[id(value)] = value
         return True
+
+    def _add_call(self, node: _Node, call: Call, inner: Call) -> bool:
+        """Note the tensor or the array that a call makes; False where it makes none."""
+        if id(call) in self._views:
+            _call, view, source = self._views[id(call)]
+            return self._add(node, lambda: view, source)
+        for make, source in ((lambda: view_of(inner, self._storages), None), (lambda: array_of(inner), "NumPy array")):
+            if self._add(node, make, source):
+                self._views[id(call)] = call, self.result.found[-1].view, source
+                return True
+        return False
 
     def _add(self, node: _Node, make: _Make, source: str | None = None) -> bool:
         """Note the tensor that `make` gives; False where it gives none."""
@@ -207,11 +227,13 @@ class _Walker:
         metadata = self.result.metadata
         if not node.plain or not 0 < node.depth <= _METADATA_DEPTH or len(metadata) >= _MAX_METADATA:
             return
+        self._plain += 1
+        if self._plain > _MAX_PLAIN or len(node.part) > _MAX_METADATA_LENGTH:
+            return
         text = str(value) if not isinstance(value, str) else _clean(value[: _MAX_METADATA_LENGTH + 1])
         if len(text) > _MAX_METADATA_LENGTH:
             text = f"{text[: _MAX_METADATA_LENGTH - 3]}..."
-        if len(node.part) <= _MAX_METADATA_LENGTH:
-            metadata.setdefault(node.name(), text)
+        metadata.setdefault(node.name(), text)
 
 
 # --------------------------------------------------------------------------------------------- what is in a container
@@ -256,7 +278,7 @@ def _member(node: _Node, key: str, value: Value, role: str | None) -> _Node:
 
 def _key_text(key: Value) -> str | None:
     if isinstance(key, str):
-        return _clean(key[: _MAX_NAME + 1])
+        return key[: _MAX_NAME + 1]
     if isinstance(key, (int, float)) or key is None:
         return str(key)
     if isinstance(key, Blob):
