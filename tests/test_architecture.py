@@ -1,11 +1,11 @@
 """The shape of the code: which way imports go, who prints, what a command loads, and the contracts of each kind.
 
     types, errors, registry, dtypes, escape
-        <- formats | quantizers | blocks | measures | outputs
+        <- formats | quantizers | blocks | measures | streams | outputs
             <- pipeline, count, evaluate, ... (every other file at the top)
                 <- cli
 
-A layer imports what stands above it here. The five in the middle do not import each other, except that measures read
+A layer imports what stands above it here. The six in the middle do not import each other, except that measures read
 blocks.counts.
 """
 
@@ -36,7 +36,7 @@ SOURCES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): pat
 MODULES = {name.removesuffix(".__init__"): ast.parse(text) for name, text in SOURCES.items()}
 
 FOUNDATION = {"types", "errors", "registry", "dtypes", "escape"}
-MIDDLE = {"formats", "quantizers", "blocks", "measures", "outputs"}
+MIDDLE = {"formats", "quantizers", "blocks", "measures", "streams", "outputs"}
 SCRIPTS = {"wcx.measures.data.make_tables"}  # run by hand, not part of the program
 
 HEAVY = {"numpy", "numba", "onnx", "scipy", "rich", "ml_dtypes", "safetensors", "pybdm", "torch"}

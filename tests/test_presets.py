@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import warnings
 from pathlib import Path
 from typing import Any
@@ -163,14 +164,9 @@ def test_qubd_takes_matrices_named_weight_only(mixed: Path) -> None:
 
 @pytest.mark.parametrize(("side", "ratio"), [(8, 0.197563), (16, 0.053510), (32, 0.014411)])
 def test_qubd_all_zero_over_the_expected_random_matrix(side: int, ratio: float) -> None:
-    zeros = wcx.measure(np.zeros((side, side), np.float32), preset="qubd", quantize="uniform:2")
-    random = np.random.default_rng(0).integers(0, 2, (2000, side, side))
-    if side == 8:  # the plane's own expectation: E[bdm] of 4 independent fair blocks
-        random = np.random.default_rng(0).integers(0, 2, (4000, side, side))
-    values = [float(SQUARES.bdm(one)) for one in random[:400]]
-    mean, error = np.mean(values), np.std(values) / 20
-    assert zeros.planes[0].bdm is not None
-    assert zeros.planes[0].bdm / ratio == pytest.approx(mean, abs=4 * error)
+    zeros = wcx.measure(np.zeros((side, side), np.float32), preset="qubd")
+    expected = runpy.run_path(str(SAMPLES.parent / "docs" / "saturation.py"))["expected_bdm"](side * side // 16, 0.5)
+    assert [round(plane.bdm / expected, 6) for plane in zeros.planes] == [ratio] * 9  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("path", [DIGITS, TINY, None], ids=["digits", "tiny", "random"])
@@ -222,12 +218,16 @@ def test_the_reference_has_its_own_fit() -> None:
     report = wcx.analyze(DIGITS, quantize="uniform:4", reference=FIRST)
     for layer, own, other in zip(report.layers, mine.layers, theirs.layers, strict=True):
         for plane, one, two in zip(layer.planes, own.planes, other.planes, strict=True):
-            assert plane.reference and plane.reference.bdm == two.bdm
+            assert plane.reference
+            assert plane.reference.bdm == two.bdm
             assert plane.reference.ratio == one.bdm / two.bdm  # type: ignore[operator]
         assert layer.total.reference_ratio == near(own.total.bdm / other.total.bdm)  # type: ignore[operator]
     pooled = report.model.planes[0].pooled
     other_pooled = theirs.model.planes[0].pooled
-    assert pooled and pooled.reference and other_pooled and pooled.reference.bdm == other_pooled.bdm
+    assert pooled
+    assert pooled.reference
+    assert other_pooled
+    assert pooled.reference.bdm == other_pooled.bdm
 
 
 def test_what_the_reference_lacks_is_said(tmp_path: Path) -> None:
@@ -240,7 +240,8 @@ def test_what_the_reference_lacks_is_said(tmp_path: Path) -> None:
     assert report.layers[1].warnings == ("no reference: of shape 8x32 in the reference",)
     assert report.layers[2].warnings == ("no reference: not in the reference",)
     assert report.model.total.reference_ratio is report.model.planes[0].sum.reference_ratio is None
-    assert report.model.planes[0].pooled and report.model.planes[0].pooled.reference is None
+    assert report.model.planes[0].pooled
+    assert report.model.planes[0].pooled.reference is None
 
 
 def test_a_reference_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@
     PATH is layer.FIELD, layer[GLOB].FIELD, model.pooled.FIELD or model.sum.bdm
     OP   is < <= > >= == !=
 
-FIELD is the dotted name of a number of a plane (bdm, null.mean_ctm.z) or of the layer itself (nonfinite, zeros). Every
+FIELD is the dotted name of a number of a plane (bdm, null.mean_ctm.z) or of the layer itself (nonfinite, zeros,
+measures.gzip.ratio where it was asked for). Every
 plane of every layer counts. A null never meets a condition; `all` needs at least one value. Names match as with
 --include: fnmatch, case-sensitive, the whole name.
 """
@@ -21,7 +22,8 @@ from math import isfinite
 
 from wcx.errors import UsageError
 from wcx.escape import escape
-from wcx.outputs.fields import LAYER_NUMBERS, PLANE_NUMBERS, getter
+from wcx.outputs.fields import LAYER_NUMBERS, PLANE_NUMBERS, getter, is_measure
+from wcx.streams import STREAMS
 from wcx.types import Report
 
 __all__ = ["Condition", "parse"]
@@ -97,7 +99,7 @@ class Condition:
         for layer in report.layers:
             if self.glob is not None and not fnmatchcase(layer.name, self.glob):
                 continue
-            if self.field in LAYER_NUMBERS:
+            if self.field in LAYER_NUMBERS or is_measure(self.field):
                 yield f"layer {layer.name}", get(layer)
             else:
                 yield from ((f"layer {layer.name}, plane {plane.plane}", get(plane)) for plane in layer.planes)
@@ -116,11 +118,15 @@ def parse(text: str) -> Condition:
             f"PATH begins with layer., layer[GLOB]., model.pooled. or model.sum., OP is one of {' '.join(_OPERATORS)}"
         )
     scope, field = found["scope"] or found["model"], found["field"]
-    if field not in _FIELDS[scope]:
+    if field not in _FIELDS[scope] and not (scope == "layer" and _is_stream_measure(field)):
         raise UsageError(f"--fail-on {text!r}: {_unknown(scope, field)}")
     return Condition(
         found["quantifier"] or "any", scope, found["glob"], field, found["sign"], _number(text, found["number"])
     )
+
+
+def _is_stream_measure(field: str) -> bool:
+    return is_measure(field) and field.split(".")[1] in STREAMS
 
 
 def _number(text: str, written: str) -> float:

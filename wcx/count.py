@@ -6,7 +6,7 @@ wider histogram more, until its last stripe is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -56,7 +56,7 @@ def count_layers(
     threads: int,
     on_bytes: Callable[[int], None] | None = None,
     compiled: bool | None = None,
-) -> Iterator[CountedLayer]:
+) -> Generator[CountedLayer, None, None]:
     """Yield the counts of each layer, in order.
 
     cuts: how each layer becomes planes. make_source: gives a worker its source. on_bytes: called by workers with the

@@ -115,7 +115,9 @@ def _evaluate_plane(
     scheme = scheme_of(settings)
     table = load_table(scheme.alphabet)
     evidence = Evidence(counts, table, settings.rarefy, scheme.kind)
-    values: dict[str, Any] = {measure: MEASURES[measure].of(evidence) for measure in settings.measures}
+    values: dict[str, Any] = {
+        measure: MEASURES[measure].of(evidence) for measure in settings.measures if measure in MEASURES
+    }
     null = None
     if settings.null == "permutation" and scheme.kind == "ignore":
         wanted = [measure for measure in NULL_MEASURES if measure in settings.measures]

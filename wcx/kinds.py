@@ -12,6 +12,7 @@ from wcx.measures import MEASURES
 from wcx.outputs import OUTPUTS
 from wcx.quantizers import QUANTIZERS
 from wcx.settings import BLOCKS, BOUNDARIES
+from wcx.streams import STREAMS
 
 __all__ = ["kinds"]
 
@@ -47,7 +48,8 @@ def kinds() -> dict[str, Any]:
         "measures": [
             {"name": measure.name, "summary": _first_line(measure.evaluate.__doc__), "unit": measure.unit}
             for measure in MEASURES.values()
-        ],
+        ]
+        + [{"name": stream.name, "summary": stream.summary, "unit": stream.unit} for stream in STREAMS.values()],
         "nulls": _listed(("permutation", "shuffle:K", "none")),
         "outputs": _listed(tuple(OUTPUTS)),
     }

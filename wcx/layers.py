@@ -87,18 +87,27 @@ class Source(Protocol):
     def codes(self, layer: Layer, piece: Piece) -> Codes:
         """Return the codes of a piece, row after row, as a 1-D array of unsigned integers that lives until the next."""
 
+    def stored(self, layer: Layer, start: int, nbytes: int) -> memoryview:
+        """Return the tensor's stored bytes from byte `start` on, in its own C order; they live until the next."""
+
 
 class ArraySource:
-    """The codes of one matrix in memory."""
+    """The codes of one matrix in memory. stored: the little-endian array as it was before any layout."""
 
-    def __init__(self, matrix: Codes) -> None:
+    def __init__(self, matrix: Codes, stored: Codes | None = None) -> None:
         self._matrix = matrix
+        self._stored = np.ascontiguousarray(matrix if stored is None else stored).reshape(-1).view(np.uint8)
 
     def codes(self, layer: Layer, piece: Piece) -> Codes:
         """Return the codes of a piece; a copy only where the piece does not lie in one run."""
+        matrix = self._matrix.reshape(-1, layer.columns)
         bottom, right = piece.start + piece.height + piece.below, piece.first + piece.width + piece.beside
-        part = self._matrix[piece.start : bottom, piece.first : right]
+        part = matrix[piece.start : bottom, piece.first : right]
         return np.ascontiguousarray(part).reshape(-1)
+
+    def stored(self, layer: Layer, start: int, nbytes: int) -> memoryview:
+        """Return bytes of the array."""
+        return self._stored[start : start + nbytes].data
 
 
 class FileSource:
@@ -122,6 +131,12 @@ class FileSource:
             [_zero_points(layer.view.shape, quantization, start, number) for start, number, _ in runs]
         )
         return numbers.view(f"<u{layer.dtype.bits // 8}")
+
+    def stored(self, layer: Layer, start: int, nbytes: int) -> memoryview:
+        """Read bytes of the tensor: no more than a piece has."""
+        data = self._buffer.data[:nbytes]
+        self._reader.read_into(layer.tensor, start, data)
+        return data
 
     def _read(self, layer: Layer, runs: list[_Run]) -> Codes:
         if layer.stored.bits < 8:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from wcx.quantizers import Quantizer, parse_quantizer
 from wcx.quantizers.uniform import Uniform
 from wcx.selection import select
 from wcx.settings import check_whole, make_settings, preset_notes, scheme_of
+from wcx.streams import STREAMS
 from wcx.types import (
     Checkpoint,
     Fit,
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from wcx.count import CountedLayer
+    from wcx.dtypes import Cut
     from wcx.layers import Layer
     from wcx.reference import Partners
+    from wcx.streaming import StreamedLayer
 
 __all__ = ["Progress", "analyze", "analyze_checkpoint", "measure", "open_reference"]
 
@@ -61,6 +64,7 @@ class Plan:
     quantizer: Quantizer
     layers: list[Layer]
     skipped: list[SkippedTensor]
+    streams: tuple[str, ...] = ()
     beside: Quantizer | None = None
     partners: Partners | None = None
     concatenated: list[Layer] | None = None
@@ -72,10 +76,16 @@ class Plan:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that will be read: twice where the quantizer has to be fitted, and the reference's."""
+        """Bytes that will be read: twice where a quantizer has to be fitted, the reference's, what streams read."""
         readings = sum(2 if any(quantizer.needs) else 1 for quantizer in self.quantizers)
         counted = sum(layer.tensor.nbytes for layer in self.layers) * readings * (1 if self.partners is None else 2)
-        return counted + sum(layer.tensor.nbytes for layer in self.concatenated or ())
+        counted += sum(layer.tensor.nbytes for layer in self.concatenated or ())
+        if not self.streams:
+            return counted
+        from wcx.streaming import nbytes_read
+
+        planes = [len(self.quantizer.planes(layer.dtype)) for layer in self.layers]
+        return counted + nbytes_read(self.layers, planes, self.streams)
 
 
 def analyze(path: str | os.PathLike[str], *, threads: int | None = None, **settings: Any) -> Report:  # noqa: ANN401
@@ -166,7 +176,7 @@ def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint 
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
     partners = None if reference is None else Partners(reference, settings)
     beside, concatenated = _presets_own(settings, checkpoint.tensors)
-    return Plan(quantizer, layers, skipped, beside, partners, concatenated)
+    return Plan(quantizer, layers, skipped, _streams(settings), beside, partners, concatenated)
 
 
 def _presets_own(settings: Settings, tensors: Sequence[TensorInfo]) -> tuple[Quantizer | None, list[Layer] | None]:
@@ -185,6 +195,11 @@ def quantizer_of(settings: Settings) -> Quantizer:
     quantizer = parse_quantizer(quantizer_text(settings))
     narrow = settings.preset is not None and find_preset(settings.preset).narrow_rank
     return replace(quantizer, narrow_rank=True) if narrow and isinstance(quantizer, Uniform) else quantizer
+
+
+def _streams(settings: Settings) -> tuple[str, ...]:
+    """Those of the measures that are no function of block counts."""
+    return tuple(name for name in settings.measures if name in STREAMS)
 
 
 def quantizer_text(settings: Settings) -> str:
@@ -224,6 +239,7 @@ class _Run:
         self._progress = progress
         self._views = [_View(quantizer, settings) for quantizer in plan.quantizers]
         self._compiled = _is_large(plan)
+        self._model_streams: StreamedLayer | None = None
 
     def layers(self) -> Iterator[LayerReport]:
         """Yield each layer's report, in file order; its counts are added to the model's."""
@@ -238,30 +254,62 @@ class _Run:
 
         quantizer, partners = view.quantizer, self._plan.partners
         found = [partners.find(layer, quantizer) if partners else (None, "") for layer in layers]
-        others = self._counted(quantizer, [other for other, _ in found if other], self._make_reference_source)
-        mine = self._counted(quantizer, layers, self._make_source)
-        for (layer, fit, counted), (other, reason) in zip(mine, found, strict=True):
-            report = evaluate_layer(layer, counted, quantizer.planes(layer.dtype), self._settings, fit)
-            if partners is not None:
-                theirs = None if other is None else planes_of(quantizer, other.dtype, next(others)[2].planes)
-                report = view.reference.set_against(report, theirs, reason)
-            view.model.add(report, counted)
-            yield report
+        partnered = [other for other, _ in found if other]
+        their_cuts = self._fit(quantizer, partnered, self._make_reference_source)[1]
+        fits, cuts = self._fit(quantizer, layers, self._make_source)
+        others = self._count(partnered, their_cuts, self._make_reference_source)
+        counts = self._count(layers, cuts, self._make_source)
+        streams = self._streamed(layers, cuts if view is self._views[0] else None)
+        with closing(others), closing(counts), closing(streams):
+            both = zip(layers, fits, counts, streams, found, strict=True)
+            for layer, fit, counted, streamed, (other, reason) in both:
+                report = evaluate_layer(layer, counted, quantizer.planes(layer.dtype), self._settings, fit)
+                report = self._with_streams(report, streamed)
+                if partners is not None:
+                    theirs = None if other is None else planes_of(quantizer, other.dtype, next(others).planes)
+                    report = view.reference.set_against(report, theirs, reason)
+                view.model.add(report, counted)
+                yield report
 
-    def _counted(
+    def _fit(
         self, quantizer: Quantizer, layers: Sequence[Layer], make_source: Callable[[], Any]
-    ) -> Iterator[tuple[Layer, Fit, CountedLayer]]:
-        """Fit the quantizer to some layers, then count them, while the page cache still has them."""
-        from wcx.count import count_layers
+    ) -> tuple[list[Fit], list[Cut]]:
+        """Fit the quantizer to some layers, which are counted next, while the page cache still has them."""
         from wcx.fitting import fit_layers
 
+        fits = fit_layers(layers, quantizer, make_source, self._threads, self._progress.on_bytes)
+        return fits, [quantizer.cut(layer.dtype, fit) for layer, fit in zip(layers, fits, strict=True)]
+
+    def _count(
+        self, layers: Sequence[Layer], cuts: Sequence[Cut], make_source: Callable[[], Any]
+    ) -> Generator[CountedLayer, None, None]:
+        from wcx.count import count_layers
+
+        scheme, on_bytes = scheme_of(self._settings), self._progress.on_bytes
+        yield from count_layers(layers, cuts, scheme, make_source, self._threads, on_bytes, self._compiled)
+
+    def _streamed(
+        self, layers: Sequence[Layer], cuts: Sequence[Cut] | None
+    ) -> Generator[StreamedLayer | None, None, None]:
+        """What stream measures need of each layer; None where none was asked for."""
+        if cuts is None or not self._plan.streams:
+            yield from (None for _ in layers)
+            return
+        from wcx.streaming import stream_layers
+
+        planes = [self._plan.quantizer.planes(layer.dtype) for layer in layers]
         on_bytes = self._progress.on_bytes
-        fits = fit_layers(layers, quantizer, make_source, self._threads, on_bytes)
-        cuts = [quantizer.cut(layer.dtype, fit) for layer, fit in zip(layers, fits, strict=True)]
-        counts = count_layers(
-            layers, cuts, scheme_of(self._settings), make_source, self._threads, on_bytes, self._compiled
-        )
-        yield from zip(layers, fits, counts, strict=True)
+        yield from stream_layers(layers, cuts, planes, self._plan.streams, self._make_source, self._threads, on_bytes)
+
+    def _with_streams(self, report: LayerReport, streamed: StreamedLayer | None) -> LayerReport:
+        """The report with its stream measures, which are added to the model's."""
+        if streamed is None:
+            return report
+        from wcx.streaming import measures_of
+
+        whole = streamed.counted(report.weights, report.zeros, report.nonfinite)
+        self._model_streams = whole if self._model_streams is None else self._model_streams + whole
+        return replace(report, measures=measures_of(whole, self._plan.streams))
 
     def finish(self) -> tuple[list[LayerReport], ModelReport]:
         """Count and evaluate everything; returns the layers and the model's rows."""
@@ -289,7 +337,7 @@ class _Run:
         """The model's rows: the totals are the first view's."""
         rows = [view.reference.set_against_model(view.model.report(scheme_of(self._settings))) for view in self._views]
         planes = tuple(plane for row in rows for plane in row.planes)
-        return replace(rows[0], planes=planes, concatenated=self._concatenated())
+        return replace(rows[0], planes=planes, concatenated=self._concatenated(), measures=self._model_measures())
 
     def _concatenated(self) -> PlaneReport | None:
         from wcx.concatenated import concatenate
@@ -298,6 +346,14 @@ class _Run:
         if layers is None:
             return None
         return concatenate(layers, self._settings, self._make_source(), self._progress.on_bytes)
+
+    def _model_measures(self) -> dict[str, Any]:
+        """The stream measures of all layers together; none where there is no layer."""
+        if self._model_streams is None:
+            return {}
+        from wcx.streaming import measures_of
+
+        return measures_of(self._model_streams, self._plan.streams)
 
 
 def _is_large(plan: Plan) -> bool:
@@ -409,8 +465,8 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
     moved = np.ascontiguousarray(little if axes is None else little.transpose(axes))
     codes = moved.reshape(layer.rows, layer.columns).view(f"<u{values.itemsize}")
-    plan = Plan(quantizer, [layer], [], _presets_own(made, ())[0])
-    layers, _ = _Run(plan, made, lambda: ArraySource(codes), _workers(threads), Progress()).finish()
+    plan = Plan(quantizer, [layer], [], _streams(made), _presets_own(made, ())[0])
+    layers, _ = _Run(plan, made, lambda: ArraySource(codes, little), _workers(threads), Progress()).finish()
     return layers[0]
 
 

@@ -12,6 +12,7 @@ from wcx.measures import MEASURES
 from wcx.measures.tables import table_checksums
 from wcx.presets import departures, find_preset
 from wcx.quantizers import parse_quantizer
+from wcx.streams import STREAMS
 from wcx.types import CtmReference, Scheme, Settings
 
 __all__ = ["BLOCKS", "BOUNDARIES", "SAMPLED_DRAWS", "check_whole", "make_settings", "preset_notes", "scheme_of"]
@@ -43,9 +44,10 @@ def make_settings(
     """Return checked settings; UsageError says what is wrong and what there is.
 
     preset: a published method (wcx.presets); what is given beside it wins. quantize, block, boundary, layout: None is
-    the preset's, or the usual: sign, 4x4, ignore, rows; strings (1x12) are always cut from the flat tensor. measures:
-    names, or `all`; none means all. null: permutation, shuffle:K or none. seed: 0 or more. reference: path of a
-    checkpoint to compare with.
+    the preset's, or the usual: sign, 4x4, ignore, rows; strings (1x12) are always cut from the flat tensor. boundary:
+    ignore, recursive[:MIN] or correlated[:SHIFT]. measures: names, or `all` with compressors and statistics; none means
+    those of planes. null: permutation, shuffle:K or none. seed: 0 or more. reference: path of a checkpoint to compare
+    with.
     """
     usual = {"quantize": "sign", "block": "4x4", "boundary": "ignore"}
     if preset is not None:
@@ -149,13 +151,14 @@ def _one_of(option: str, value: str, known: Sequence[str]) -> str:
 
 
 def _parse_measures(names: Sequence[str]) -> tuple[str, ...]:
-    """The measures in their usual order, each once."""
+    """The measures in their usual order, each once; those of planes where none is named."""
     names = _texts("measure", names)
-    if not names or "all" in names:
+    every = (*MEASURES, *STREAMS)
+    if not names:
         return tuple(MEASURES)
     for name in names:
-        _one_of("measure", name, tuple(MEASURES))
-    return tuple(name for name in MEASURES if name in names)
+        _one_of("measure", name, (*every, "all"))
+    return every if "all" in names else tuple(name for name in every if name in names)
 
 
 def _parse_null(text: str) -> tuple[str, int | None]:

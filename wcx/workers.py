@@ -32,11 +32,13 @@ def map_ordered(
     items: Sequence[Item],
     threads: int,
     ahead: int,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> Generator[Result, None, None]:
     """Yield function(state, item) for each item, in order; each worker has a state of its own.
 
     No worker begins an item that is `ahead` or more beyond the one to be yielded next, so that few results wait. An
-    exception in a worker is raised here, when its item's turn comes; whatever ends the loop stops the workers.
+    exception in a worker is raised here, when its item's turn comes; whatever ends the loop stops the workers. on_stop:
+    called before they are waited for, so that long items can end early.
     """
     threads = min(threads, len(items))
     if threads <= 1:
@@ -49,6 +51,7 @@ def map_ordered(
         for index in range(len(items)):
             yield pool.take(index)
     finally:
+        on_stop()
         pool.stop()
 
 

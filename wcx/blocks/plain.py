@@ -25,6 +25,7 @@ __all__ = [
     "count_planes",
     "count_rows",
     "count_sliding",
+    "inside",
     "scan",
     "strings_of_bits",
 ]
@@ -69,7 +70,7 @@ def count_rows(
     for stripe in _strings_apart(codes) if strings else _stripes_apart(codes, height):
         _add_totals(stripe, rules, magnitude, top, totals)
         for plane, rule in enumerate(rules[2:]):
-            bits = _inside(stripe, rule)
+            bits = inside(stripe, rule)
             totals[2 + plane] += np.count_nonzero(bits)
             found = codes_of(bits)
             histograms[plane] += np.bincount(found, minlength=histograms.shape[1]).astype(np.uint32)
@@ -117,8 +118,8 @@ def _add_totals(
     """Count zeros and non-finite numbers, where there are any."""
     sizes = codes & codes.dtype.type(magnitude)
     if sizes.min() == 0 or sizes.max() >= top:
-        totals[0] += np.count_nonzero(_inside(codes, rules[0]))
-        totals[1] += np.count_nonzero(_inside(codes, rules[1]))
+        totals[0] += np.count_nonzero(inside(codes, rules[0]))
+        totals[1] += np.count_nonzero(inside(codes, rules[1]))
 
 
 def count_edges(
@@ -161,13 +162,13 @@ def count_sliding(
 
 def add_totals(codes: Unsigned, rules: NDArray[np.uint64], totals: NDArray[np.int64]) -> None:
     """Count zeros and non-finite numbers."""
-    totals[0] += np.count_nonzero(_inside(codes, rules[0]))
-    totals[1] += np.count_nonzero(_inside(codes, rules[1]))
+    totals[0] += np.count_nonzero(inside(codes, rules[0]))
+    totals[1] += np.count_nonzero(inside(codes, rules[1]))
 
 
 def bits_of_rules(codes: Unsigned, rules: NDArray[np.uint64]) -> Iterator[NDArray[np.bool_]]:
     """Yield the bits of each plane, in the shape of the codes: those of sets of codes."""
-    return (_inside(codes, rule) for rule in rules[2:])
+    return (inside(codes, rule) for rule in rules[2:])
 
 
 def bits_of_levels(
@@ -201,7 +202,7 @@ def _strings_apart(codes: Unsigned) -> Iterator[Unsigned]:
     return (codes[:, at : at + step] for at in range(0, codes.shape[1], step))
 
 
-def _inside(codes: Unsigned, rule: NDArray[np.uint64]) -> NDArray[np.bool_]:
+def inside(codes: Unsigned, rule: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Which codes lie in the two intervals of a rule."""
     kind = codes.dtype.type
     first, length, second, second_length = (kind(value) for value in rule)

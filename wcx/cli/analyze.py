@@ -8,7 +8,7 @@ import click
 
 from wcx.cli.complain import complain
 from wcx.cli.options import analysis_options, choose_output, make_view, output_options
-from wcx.errors import CheckpointError
+from wcx.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
     from wcx.conditions import Condition
@@ -61,6 +61,7 @@ def command(
     from wcx.settings import make_settings
 
     settings = make_settings(**options)
+    _check_sort(sort, settings)
     parsed = [parse(text) for text in conditions]
     reference = open_reference(settings)
     open_writer = OUTPUTS[choose_output(kind, output)]
@@ -75,6 +76,13 @@ def command(
             held |= report is not None and _any_holds(parsed, report)
         writer.end()
     return _UNREADABLE if failed else _CONDITION_HELD if held else 0
+
+
+def _check_sort(sort: str | None, settings: Settings) -> None:
+    """Raise UsageError for an order by a measure that is not computed."""
+    scope, _, name = (sort or "").partition(".")
+    if scope == "measures" and name.partition(".")[0] not in settings.measures:
+        raise UsageError(f"--sort {sort}: needs -m {name.partition('.')[0]}")
 
 
 def _analyze_one(

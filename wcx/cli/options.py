@@ -46,7 +46,12 @@ analysis_options = _all(
         help="rows | in-channel-rows | channels-last | mosaic | square; flat for 1x12.  [rows]",
     ),
     click.option(
-        "-m", "--measure", "measures", multiple=True, metavar="NAME", help="Repeatable; see wcx kinds.  [all]"
+        "-m",
+        "--measure",
+        "measures",
+        multiple=True,
+        metavar="NAME",
+        help="Repeatable; see wcx kinds; all.  [of planes]",
     ),
     click.option("--rarefy", type=int, default=1024, metavar="M", help="Blocks of bdm_rarefied.  [1024]"),
     click.option("--null", default="permutation", metavar="SPEC", help="permutation | shuffle:K | none  [permutation]"),

@@ -8,9 +8,9 @@ ASCII; names are not in cells, as only the output knows what its reader can take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wcx.outputs import figures
 from wcx.outputs.figures import MISSING
@@ -48,7 +48,8 @@ class Line:
     """One plane of a layer or of the model.
 
     label: the layer's name, empty on all but the first of its lines; pooled, sum or total for the model. bdm and its
-    ratio to the reference's stand beside the plane because a sum has nothing else.
+    ratio to the reference's stand beside the plane because a sum has nothing else. measures: those of the layer or
+    model, on one of its lines.
     """
 
     label: str
@@ -58,6 +59,7 @@ class Line:
     plane: PlaneReport | None
     layer: LayerReport | None = None
     reference_ratio: float | None = None
+    measures: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def layer_lines(layers: Sequence[LayerReport]) -> Iterator[Line]:
     for layer in layers:
         for index, plane in enumerate(layer.planes):
             label = (layer.name or '""') if index == 0 else ""
-            yield Line(label, plane.plane, layer.weights, plane.bdm, plane, layer, _reference_ratio(plane))
+            ratio, measures = _reference_ratio(plane), layer.measures if index == 0 else None
+            yield Line(label, plane.plane, layer.weights, plane.bdm, plane, layer, ratio, measures)
 
 
 def model_lines(model: ModelReport) -> Iterator[Line]:
@@ -91,13 +94,13 @@ def model_lines(model: ModelReport) -> Iterator[Line]:
             "" if index else "pooled", plane.plane, model.weights, plane.bdm, plane, None, _reference_ratio(plane)
         )
     for index, item in enumerate(model.planes):
-        added = item.sum
-        yield Line("" if index else "sum", item.plane, model.weights, added.bdm, None, None, added.reference_ratio)
+        ratio, measures = item.sum.reference_ratio, None if index else model.measures
+        yield Line("" if index else "sum", item.plane, model.weights, item.sum.bdm, None, None, ratio, measures)
     if len(model.planes) > 1:
         yield Line("total", "all", model.weights, model.total.bdm, None, None, model.total.reference_ratio)
     one = model.concatenated
     if one is not None:
-        symbols = one.blocks * (one.possible.bit_length() - 1) + one.left_over
+        symbols = one.blocks * (one.possible.bit_length() - 1) + (one.left_over or 0)
         yield Line(one.plane, "", symbols, one.bdm, one)
 
 
@@ -191,8 +194,13 @@ def _of_plane(attribute: str, write: Callable[[float | None], str]) -> Callable[
 
 def _measure_columns(lines: Sequence[Line]) -> list[Column]:
     """A column for each number among the measures that were asked for beside the usual ones."""
-    names = {name: None for line in lines if line.layer for name, _ in flat_measures(line.layer.measures, "")}
-    return [Column(name, _two_heads(name), _measure(name), 10) for name in names]
+    names = {name: None for line in lines for name, _ in flat_measures(line.measures or {}, "")}
+    return [Column(name, _two_heads(name), _measure(name), _rank(name)) for name in names]
+
+
+def _rank(name: str) -> int:
+    """A ratio says more than a size, and the stored bytes are asked for more than a plane's."""
+    return 19 if ".planes." in name else 18 if name.endswith(".nbytes") else 10
 
 
 def _two_heads(name: str) -> tuple[str, str]:
@@ -202,8 +210,7 @@ def _two_heads(name: str) -> tuple[str, str]:
 
 def _measure(name: str) -> Callable[[Line], Cell]:
     def cell(line: Line) -> Cell:
-        measures = line.layer.measures if line.layer and line.label else {}
-        return Cell(figures.any_number(dict(flat_measures(measures, "")).get(name)) if measures else "")
+        return Cell(figures.any_number(dict(flat_measures(line.measures, "")).get(name)) if line.measures else "")
 
     return cell
 

@@ -5,14 +5,15 @@ Shared by the flat rows, --sort and --fail-on, so that one name means one number
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from wcx.types import LayerReport, PlaneReport
 
-__all__ = ["LAYER_FIELDS", "LAYER_NUMBERS", "PLANE_FIELDS", "PLANE_NUMBERS", "getter"]
+__all__ = ["LAYER_FIELDS", "LAYER_NUMBERS", "PLANE_FIELDS", "PLANE_NUMBERS", "getter", "is_measure"]
 
 _NOT_FLAT = ("name", "dtype", "shape", "planes")
 
@@ -48,6 +49,14 @@ LAYER_NUMBERS = tuple(name for name, is_number in _leaves(LayerReport) if is_num
 """Those that hold a number (or null)."""
 
 
+_MEASURE = re.compile(r"measures\.\w+|measures\.\w+(\.planes\.\w+)?\.(nbytes|ratio)", re.ASCII)
+
+
+def is_measure(path: str) -> bool:
+    """Whether a name is of the form of a number that a layer has when it was asked for, such as measures.gzip.ratio."""
+    return _MEASURE.fullmatch(path) is not None
+
+
 def getter(path: str) -> Callable[[object], Any]:
     """A function that follows a dotted name into a value; None where something on the way is None."""
     names = path.split(".")
@@ -56,7 +65,7 @@ def getter(path: str) -> Callable[[object], Any]:
         for name in names:
             if value is None:
                 return None
-            value = getattr(value, name)
+            value = value.get(name) if isinstance(value, Mapping) else getattr(value, name)
         return value
 
     return get

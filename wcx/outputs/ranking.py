@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from wcx.errors import UsageError
 from wcx.outputs import View
-from wcx.outputs.fields import LAYER_NUMBERS, PLANE_NUMBERS, getter
+from wcx.outputs.fields import LAYER_NUMBERS, PLANE_NUMBERS, getter, is_measure
 from wcx.types import LayerReport, PlaneReport
 
 __all__ = ["TRIVIAL", "Selection", "check", "deviation", "select"]
@@ -40,7 +40,7 @@ class Selection:
 
 def check(view: View) -> None:
     """Raise UsageError for an order or a length that makes no sense, before anything is read."""
-    if view.sort not in (None, *_NAMED, *LAYER_NUMBERS, *PLANE_NUMBERS):
+    if view.sort not in (None, *_NAMED, *LAYER_NUMBERS, *PLANE_NUMBERS) and not is_measure(str(view.sort)):
         raise UsageError(_unknown(str(view.sort)))
     if view.top is not None and view.top < 0:
         raise UsageError(f"--top {view.top}: a number of layers, or 0 for all")
@@ -86,7 +86,7 @@ def _ordered(layers: list[LayerReport], order: str) -> list[LayerReport]:
 
 
 def _key(order: str) -> _Key:
-    if order in LAYER_NUMBERS:
+    if order in LAYER_NUMBERS or is_measure(order):
         return getter(order)
     value = deviation if order == "deviation" else _absolute(order) if order.endswith(".z") else getter(order)
     return lambda layer: max((one for one in map(value, layer.planes) if one is not None), default=None)

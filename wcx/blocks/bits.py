@@ -1,0 +1,38 @@
+"""The bits of planes, from raw codes: what is stored, compressed or shown of a plane, as opposed to counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wcx.blocks.levels import floats_of, levels_of
+from wcx.blocks.plain import inside
+from wcx.dtypes import CodeBits, Cut, DType, Levels
+
+__all__ = ["bits_of"]
+
+
+def bits_of(codes: NDArray[Any], dtype: DType, cut: Cut, planes: Sequence[int]) -> Iterator[NDArray[np.bool_]]:
+    """Yield the bits of some planes, given by number, of any array of raw codes.
+
+    >>> [bits.tolist() for bits in bits_of(np.array([1, 0, 200], np.uint8), DTYPES["I8"], CodeBits(8), [0, 7])]
+    [[True, False, False], [True, True, False]]
+    """
+    if isinstance(cut, tuple):
+        for plane in planes:
+            some = cut[plane]
+            yield inside(codes, np.array([some.first, some.length, some.second_first, some.second_length], np.uint64))
+    elif planes:
+        numbers = _numbers(codes, dtype, cut)
+        for plane in planes:
+            yield (numbers >> numbers.dtype.type(plane) & numbers.dtype.type(1)).astype(bool)
+
+
+def _numbers(codes: NDArray[Any], dtype: DType, cut: Levels | CodeBits) -> NDArray[Any]:
+    """The numbers whose bits are the planes."""
+    if isinstance(cut, Levels):
+        return levels_of(floats_of(codes, dtype), cut)
+    return codes ^ codes.dtype.type(1 << (dtype.bits - 1)) if dtype.kind == "signed" else codes
