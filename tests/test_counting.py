@@ -198,13 +198,15 @@ def test_small_work_is_left_to_numpy_and_large_work_to_the_compiler() -> None:
     assert count.is_large([layer_of("F32", 40_000, 40_000)], 1)
     assert count.is_large([layer_of("F32", 20_000, 20_000)], 2)
     assert count.is_large([layer_of("F32", 64, 64)] * 10_000, 1)
+    assert not count.is_large([layer_of("F32", 6_000, 8_000)], 8)
+    assert count.is_large([layer_of("F32", 8_000, 8_000)], 8)
 
 
 def test_without_compiled_code_everything_is_counted_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tensor = random_tensor("BF16", (100, 90), 0, "special")
-    monkeypatch.setattr(count, "compiled_kernels", lambda: None)
+    monkeypatch.setattr(count, "compiled_kernels", lambda *_cut, **_strings: None)
     compiled_or_not(monkeypatch, True)
     (layer,) = wcx.analyze(write_safetensors(tmp_path / "m.safetensors", {"w": tensor})).layers
     assert_layer(layer, tensor, "sign")
@@ -418,6 +420,31 @@ def assert_measured(array: NDArray[Any], values: NDArray[np.float64], quantizer:
     for report, plane in zip(found.planes, planes_of(naive.rows(values), quantizer), strict=True):
         assert_plane(report, [plane], 1024)
     return found
+
+
+def test_the_bits_of_integer_arrays_and_of_no_others() -> None:
+    array = np.random.default_rng(0).integers(-128, 128, (20, 24)).astype(np.int8)
+    found = wcx.measure(array, quantize="integer", null="none")
+    planes = naive.integer(array.view(np.uint8).reshape(-1).tolist(), 8, signed=True)
+    assert [plane.plane for plane in found.planes] == list(planes)
+    for report, plane in zip(found.planes, planes.values(), strict=True):
+        assert_plane(report, [np.array(plane, np.uint8).reshape(array.shape)], 1024)
+    with pytest.raises(UsageError, match="not integer codes"):
+        wcx.measure(array.astype(np.float32), quantize="integer")
+
+
+def test_a_report_says_what_the_uniform_quantizer_learned() -> None:
+    array = np.random.default_rng(0).standard_normal((20, 24)).astype(np.float32)
+    array[3, 4] = np.inf
+    fit = wcx.measure(array, quantize="uniform:8", null="none").fit
+    known = array[np.isfinite(array)]
+    assert fit is not None
+    assert (fit.lo, fit.hi) == (known.min(), known.max())
+    assert fit.delta == (known.max() - known.min()) / np.float32(255)
+    constant = wcx.measure(np.full((8, 8), 0.25), quantize="uniform:8:p99.9", null="none")
+    assert constant.fit is not None
+    assert (constant.fit.lo, constant.fit.hi, constant.fit.delta) == (0.25, 0.25, 0.0)
+    assert [plane.ones for plane in constant.planes] == [0] * 8
 
 
 def test_the_value_in_the_docstring_is_true() -> None:

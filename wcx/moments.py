@@ -122,7 +122,8 @@ def _finite(codes: Codes, dtype: DType) -> Codes:
     if dtype.kind != "float":
         return codes
     kind = codes.dtype.type
-    return codes[codes & kind((1 << dtype.bits - 1) - 1) < kind(dtype.nonfinite.first)]
+    found: Codes = codes[codes & kind((1 << dtype.bits - 1) - 1) < kind(dtype.nonfinite.first)]
+    return found
 
 
 def _order_keys(codes: Codes, dtype: DType) -> Codes:

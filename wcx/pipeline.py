@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that will be read: twice where a quantizer has to be fitted, the reference's, what streams read."""
+        """Bytes that will be read: twice where a quantizer has to be fitted, the reference's, and those of streams."""
         readings = sum(2 if any(quantizer.needs) else 1 for quantizer in self.quantizers)
         counted = sum(layer.tensor.nbytes for layer in self.layers) * readings * (1 if self.partners is None else 2)
         counted += sum(layer.tensor.nbytes for layer in self.concatenated or ())
@@ -179,6 +179,11 @@ def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint 
     return Plan(quantizer, layers, skipped, _streams(settings), beside, partners, concatenated)
 
 
+def _streams(settings: Settings) -> tuple[str, ...]:
+    """Those of the measures that are no function of block counts."""
+    return tuple(name for name in settings.measures if name in STREAMS)
+
+
 def _presets_own(settings: Settings, tensors: Sequence[TensorInfo]) -> tuple[Quantizer | None, list[Layer] | None]:
     """What a preset adds: a quantizer beside the usual one, and the tensors whose signs are one string."""
     from wcx.concatenated import parameters
@@ -187,7 +192,8 @@ def _presets_own(settings: Settings, tensors: Sequence[TensorInfo]) -> tuple[Qua
         return None, None
     preset = find_preset(settings.preset)
     beside = None if preset.beside is None else parse_quantizer(preset.beside)
-    return beside, parameters(tensors) if preset.concatenated and settings.block == "1x12" else None
+    one_string = preset.concatenated and (settings.block, settings.boundary) == ("1x12", "ignore")
+    return beside, parameters(tensors) if one_string else None
 
 
 def quantizer_of(settings: Settings) -> Quantizer:
@@ -195,11 +201,6 @@ def quantizer_of(settings: Settings) -> Quantizer:
     quantizer = parse_quantizer(quantizer_text(settings))
     narrow = settings.preset is not None and find_preset(settings.preset).narrow_rank
     return replace(quantizer, narrow_rank=True) if narrow and isinstance(quantizer, Uniform) else quantizer
-
-
-def _streams(settings: Settings) -> tuple[str, ...]:
-    """Those of the measures that are no function of block counts."""
-    return tuple(name for name in settings.measures if name in STREAMS)
 
 
 def quantizer_text(settings: Settings) -> str:
@@ -237,9 +238,9 @@ class _Run:
         self._make_reference_source = make_reference_source or make_source
         self._threads = threads
         self._progress = progress
+        self._model_streams: StreamedLayer | None = None
         self._views = [_View(quantizer, settings) for quantizer in plan.quantizers]
         self._compiled = _is_large(plan)
-        self._model_streams: StreamedLayer | None = None
 
     def layers(self) -> Iterator[LayerReport]:
         """Yield each layer's report, in file order; its counts are added to the model's."""
@@ -254,52 +255,50 @@ class _Run:
 
         quantizer, partners = view.quantizer, self._plan.partners
         found = [partners.find(layer, quantizer) if partners else (None, "") for layer in layers]
-        partnered = [other for other, _ in found if other]
-        their_cuts = self._fit(quantizer, partnered, self._make_reference_source)[1]
-        fits, cuts = self._fit(quantizer, layers, self._make_source)
-        others = self._count(partnered, their_cuts, self._make_reference_source)
-        counts = self._count(layers, cuts, self._make_source)
-        streams = self._streamed(layers, cuts if view is self._views[0] else None)
-        with closing(others), closing(counts), closing(streams):
-            both = zip(layers, fits, counts, streams, found, strict=True)
-            for layer, fit, counted, streamed, (other, reason) in both:
-                report = evaluate_layer(layer, counted, quantizer.planes(layer.dtype), self._settings, fit)
-                report = self._with_streams(report, streamed)
-                if partners is not None:
-                    theirs = None if other is None else planes_of(quantizer, other.dtype, next(others).planes)
-                    report = view.reference.set_against(report, theirs, reason)
-                view.model.add(report, counted)
-                yield report
+        others = self._counted(quantizer, [other for other, _ in found if other], self._make_reference_source)
+        streams = self._plan.streams if view is self._views[0] else ()
+        mine = self._counted(quantizer, layers, self._make_source, streams)
+        for (layer, fit, counted, streamed), (other, reason) in zip(mine, found, strict=True):
+            report = evaluate_layer(layer, counted, quantizer.planes(layer.dtype), self._settings, fit)
+            report = self._with_streams(report, streamed)
+            if partners is not None:
+                theirs = None if other is None else planes_of(quantizer, other.dtype, next(others)[2].planes)
+                report = view.reference.set_against(report, theirs, reason)
+            view.model.add(report, counted)
+            yield report
 
-    def _fit(
-        self, quantizer: Quantizer, layers: Sequence[Layer], make_source: Callable[[], Any]
-    ) -> tuple[list[Fit], list[Cut]]:
-        """Fit the quantizer to some layers, which are counted next, while the page cache still has them."""
+    def _counted(
+        self,
+        quantizer: Quantizer,
+        layers: Sequence[Layer],
+        make_source: Callable[[], Any],
+        streams: tuple[str, ...] = (),
+    ) -> Iterator[tuple[Layer, Fit, CountedLayer, StreamedLayer | None]]:
+        """Fit the quantizer to some layers, then count and stream them, while the page cache still has them."""
+        from wcx.count import count_layers
         from wcx.fitting import fit_layers
 
-        fits = fit_layers(layers, quantizer, make_source, self._threads, self._progress.on_bytes)
-        return fits, [quantizer.cut(layer.dtype, fit) for layer, fit in zip(layers, fits, strict=True)]
-
-    def _count(
-        self, layers: Sequence[Layer], cuts: Sequence[Cut], make_source: Callable[[], Any]
-    ) -> Generator[CountedLayer, None, None]:
-        from wcx.count import count_layers
-
-        scheme, on_bytes = scheme_of(self._settings), self._progress.on_bytes
-        yield from count_layers(layers, cuts, scheme, make_source, self._threads, on_bytes, self._compiled)
+        on_bytes = self._progress.on_bytes
+        fits = fit_layers(layers, quantizer, make_source, self._threads, on_bytes, self._compiled)
+        cuts = [quantizer.cut(layer.dtype, fit) for layer, fit in zip(layers, fits, strict=True)]
+        counts = count_layers(
+            layers, cuts, scheme_of(self._settings), make_source, self._threads, on_bytes, self._compiled
+        )
+        with closing(counts), closing(self._streamed(quantizer, layers, cuts, streams)) as streamed:
+            yield from zip(layers, fits, counts, streamed, strict=True)
 
     def _streamed(
-        self, layers: Sequence[Layer], cuts: Sequence[Cut] | None
+        self, quantizer: Quantizer, layers: Sequence[Layer], cuts: Sequence[Cut], streams: tuple[str, ...]
     ) -> Generator[StreamedLayer | None, None, None]:
         """What stream measures need of each layer; None where none was asked for."""
-        if cuts is None or not self._plan.streams:
+        if not streams:
             yield from (None for _ in layers)
             return
         from wcx.streaming import stream_layers
 
-        planes = [self._plan.quantizer.planes(layer.dtype) for layer in layers]
+        planes = [quantizer.planes(layer.dtype) for layer in layers]
         on_bytes = self._progress.on_bytes
-        yield from stream_layers(layers, cuts, planes, self._plan.streams, self._make_source, self._threads, on_bytes)
+        yield from stream_layers(layers, cuts, planes, streams, self._make_source, self._threads, on_bytes)
 
     def _with_streams(self, report: LayerReport, streamed: StreamedLayer | None) -> LayerReport:
         """The report with its stream measures, which are added to the model's."""
@@ -333,6 +332,14 @@ class _Run:
                 progress.on_layer(layer)
         return layers, rows
 
+    def _model_measures(self) -> dict[str, Any]:
+        """The stream measures of all layers together; none where there is no layer."""
+        if self._model_streams is None:
+            return {}
+        from wcx.streaming import measures_of
+
+        return measures_of(self._model_streams, self._plan.streams)
+
     def _rows(self) -> ModelReport:
         """The model's rows: the totals are the first view's."""
         rows = [view.reference.set_against_model(view.model.report(scheme_of(self._settings))) for view in self._views]
@@ -346,14 +353,6 @@ class _Run:
         if layers is None:
             return None
         return concatenate(layers, self._settings, self._make_source(), self._progress.on_bytes)
-
-    def _model_measures(self) -> dict[str, Any]:
-        """The stream measures of all layers together; none where there is no layer."""
-        if self._model_streams is None:
-            return {}
-        from wcx.streaming import measures_of
-
-        return measures_of(self._model_streams, self._plan.streams)
 
 
 def _is_large(plan: Plan) -> bool:

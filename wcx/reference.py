@@ -115,8 +115,9 @@ class ReferenceRows:
         return ModelPlane(row.plane, pooled, Sum(row.sum.bdm, _ratio(row.sum.bdm, theirs.sum)))
 
     def _bdm(self, counts: BlockCounts) -> float:
-        evidence = Evidence(counts, load_table(self._settings.block), self._settings.rarefy)
-        value = MEASURES["bdm"].evaluate(evidence)
+        scheme = scheme_of(self._settings)
+        evidence = Evidence(counts, load_table(scheme.alphabet), self._settings.rarefy, scheme.kind)
+        value = MEASURES["bdm"].of(evidence)
         return float(value or 0.0)
 
 

@@ -43,9 +43,9 @@ def make_settings(
 ) -> Settings:
     """Return checked settings; UsageError says what is wrong and what there is.
 
-    preset: a published method (wcx.presets); what is given beside it wins. quantize, block, boundary, layout: None is
-    the preset's, or the usual: sign, 4x4, ignore, rows; strings (1x12) are always cut from the flat tensor. boundary:
-    ignore, recursive[:MIN] or correlated[:SHIFT]. measures: names, or `all` with compressors and statistics; none means
+    preset: a published method (wcx.presets); what is given beside it wins. quantize, block, boundary (ignore,
+    recursive[:MIN] or correlated[:SHIFT]), layout: None is the preset's, or the usual: sign, 4x4, ignore, rows; strings
+    (1x12) are always cut from the flat tensor. measures: names, or `all` with compressors and statistics; none means
     those of planes. null: permutation, shuffle:K or none. seed: 0 or more. reference: path of a checkpoint to compare
     with.
     """
@@ -82,15 +82,6 @@ def make_settings(
     return replace(settings, block=scheme.block, boundary=scheme.boundary, layout=scheme.layout)
 
 
-def preset_notes(settings: Settings) -> list[str]:
-    """What the report says of its preset: where it departs from the original, and what the original does."""
-    if settings.preset is None:
-        return []
-    changed = departures(settings, make_settings(preset=settings.preset))
-    notes = [f"preset {settings.preset}: the original is no longer reproduced: {'; '.join(changed)}"] if changed else []
-    return notes + [f"preset {settings.preset}: {quirk}" for quirk in find_preset(settings.preset).quirks]
-
-
 def _tables(scheme: Scheme) -> tuple[CtmReference, ...]:
     """The tables of all shapes of blocks, in the order of their codes."""
     known = {shape: CtmReference(shape, name, checksum) for name, shape, checksum in table_checksums()}
@@ -112,6 +103,15 @@ def _parse_boundary(text: str, block: str) -> str:
         what = "the least side of a block" if kind == "recursive" else "by how much the block slides"
         raise UsageError(f"boundary {text!r}: {what} is a whole number from {least} to {most:,} for {block} blocks")
     return kind if int(number) == usual else f"{kind}:{int(number)}"
+
+
+def preset_notes(settings: Settings) -> list[str]:
+    """What the report says of its preset: where it departs from the original, and what the original does."""
+    if settings.preset is None:
+        return []
+    changed = departures(settings, make_settings(preset=settings.preset))
+    notes = [f"preset {settings.preset}: the original is no longer reproduced: {'; '.join(changed)}"] if changed else []
+    return notes + [f"preset {settings.preset}: {quirk}" for quirk in find_preset(settings.preset).quirks]
 
 
 def _layout(layout: str | None, block: str) -> str:

@@ -36,6 +36,9 @@ SATURATED = "!"
 _CROWDED_LOAD = 0.25
 
 
+_STRING = 12  # symbols of a block of the concatenated plane
+
+
 class Cell(NamedTuple):
     """A text and its tone: plain, dim, less or more (complex than its shuffle)."""
 
@@ -58,8 +61,8 @@ class Line:
     bdm: float | None
     plane: PlaneReport | None
     layer: LayerReport | None = None
-    reference_ratio: float | None = None
     measures: Mapping[str, Any] | None = None
+    reference_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +85,27 @@ def layer_lines(layers: Sequence[LayerReport]) -> Iterator[Line]:
     for layer in layers:
         for index, plane in enumerate(layer.planes):
             label = (layer.name or '""') if index == 0 else ""
-            ratio, measures = _reference_ratio(plane), layer.measures if index == 0 else None
-            yield Line(label, plane.plane, layer.weights, plane.bdm, plane, layer, ratio, measures)
+            measures = layer.measures if index == 0 else None
+            ratio = _reference_ratio(plane)
+            yield Line(label, plane.plane, layer.weights, plane.bdm, plane, layer, measures, ratio)
 
 
 def model_lines(model: ModelReport) -> Iterator[Line]:
     """The lines a table closes with: pooled counts, the sums of the layers' bdm, all parameters as one string."""
     pooled = [item.pooled for item in model.planes if item.pooled is not None]
     for index, plane in enumerate(pooled):
-        yield Line(
-            "" if index else "pooled", plane.plane, model.weights, plane.bdm, plane, None, _reference_ratio(plane)
-        )
+        label, ratio = "" if index else "pooled", _reference_ratio(plane)
+        yield Line(label, plane.plane, model.weights, plane.bdm, plane, reference_ratio=ratio)
     for index, item in enumerate(model.planes):
-        ratio, measures = item.sum.reference_ratio, None if index else model.measures
-        yield Line("" if index else "sum", item.plane, model.weights, item.sum.bdm, None, None, ratio, measures)
+        measures, added = None if index else model.measures, item.sum
+        label = "" if index else "sum"
+        yield Line(label, item.plane, model.weights, added.bdm, None, None, measures, added.reference_ratio)
     if len(model.planes) > 1:
-        yield Line("total", "all", model.weights, model.total.bdm, None, None, model.total.reference_ratio)
+        ratio = model.total.reference_ratio
+        yield Line("total", "all", model.weights, model.total.bdm, None, reference_ratio=ratio)
     one = model.concatenated
     if one is not None:
-        symbols = one.blocks * (one.possible.bit_length() - 1) + (one.left_over or 0)
+        symbols = one.blocks * _STRING + (one.left_over or 0)
         yield Line(one.plane, "", symbols, one.bdm, one)
 
 
