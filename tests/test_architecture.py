@@ -154,6 +154,8 @@ def _imports_when_loaded(module: str) -> Iterator[str]:
         ("llvmlite", {"wcx.blocks.kernels"}),
         ("ml_dtypes", {"wcx.recomputed"}),
         ("safetensors", {"wcx.formats.safetensors"}),
+        ("backports", {"wcx.streams.zstd"}),
+        ("compression", {"wcx.streams.zstd"}),
         ("scipy", {"wcx.motifs.nearest"}),
         ("torch", set()),
         ("onnx", set()),

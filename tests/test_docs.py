@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from wcx.streams import STREAMS
 from wcx.types import NullReport, PlaneReport
 
 ROOT = Path(__file__).parent.parent
@@ -102,4 +103,5 @@ def test_the_saturation_picture_is_what_its_script_draws() -> None:
 def test_every_number_that_is_printed_is_defined() -> None:
     text = (ROOT / "docs" / "measures.md").read_text("utf-8")
     names = {field.name for kind in (PlaneReport, NullReport) for field in fields(kind)} - {"plane", "reference"}
+    names |= set(STREAMS)
     assert {name for name in names if f"`{name}`" not in text} == set()

@@ -169,24 +169,34 @@ def test_stored_bytes_of_arrays_are_little_endian(byte_order: str) -> None:
     assert_sizes(found, array.T.astype("<f8").tobytes(), {"sign": array.T > 0}, "lzma")
 
 
+def tensor_of_integers(dtype: str, shape: tuple[int, int]) -> tuple[bytes, NDArray[Any]]:
+    """Random stored bytes of a type of 4 or 8 bits, and its numbers."""
+    bits = DTYPES[dtype].bits
+    raw = np.random.default_rng(7).integers(0, 256, shape[0] * shape[1] * bits // 8, np.uint8)
+    codes = np.stack([raw & 15, raw >> 4], axis=1).reshape(-1) if bits == 4 else raw
+    numbers = codes.astype(np.int64)
+    numbers -= (numbers >> (bits - 1) << bits) * (DTYPES[dtype].kind == "signed")
+    return raw.tobytes(), numbers.reshape(shape)
+
+
 @pytest.mark.usefixtures("small_pieces")
-@pytest.mark.parametrize("dtype", ["U8", "I4"])
+@pytest.mark.parametrize("dtype", ["U8", "I8", "I4", "U4"])
 def test_integers_with_a_zero_point_are_cut_at_it_and_stored_as_they_are(dtype: str) -> None:
-    tensor = random_tensor(dtype, (400, 200), 0)
+    raw, numbers = tensor_of_integers(dtype, (400, 200))
     quantization = Quantization((3,), (1, 1), 0.5)
-    info = TensorInfo("w", dtype, (400, 200), len(tensor.raw), quantization=quantization)
+    info = TensorInfo("w", dtype, (400, 200), len(raw), quantization=quantization)
     layer = layer_of(info)
     names = ("gzip", "min", "max", "mean")
     (found,) = streaming.stream_layers(
-        [layer], [(layer.dtype.positive,)], [("sign",)], names, lambda: FileSource(BytesReader(tensor.raw)), 1
+        [layer], [(layer.dtype.positive,)], [("sign",)], names, lambda: FileSource(BytesReader(raw)), 1
     )
     measures = streaming.measures_of(found, names)
-    numbers = tensor.values - 3
-    assert_sizes(measures, tensor.raw, {"sign": numbers > 0}, "gzip")
+    numbers -= 3
+    assert_sizes(measures, raw, {"sign": numbers > 0}, "gzip")
     assert [measures[name] for name in names[1:]] == [numbers.min(), numbers.max(), numbers.sum() / numbers.size]
 
 
-@pytest.mark.parametrize("dtype", ["F32", "F64", "BF16", "F8_E4M3", "I8", "U4", "I32"])
+@pytest.mark.parametrize("dtype", ["F32", "F64", "BF16", "F8_E4M3", "I8", "U8", "I32"])
 def test_planes_of_levels_and_of_stored_integers(dtype: str, tmp_path: Path) -> None:
     tensor = random_tensor(dtype, (24, 20), 2, "ordinary")
     path = write_safetensors(tmp_path / "m.safetensors", {"w": tensor})
@@ -217,15 +227,11 @@ def test_long_streams_have_a_short_dictionary(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(module, "_EXACT", 1 << 16)
     monkeypatch.setattr(module, "_DICTIONARY", 1 << 16)
-    random = np.random.default_rng(0).integers(0, 256, 1 << 16, np.uint8)
-    short, long = random.reshape(256, 256), np.concatenate([random, random]).reshape(512, 256)
+    random = np.random.default_rng(0).integers(0, 256, 1 << 17, np.uint8)
+    short, long = random[: 1 << 16].reshape(256, 256), np.concatenate([random, random]).reshape(1024, 256)
     assert wcx.measure(short, measures=["lzma"]).measures["lzma"]["nbytes"] == len(lzma.compress(short, preset=9))
-    assert (
-        len(lzma.compress(long, preset=9))
-        < 70_000
-        < 130_000
-        < wcx.measure(long, measures=["lzma"]).measures["lzma"]["nbytes"]
-    )
+    assert len(lzma.compress(long, preset=9)) < 140_000
+    assert wcx.measure(long, measures=["lzma"]).measures["lzma"]["nbytes"] > 260_000
 
 
 def test_memory_of_compressors_is_bounded() -> None:
@@ -242,9 +248,14 @@ def test_memory_of_compressors_is_bounded() -> None:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tensors: dict[str, Tensor] = {
-        f"{dtype}.{number}": random_tensor(dtype, shape, number, flavour)
-        for dtype in ("F32", "BF16", "I8", "F4", "F64")
-        for number, (shape, flavour) in enumerate([((64, 100), "special"), ((20, 20), "sparse"), ((300, 64), "bytes")])
+        dtype: random_tensor(dtype, (64, 100), 1, flavour)
+        for dtype, flavour in (
+            ("F32", "special"),
+            ("BF16", "bytes"),
+            ("I8", "sparse"),
+            ("F4", "bytes"),
+            ("F64", "special"),
+        )
     }
     return write_safetensors(tmp_path_factory.mktemp("streams") / "m.safetensors", tensors)
 
@@ -256,7 +267,7 @@ def test_neither_threads_nor_passes_change_a_report(model: Path, memory: int, mo
     usual = wcx.analyze(model, threads=1, **settings).to_dict()
     monkeypatch.setattr(streaming, "_PASS_MEMORY", memory)
     monkeypatch.setattr(streaming, "_MEMORY", max(memory, 1))
-    for threads in (1, 2, 5):
+    for threads in (1, 3):
         assert wcx.analyze(model, threads=threads, **settings).to_dict() == usual
 
 
@@ -279,7 +290,7 @@ def test_an_error_in_reading_ends_the_threads(model: Path, threads: int, monkeyp
     reads = iter(range(1 << 30))
 
     def fail(self: FileReader, tensor: Any, start: int, out: memoryview) -> None:  # noqa: ANN401
-        if next(reads) > 40:
+        if next(reads) > 8:
             raise CheckpointError("m.safetensors", "the disk is gone", start)
         read_into(self, tensor, start, out)
 

@@ -1,8 +1,8 @@
 """Zstandard at its own default, level 3, as a stream: a frame that states its content's size, without a checksum.
 
 Source: RFC 8878; the library of Python 3.14, before that the same from backports.zstd. A stream is cut into blocks of
-128 KiB, so that compress() of the whole bytes gives some bytes more or fewer, a percent at most; another version of
-zstd may do so too. 1,000,000 zero bytes have 50 with zstd 1.5.7.
+128 KiB whatever its pieces, so that compress() of the whole bytes gives some bytes more or fewer (up to 1.2 % seen);
+another version of zstd may do so too. 1,000,000 zero bytes have 50 with zstd 1.5.7.
 """
 
 from __future__ import annotations
