@@ -1,6 +1,7 @@
 """Make the table of docs/measures.md: expected BDM of independent random bits, exactly, by size and density.
 
     python docs/saturation.py
+    python docs/saturation.py --svg > docs/saturation.svg
 
 A block with k ones has the chance q = p^k (1 - p)^(16 - k); its count over B independent blocks is binomial (B, q), and
 E[bdm] = sum over blocks of CTM P(n > 0) + E[log2 n; n > 0]. Only the 17 classes of blocks by ones matter.
@@ -8,6 +9,8 @@ E[bdm] = sum over blocks of CTM P(n > 0) + E[log2 n; n > 0]. Only the 17 classes
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from math import log2
 
 import numpy as np
@@ -43,8 +46,54 @@ def binomial(trials: int, chance: float) -> tuple[np.ndarray, np.ndarray]:
     return weights / weights.sum(), np.concatenate([down[::-1] - 1, [mode], up + 1])
 
 
+CURVES = ((0.5, "#1b6ca8", "fair signs"), (0.7, "#c2571a", "density 0.7"))
+LEFT, TOP, WIDTH, HEIGHT = 60, 40, 520, 260
+SMALLEST, LARGEST, TALLEST = 5, 14, 2.0  # log2 of the sides; bits per weight
+
+
+def place(side: float, bits: float) -> tuple[float, float]:
+    """Where a point of the picture lies."""
+    across = (log2(side) - SMALLEST) / (LARGEST - SMALLEST)
+    return LEFT + WIDTH * across, TOP + HEIGHT * (1 - bits / TALLEST)
+
+
+def text(x: float, y: float, words: str, more: str = "") -> str:
+    """A label."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" {more}>{words}</text>'
+
+
+def picture() -> Iterator[str]:
+    """The lines of an SVG: expected bdm per weight by size, for two densities."""
+    yield '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 620 370" font-family="sans-serif" font-size="13">'
+    yield '<rect width="620" height="370" fill="white"/>'
+    yield text(LEFT, 22, "Expected BDM per weight of independent random bits, by size", 'font-weight="bold"')
+    for exponent in range(6, LARGEST + 1, 2):
+        x, y = place(2**exponent, 0)
+        yield f'<line x1="{x:.1f}" y1="{y}" x2="{x:.1f}" y2="{y + 5}" stroke="black"/>'
+        yield text(x, y + 20, f"{2**exponent}", 'text-anchor="middle"')
+    yield text(LEFT + WIDTH / 2, TOP + HEIGHT + 42, "side of the matrix", 'text-anchor="middle"')
+    for bits in (0.0, 0.5, 1.0, 1.5, 2.0):
+        x, y = place(2**SMALLEST, bits)
+        yield f'<line x1="{x}" y1="{y}" x2="{x + WIDTH}" y2="{y}" stroke="{"#dddddd" if bits else "black"}"/>'
+        yield text(x - 8, y + 4, f"{bits}", 'text-anchor="end"')
+    yield text(20, TOP + HEIGHT / 2, "bits", 'text-anchor="middle"')
+    x, y = place(1024, 0)
+    yield f'<line x1="{x:.1f}" y1="{y}" x2="{x:.1f}" y2="{TOP}" stroke="#888888" stroke-dasharray="4 4"/>'
+    yield text(x + 6, TOP + 14, "as many blocks as there are different ones", 'fill="#666666"')
+    for number, (density, color, name) in enumerate(CURVES):
+        sides = [2 ** (exponent / 4) for exponent in range(4 * SMALLEST, 4 * LARGEST + 1)]
+        values = [expected_bdm(round(side * side / 16), density) / side**2 for side in sides]
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, sides, values))
+        yield f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2.5"/>'
+        yield text(LEFT + 16, TOP + HEIGHT - 44 + 20 * number, name, f'fill="{color}"')
+    yield "</svg>"
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the table, or the picture."""
+    if "--svg" in sys.argv:
+        print("\n".join(picture()))
+        return
     print("| side | load | bits per weight, fair signs | density 0.7, of the fair ones |\n|---|---|---|---|")
     for side in SIDES:
         blocks = side * side // 16

@@ -94,6 +94,12 @@ def test_the_saturation_table_is_what_its_script_prints() -> None:
         assert done.stdout in (ROOT / page).read_text("utf-8"), page
 
 
+def test_the_saturation_picture_is_what_its_script_draws() -> None:
+    command = [sys.executable, "docs/saturation.py", "--svg"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == (ROOT / "docs" / "saturation.svg").read_text("utf-8")
+
+
 def test_every_number_that_is_printed_is_defined() -> None:
     text = (ROOT / "docs" / "measures.md").read_text("utf-8")
     names = {field.name for kind in (PlaneReport, NullReport) for field in fields(kind)} - {"plane", "reference"}

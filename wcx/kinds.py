@@ -10,6 +10,7 @@ from wcx.dtypes import DTYPES
 from wcx.formats import FORMATS
 from wcx.measures import MEASURES
 from wcx.outputs import OUTPUTS
+from wcx.presets import PRESETS
 from wcx.quantizers import QUANTIZERS
 from wcx.settings import BLOCKS, BOUNDARIES
 from wcx.streams import STREAMS
@@ -51,6 +52,7 @@ def kinds() -> dict[str, Any]:
         ]
         + [{"name": stream.name, "summary": stream.summary, "unit": stream.unit} for stream in STREAMS.values()],
         "nulls": _listed(("permutation", "shuffle:K", "none")),
+        "presets": [{"name": preset.name, "summary": preset.summary} for preset in PRESETS.values()],
         "outputs": _listed(tuple(OUTPUTS)),
     }
 

@@ -111,6 +111,9 @@ _PRESETS = (
             "which a file sorted by name does not keep",
             "buffers are told by their names (running_mean, running_var, num_batches_tracked)",
             "the last symbols that fill no string of 12 are dropped",
+            "the original's sparsity, L2 norm and compression rates are of all parameters as one vector, its binarized "
+            "variant of one byte a bit; not reproduced here: -m sparsity, -m l2_norm and -m gzip are of the analysed "
+            "tensors, each compressed alone; motifs: wcx motifs",
         ),
     ),
 )

@@ -10,7 +10,7 @@ __all__ = ["command"]
 @click.command(name="kinds")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 def command(as_json: bool) -> int:
-    """List formats, dtypes, quantizers, blocks, boundaries, layouts, measures, nulls and outputs.
+    """List formats, dtypes, quantizers, blocks, boundaries, layouts, measures, nulls, presets and outputs.
 
     \b
     Example:
