@@ -76,10 +76,12 @@ def picture() -> Iterator[str]:
         x, y = place(2**SMALLEST, bits)
         yield f'<line x1="{x}" y1="{y}" x2="{x + WIDTH}" y2="{y}" stroke="{"#dddddd" if bits else "black"}"/>'
         yield text(x - 8, y + 4, f"{bits}", 'text-anchor="end"')
-    yield text(20, TOP + HEIGHT / 2, "bits", 'text-anchor="middle"')
+    middle = TOP + HEIGHT / 2
+    yield text(18, middle, "bits per weight", f'text-anchor="middle" transform="rotate(-90 18 {middle})"')
     x, y = place(1024, 0)
     yield f'<line x1="{x:.1f}" y1="{y}" x2="{x:.1f}" y2="{TOP}" stroke="#888888" stroke-dasharray="4 4"/>'
-    yield text(x + 6, TOP + 14, "as many blocks as there are different ones", 'fill="#666666"')
+    yield text(x + 6, TOP + 16, "65,536 blocks, as many as", 'fill="#666666"')
+    yield text(x + 6, TOP + 32, "there are different ones", 'fill="#666666"')
     for number, (density, color, name) in enumerate(CURVES):
         sides = [2 ** (exponent / 4) for exponent in range(4 * SMALLEST, 4 * LARGEST + 1)]
         values = [expected_bdm(round(side * side / 16), density) / side**2 for side in sides]
