@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
+import math
 import runpy
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from strategies import BytesReader, Tensor, write_safetensors
 
 import wcx
+from wcx import concatenated
 from wcx.errors import CheckpointError, UsageError
 from wcx.formats import open_checkpoint, open_reader
+from wcx.layers import FileSource
+from wcx.outputs.rows import report_rows
 from wcx.presets import PRESETS
+from wcx.settings import make_settings
+from wcx.types import Quantization, TensorInfo
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -178,6 +190,176 @@ def test_momos_is_one_string_of_all_parameters(path: Path | None, mixed: Path) -
     assert found.bdm == near(STRINGS.bdm(bits))
     assert found.block_entropy == near(STRINGS.ent(bits))
     assert (found.ones, 12 * found.blocks + found.left_over) == (bits.sum(), bits.size)
+
+
+# --------------------------------------------------------------------------------- momos: the whole vector
+
+
+COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": lambda data: gzip.compress(data, compresslevel=9, mtime=0),
+    "bz2": lambda data: bz2.compress(data, compresslevel=9),
+    "lzma": lambda data: lzma.compress(data, preset=9),
+}
+
+
+def published(vector: NDArray[np.float32]) -> dict[str, Any]:
+    """src/metrics.py of saintslab/MoMos on its flat vector, beside the norm, which it takes in float32."""
+    raw, binarized = vector.tobytes(), np.ascontiguousarray((vector > 0).astype(np.uint8)).tobytes()
+    found: dict[str, Any] = {"sparsity": float((vector == 0).mean())}
+    for name, compress in COMPRESSORS.items():
+        found[name] = {**sizes(raw, compress), "binarized": sizes(binarized, compress)}
+    return found
+
+
+def sizes(data: bytes, compress: Callable[[bytes], bytes]) -> dict[str, Any]:
+    nbytes = len(compress(data))
+    return {"nbytes": nbytes, "ratio": nbytes / len(data), "rate": float(len(data) / nbytes)}
+
+
+def vector_of(path: Path) -> NDArray[np.float32]:
+    """Its parameters one after the other, as float32."""
+    checkpoint = open_checkpoint(path)
+    parts = []
+    with open_reader(checkpoint) as reader:
+        for tensor in checkpoint.tensors:
+            if tensor.role == "weight" and tensor.dtype in NUMPY:
+                data = bytearray(tensor.nbytes)
+                reader.read_into(tensor, 0, memoryview(data))
+                parts.append(np.frombuffer(data, NUMPY[tensor.dtype]).astype(np.float32))
+    return np.concatenate(parts)
+
+
+NUMPY: dict[str, Any] = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": ml_dtypes.bfloat16,
+    "F8_E4M3": ml_dtypes.float8_e4m3fn,
+}
+VECTORS = [DIGITS, TINY, *(SAMPLES / "digits_cnn" / name for name in ("checkpoint.pt", "model.onnx"))]
+
+
+def of_vector(path: Path, **given: Any) -> dict[str, Any]:  # noqa: ANN401
+    measures: dict[str, Any] = wcx.analyze(path, preset="momos", null="none", **given).model.measures["concatenated"]
+    return measures
+
+
+def assert_published(found: dict[str, Any], vector: NDArray[np.float32]) -> None:
+    found = dict(found)
+    norm = found.pop("l2_norm")
+    assert norm == pytest.approx(float(np.linalg.norm(vector)), rel=1e-5)
+    assert norm == pytest.approx(math.sqrt(math.fsum(np.square(vector.astype(np.float64)))), rel=1e-15)
+    assert found == published(vector)
+
+
+@pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.name)
+def test_momos_measures_all_parameters_as_one_vector(path: Path) -> None:
+    assert_published(of_vector(path), vector_of(path))
+
+
+def test_momos_widens_and_narrows_to_float32_as_the_original_does(tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    small = np.resize([1e-46, -1e-46, 2.0**-149, 1e-300], 700).reshape(70, 10)  # float32 has the third alone
+    given = {
+        "a": random.standard_normal((301, 7)).astype(np.float16),
+        "b": random.standard_normal((64, 65)).astype(ml_dtypes.bfloat16),
+        "c": random.standard_normal(33).astype(ml_dtypes.float8_e4m3fn),
+        "d": small,
+        "e": random.standard_normal((11, 13)),
+    }
+    dtypes = dict(zip(given, ("F16", "BF16", "F8_E4M3", "F64", "F64"), strict=True))
+    path = write_safetensors(
+        tmp_path / "mixed.safetensors",
+        {name: Tensor(dtypes[name], values.shape, values.tobytes()) for name, values in given.items()},
+    )
+    vector = np.concatenate([values.reshape(-1).astype(np.float32) for values in given.values()])
+    assert (vector[-843:-143] > 0).sum() == 175
+    report = wcx.analyze(path, preset="momos", null="none")
+    assert_published(report.model.measures["concatenated"], vector)
+    assert report.model.concatenated
+    assert report.model.concatenated.bdm == near(STRINGS.bdm((vector > 0).astype(int)))
+
+
+def test_threads_passes_and_stretches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(2)
+    shapes = {"a": (401, 507), "b": (13,), "c": (69, 1001), "d": (1, 1)}
+    path = write(
+        tmp_path / "odd.safetensors",
+        {name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()},
+    )
+    names = ["gzip", "bz2", "sparsity", "l2_norm"]
+    reports = [wcx.analyze(path, preset="momos", measures=["bdm", *names], threads=threads) for threads in (1, 3)]
+    monkeypatch.setattr(concatenated, "_PASS_MEMORY", 1)
+    monkeypatch.setattr(concatenated, "_STRETCH", 12 * 1024)
+    reports.append(wcx.analyze(path, preset="momos", measures=["bdm", *names], threads=2))
+    assert reports[0] == reports[1] == reports[2]
+    found = reports[0].model.measures["concatenated"]
+    vector = vector_of(path)
+    expected = published(vector)
+    assert {name: found[name] for name in names[:3]} == {name: expected[name] for name in names[:3]}
+    assert reports[0].model.concatenated
+    assert reports[0].model.concatenated.bdm == near(STRINGS.bdm((vector > 0).astype(int)))
+
+
+def test_measures_named_beside_momos_are_of_layers_and_of_the_vector() -> None:
+    model = wcx.analyze(DIGITS, preset="momos", null="none", measures=["bdm", "gzip"]).model
+    assert set(model.measures) == {"gzip", "concatenated"}
+    assert set(model.measures["concatenated"]) == {"gzip"}
+    assert wcx.analyze(DIGITS, preset="momos", null="none", measures=["bdm"]).model.measures == {}
+    assert wcx.analyze(DIGITS, null="none").model.measures == {}
+
+
+def test_a_vector_with_nan_has_no_norm(tmp_path: Path) -> None:
+    values = np.ones((8, 8), np.float32)
+    values[0, 0] = np.nan
+    path = write(tmp_path / "nan.safetensors", {"a": values})
+    found = of_vector(path)
+    assert found.pop("l2_norm") is None
+    assert found == published(values.reshape(-1))
+
+
+def test_quantized_integers_have_signs_and_zeros_alone(tmp_path: Path) -> None:
+    random = np.random.default_rng(9)
+    codes = random.integers(0, 256, (24, 36)).astype(np.uint8)
+    tensor = TensorInfo("a", "U8", codes.shape, codes.nbytes, quantization=Quantization((128,), (1, 1), 0.25))
+    (layer,) = concatenated.parameters([tensor])
+    source = FileSource(BytesReader(codes.tobytes()))
+    made = make_settings(preset="momos", null="none")
+    found = concatenated.concatenate([layer], made, source, lambda _nbytes: None)
+    expected = published(((codes.astype(np.float32) - 128) * 0.25).reshape(-1))
+    assert found.measures["l2_norm"] is None
+    assert found.measures["sparsity"] == expected["sparsity"]
+    for name in COMPRESSORS:
+        assert found.measures[name] == {
+            "nbytes": None,
+            "ratio": None,
+            "rate": None,
+            "binarized": expected[name]["binarized"],
+        }
+
+
+def test_the_vector_has_a_null_by_real_shuffles() -> None:
+    closed, drawn, again = (
+        wcx.analyze(DIGITS, preset="momos", measures=["bdm"], null=null, threads=threads).model.concatenated
+        for null, threads in (("permutation", 1), ("shuffle:400", 2), ("shuffle:400", 1))
+    )
+    assert closed
+    assert drawn == again
+    assert drawn
+    assert closed.null
+    assert drawn.null
+    assert (drawn.null.kind, drawn.null.draws) == ("shuffle", 400)
+    assert closed.null.bdm
+    assert drawn.null.bdm
+    assert abs(drawn.null.bdm.mean - closed.null.bdm.mean) < 0.2 * closed.null.bdm.sd
+    assert drawn.null.bdm.sd == pytest.approx(closed.null.bdm.sd, rel=0.15)
+
+
+def test_rows_set_the_vectors_measures_beside_its_plane() -> None:
+    report = wcx.analyze(DIGITS, preset="momos", null="none", measures=["bdm", "sparsity", "gzip"])
+    rows = {row["row"]: row for row in report_rows(report)}
+    assert rows["concatenated"]["measures"] == report.model.measures["concatenated"]
+    assert rows["sum"]["measures"] == {name: report.model.measures[name] for name in ("sparsity", "gzip")}
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -23,7 +23,6 @@ from wcx.types import (
     Fit,
     LayerReport,
     ModelReport,
-    PlaneReport,
     Report,
     Settings,
     SkippedTensor,
@@ -59,7 +58,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is counted and what is skipped, and how: same input and settings, same plan."""
+    """What is counted and what is skipped, and how: same input and settings, same plan.
+
+    concatenated: what a preset takes as one vector, and how often it reads that.
+    """
 
     quantizer: Quantizer
     layers: list[Layer]
@@ -68,6 +70,7 @@ class Plan:
     beside: Quantizer | None = None
     partners: Partners | None = None
     concatenated: list[Layer] | None = None
+    readings: int = 1
 
     @property
     def quantizers(self) -> list[Quantizer]:
@@ -75,11 +78,16 @@ class Plan:
         return [self.quantizer] if self.beside is None else [self.quantizer, self.beside]
 
     @property
+    def drawn(self) -> list[Layer]:
+        """What a null by shuffles permutes: the layers, and those of the vector once more."""
+        return [*self.layers, *(self.concatenated or ())]
+
+    @property
     def nbytes(self) -> int:
         """Bytes that will be read: twice where a quantizer has to be fitted, the reference's, and those of streams."""
         readings = sum(2 if any(quantizer.needs) else 1 for quantizer in self.quantizers)
         counted = sum(layer.tensor.nbytes for layer in self.layers) * readings * (1 if self.partners is None else 2)
-        counted += sum(layer.tensor.nbytes for layer in self.concatenated or ())
+        counted += sum(layer.tensor.nbytes for layer in self.concatenated or ()) * self.readings
         if not self.streams:
             return counted
         from wcx.streaming import nbytes_read
@@ -176,7 +184,8 @@ def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint 
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
     partners = None if reference is None else Partners(reference, settings)
     beside, concatenated = _presets_own(settings, checkpoint.tensors)
-    return Plan(quantizer, layers, skipped, _streams(settings), beside, partners, concatenated)
+    often = _readings(settings, concatenated)
+    return Plan(quantizer, layers, skipped, _streams(settings), beside, partners, concatenated, often)
 
 
 def _streams(settings: Settings) -> tuple[str, ...]:
@@ -194,6 +203,13 @@ def _presets_own(settings: Settings, tensors: Sequence[TensorInfo]) -> tuple[Qua
     beside = None if preset.beside is None else parse_quantizer(preset.beside)
     one_string = preset.concatenated and (settings.block, settings.boundary) == ("1x12", "ignore")
     return beside, parameters(tensors) if one_string else None
+
+
+def _readings(settings: Settings, concatenated: Sequence[Layer] | None) -> int:
+    """How often the tensors that are one vector are read."""
+    from wcx.concatenated import measures_wanted, readings
+
+    return 0 if concatenated is None else readings(concatenated, measures_wanted(settings))
 
 
 def quantizer_of(settings: Settings) -> Quantizer:
@@ -317,16 +333,16 @@ class _Run:
         settings, progress = self._settings, self._progress
         shuffles = settings.null == "shuffle"
         if shuffles:
-            check_size([layer.weights for layer in self._plan.layers], settings.boundary)
+            check_size([layer.weights for layer in self._plan.drawn], settings.boundary)
         layers: list[LayerReport] = []
         for layer in self.layers():
             layers.append(layer)
             if not shuffles:
                 progress.on_layer(layer)
         rows = self._rows()
-        if shuffles and layers:
-            progress.on_draws((settings.null_draws or 0) * len(rows.planes))
+        if shuffles and (layers or rows.concatenated):
             margins = [plane for view in self._views for plane in view.model.margins]
+            progress.on_draws((settings.null_draws or 0) * (len(margins) + (rows.concatenated is not None)))
             layers, rows = add_shuffles(layers, rows, margins, settings, self._threads, progress.on_draw)
             for layer in layers:
                 progress.on_layer(layer)
@@ -344,15 +360,19 @@ class _Run:
         """The model's rows: the totals are the first view's."""
         rows = [view.reference.set_against_model(view.model.report(scheme_of(self._settings))) for view in self._views]
         planes = tuple(plane for row in rows for plane in row.planes)
-        return replace(rows[0], planes=planes, concatenated=self._concatenated(), measures=self._model_measures())
+        rows[0] = replace(rows[0], planes=planes, measures=self._model_measures())
+        return self._with_concatenated(rows[0])
 
-    def _concatenated(self) -> PlaneReport | None:
+    def _with_concatenated(self, rows: ModelReport) -> ModelReport:
+        """The model's rows with what a preset wants of all parameters as one vector."""
         from wcx.concatenated import concatenate
 
         layers = self._plan.concatenated
         if layers is None:
-            return None
-        return concatenate(layers, self._settings, self._make_source(), self._progress.on_bytes)
+            return rows
+        found = concatenate(layers, self._settings, self._make_source(), self._progress.on_bytes, self._threads)
+        measures = {**rows.measures, "concatenated": found.measures} if found.measures else rows.measures
+        return replace(rows, concatenated=found.plane, measures=measures)
 
 
 def _is_large(plan: Plan) -> bool:

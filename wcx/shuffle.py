@@ -8,7 +8,7 @@ boundary than ignore blocks are not exchangeable, so there whole planes are perm
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -26,7 +26,7 @@ from wcx.measures.evidence import Evidence
 from wcx.measures.null import NULL_MEASURES, Expectation, Margins
 from wcx.measures.tables import load_table
 from wcx.settings import scheme_of
-from wcx.types import LayerReport, ModelReport, Scheme, Settings, TensorInfo
+from wcx.types import LayerReport, ModelReport, PlaneReport, Scheme, Settings, TensorInfo
 from wcx.workers import map_ordered
 
 __all__ = ["add_shuffles", "check_size"]
@@ -67,12 +67,8 @@ def add_shuffles(
     measures = [measure for measure in wanted if kind in MEASURES[measure].boundaries]
     planes = []  # [plane][draw][layer that has it, then the model][measure]
     for number, of_plane in enumerate(margins):
-        work = partial(_Draw, [(layers[at], known) for at, known in of_plane], number, settings, measures)
-        drawn = []
-        for values in map_ordered(work, _Draw.run, range(draws), threads, 2 * threads):
-            drawn.append(values)
-            on_draw()
-        planes.append(drawn)
+        shuffled = [_Shuffled(layers[at].name, layers[at].matrix, known) for at, known in of_plane]
+        planes.append(_drawn(shuffled, number, settings, measures, threads, on_draw))
     summaries = [
         {at: _summary(planes[number], place, measures) for place, (at, _) in enumerate(of_plane)}
         for number, of_plane in enumerate(margins)
@@ -90,7 +86,43 @@ def add_shuffles(
         replace(row, pooled=row.pooled and with_null(row.pooled, draws, _summary(planes[number], -1, measures)))
         for number, row in enumerate(model.planes)
     ]
-    return changed, replace(model, planes=tuple(rows))
+    concatenated = model.concatenated
+    if concatenated is not None:
+        shuffled = [_of_strings(concatenated, scheme_of(settings).cells)]
+        drawn = _drawn(shuffled, 0, settings, measures, threads, on_draw)
+        concatenated = with_null(concatenated, draws, _summary(drawn, 0, measures))
+    return changed, replace(model, planes=tuple(rows), concatenated=concatenated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shuffled:
+    """One plane of a layer, or of all parameters as one string: its name seeds the draws."""
+
+    name: str
+    matrix: tuple[int, int]
+    margins: Margins
+
+
+def _of_strings(plane: PlaneReport, cells: int) -> _Shuffled:
+    symbols = plane.blocks * cells + (plane.left_over or 0)
+    return _Shuffled(plane.plane, (1, symbols), Margins(symbols, plane.ones, plane.blocks))
+
+
+def _drawn(
+    shuffled: Sequence[_Shuffled],
+    plane: int,
+    settings: Settings,
+    measures: Sequence[str],
+    threads: int,
+    on_draw: Callable[[], None],
+) -> list[list[list[float]]]:
+    """The values of every draw: [draw][layer, then all together][measure]."""
+    work = partial(_Draw, shuffled, plane, settings, measures)
+    drawn = []
+    for values in map_ordered(work, _Draw.run, range(settings.null_draws or 0), threads, 2 * threads):
+        drawn.append(values)
+        on_draw()
+    return drawn
 
 
 def _summary(drawn: list[list[list[float]]], at: int, measures: Sequence[str]) -> dict[str, Expectation]:
@@ -100,9 +132,7 @@ def _summary(drawn: list[list[list[float]]], at: int, measures: Sequence[str]) -
 class _Draw:
     """One permutation of one plane of every layer."""
 
-    def __init__(
-        self, layers: Sequence[tuple[LayerReport, Margins]], plane: int, settings: Settings, measures: Sequence[str]
-    ) -> None:
+    def __init__(self, layers: Sequence[_Shuffled], plane: int, settings: Settings, measures: Sequence[str]) -> None:
         self._layers = layers
         self._plane = plane
         self._settings = settings
@@ -114,7 +144,8 @@ class _Draw:
         """Return each layer's values and then those of their added counts."""
         pooled: NDArray[np.int64] = np.zeros(self._table.possible, np.int64)
         values = []
-        for layer, margins in self._layers:
+        for layer in self._layers:
+            margins = layer.margins
             random = generator(self._settings.seed, layer.name, self._plane, draw)
             histogram: NDArray[np.int64] = np.zeros(self._table.possible, np.int64)
             if self._scheme.kind == "ignore":
@@ -125,8 +156,8 @@ class _Draw:
                 histogram[counts.codes] = counts.counts
             values.append(self._evaluate(histogram, margins.symbols, margins.ones))
             pooled += histogram
-        symbols = sum(margins.symbols for _, margins in self._layers)
-        values.append(self._evaluate(pooled, symbols, sum(margins.ones for _, margins in self._layers)))
+        symbols = sum(layer.margins.symbols for layer in self._layers)
+        values.append(self._evaluate(pooled, symbols, sum(layer.margins.ones for layer in self._layers)))
         return values
 
     def _evaluate(self, histogram: NDArray[np.int64], symbols: int, ones: int) -> list[float]:

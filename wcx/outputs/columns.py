@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from wcx.outputs import figures
 from wcx.outputs.figures import MISSING
 from wcx.outputs.ranking import deviation
-from wcx.outputs.rows import flat_measures
+from wcx.outputs.rows import flat_measures, split_measures
 from wcx.types import LayerReport, ModelReport, NullStatistic, PlaneReport
 
 __all__ = [
@@ -96,8 +96,9 @@ def model_lines(model: ModelReport) -> Iterator[Line]:
     for index, plane in enumerate(pooled):
         label, ratio = "" if index else "pooled", _reference_ratio(plane)
         yield Line(label, plane.plane, model.weights, plane.bdm, plane, reference_ratio=ratio)
+    usual, of_vector = split_measures(model)
     for index, item in enumerate(model.planes):
-        measures, added = None if index else model.measures, item.sum
+        measures, added = None if index else usual, item.sum
         label = "" if index else "sum"
         yield Line(label, item.plane, model.weights, added.bdm, None, None, measures, added.reference_ratio)
     if len(model.planes) > 1:
@@ -106,7 +107,7 @@ def model_lines(model: ModelReport) -> Iterator[Line]:
     one = model.concatenated
     if one is not None:
         symbols = one.blocks * _STRING + (one.left_over or 0)
-        yield Line(one.plane, "", symbols, one.bdm, one)
+        yield Line(one.plane, "", symbols, one.bdm, one, None, of_vector)
 
 
 def _reference_ratio(plane: PlaneReport) -> float | None:
@@ -205,7 +206,7 @@ def _measure_columns(lines: Sequence[Line]) -> list[Column]:
 
 def _rank(name: str) -> int:
     """A ratio says more than a size, and the stored bytes are asked for more than a plane's."""
-    return 19 if ".planes." in name else 18 if name.endswith(".nbytes") else 10
+    return 19 if ".planes." in name else 18 if name.endswith((".nbytes", ".rate")) else 10
 
 
 def _two_heads(name: str) -> tuple[str, str]:

@@ -4,7 +4,8 @@ The columns are fixed and listed, in order, in docs/csv.md: what identifies the 
 dots, the layer's own fields, the reason why a tensor was skipped. A row holds no column that it has nothing for.
 
 A `sum` row has the bdm of its plane added over the layers, as bdm, and that over all planes, as total.bdm; the model's
-measures, which belong to no plane, stand there too. A `concatenated` row is the one of preset momos.
+measures, which belong to no plane, stand there too. A `concatenated` row is the one of preset momos, with
+the measures of that vector.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from wcx.outputs.fields import LAYER_FIELDS, PLANE_FIELDS, getter
 from wcx.types import LayerReport, ModelReport, PlaneReport, Report, SkippedTensor
 
-__all__ = ["COLUMNS", "Row", "flat_measures", "layer_rows", "report_rows"]
+__all__ = ["COLUMNS", "Row", "flat_measures", "layer_rows", "report_rows", "split_measures"]
 
 Row = dict[str, Any]
 
@@ -50,12 +51,20 @@ def _model_rows(path: str, model: ModelReport) -> Iterator[Row]:
     for item in model.planes:
         if item.pooled is not None:
             yield {"row": "pooled", **common, **_values(item.pooled, _PLANE)}
+    measures, of_vector = split_measures(model)
     for item in model.planes:
-        values = {"plane": item.plane, "bdm": item.sum.bdm, "measures": model.measures}
+        values = {"plane": item.plane, "bdm": item.sum.bdm, "measures": measures}
         ratios = {"reference.ratio": item.sum.reference_ratio, "total.reference_ratio": model.total.reference_ratio}
         yield {"row": "sum", **common, **values, "total.bdm": model.total.bdm, **ratios}
     if model.concatenated is not None:
-        yield {"row": "concatenated", "path": path, **_values(model.concatenated, _PLANE)}
+        yield {"row": "concatenated", "path": path, **_values(model.concatenated, _PLANE), "measures": of_vector}
+
+
+def split_measures(model: ModelReport) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """The model's measures over all layers, and those of all parameters as one vector, which a preset asks for."""
+    usual = dict(model.measures)
+    of_vector: Mapping[str, Any] = usual.pop("concatenated", {})
+    return usual, of_vector
 
 
 def _skipped_row(path: str, tensor: SkippedTensor) -> Row:
