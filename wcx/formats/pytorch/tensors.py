@@ -74,7 +74,7 @@ def function_of(call: Call) -> str:
     target = call.callable
     if isinstance(target, Persistent) and isinstance(target.id, tuple) and len(target.id) > 1:
         target = target.id[1]  # the class of a module, with its source, in files before PyTorch 1.6
-    return str(target) if isinstance(target, Global) else ""
+    return target.dotted if isinstance(target, Global) else ""
 
 
 _NO_STORAGES = (("module",), ("reduce_package",))
