@@ -33,14 +33,15 @@ def list_tensors(found: Iterable[Found], file: int = 0) -> tuple[TensorInfo, ...
 
 def _numbered(found: Iterable[Found]) -> list[Found]:
     """Tell tensors of one name apart: name, name#2, ..."""
-    taken: set[str] = set()
+    taken: dict[str, int] = {}  # by its name, the last number that it was given
     numbered = []
     for tensor in found:
-        name, count = tensor.name, 1
+        name, count = tensor.name, taken.get(tensor.name, 1)
         while name in taken:
             count += 1
             name = f"{tensor.name}#{count}"
-        taken.add(name)
+        taken[tensor.name] = count
+        taken.setdefault(name, 1)
         numbered.append(tensor if count == 1 else Found(name, tensor.view, tensor.role, tensor.ema, tensor.source))
     return numbered
 

@@ -16,7 +16,7 @@ from wcx.formats.pytorch.dtypes import BYTES, TorchType, storage_type, tensor_ty
 from wcx.formats.pytorch.inert import Call, Dict, Global, Persistent, Value
 from wcx.types import Quantization
 
-__all__ = ["Place", "Storages", "View", "function_of", "is_storage", "storage_of", "view_of"]
+__all__ = ["REBUILD", "Place", "Storages", "View", "function_of", "is_storage", "storage_of", "view_of"]
 
 _MAX_RANK = 64
 _MAX_NUMBER = 1 << 62
@@ -93,7 +93,7 @@ def storage_of(value: Value, storages: Storages) -> View:
 
 def view_of(call: Call, storages: Storages) -> View | None:
     """The view that a call rebuilds; None for a call that rebuilds none; ValueError where it can't be right."""
-    rebuild = _REBUILD.get(function_of(call))
+    rebuild = REBUILD.get(function_of(call))
     if rebuild is None:
         return None
     if not isinstance(call.args, tuple):
@@ -328,7 +328,7 @@ def _uninitialized(_args: tuple[Value, ...], _storages: Storages) -> View:
     return View("F32", (0,), obstacle="not initialised: no shape and no data yet")
 
 
-_REBUILD: dict[str, Callable[[tuple[Value, ...], Storages], View]] = {
+REBUILD: dict[str, Callable[[tuple[Value, ...], Storages], View]] = {
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor_v2,
     "torch._utils._rebuild_tensor_v3": _rebuild_tensor_v3,

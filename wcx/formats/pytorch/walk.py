@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from wcx.formats._json import shortened
 from wcx.formats.pytorch.inert import Blob, Call, Dict, Global, Persistent, Set, Value
-from wcx.formats.pytorch.numpy_arrays import array_of
+from wcx.formats.pytorch.numpy_arrays import ARRAYS, array_of
 from wcx.formats.pytorch.roles import is_ema_key, is_ema_prefix, is_optimizer_key, is_optimizer_state, keys_of
-from wcx.formats.pytorch.tensors import Storages, View, function_of, is_storage, storage_of, view_of
+from wcx.formats.pytorch.tensors import REBUILD, Storages, View, function_of, is_storage, storage_of, view_of
 
 __all__ = ["Found", "Walk", "walk"]
 
@@ -52,12 +52,14 @@ _FIRST_ATTRIBUTES = 40
 _SPARSE = "torch._utils._rebuild_sparse_tensor"
 _NESTED = "torch._utils._rebuild_nested_tensor"
 _FROM_BYTES = "torch.storage._load_from_bytes"
+_REBUILDS = "torch._utils._rebuild_"
 _SEQUENCES = frozenset(
     f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("set", "frozenset", "list", "tuple")
 ) | {"collections.deque"}
 _DICTS = frozenset({"collections.OrderedDict", "collections.Counter", "builtins.dict", "__builtin__.dict"})
 _NO_CONTENT = frozenset({"torch.Size", "numpy.dtype", "torch.device"})
-_OF_TENSORS = ("torch.", "numpy.")  # how all calls begin that make tensors or wrap some
+_TENSORS = ARRAYS | frozenset(REBUILD)
+_OF_TENSORS = _TENSORS | _ONLY_FIRST | _SUBCLASS | {_WITH_STATE, _FROM_BYTES}
 _ENCODE = "_codecs.encode"
 _MODULE_PARTS = ("_parameters", "_buffers", "_modules")
 
@@ -183,7 +185,8 @@ class _Walker:
         if id(call) in self._unopened:
             self.result.unopened += 1
             return None
-        if not function_of(call).startswith(_OF_TENSORS):
+        function = function_of(call)
+        if function not in _OF_TENSORS and not function.startswith(_REBUILDS):
             return self._visit_object(node, call)
         inner = _unwrapped(call)
         if call is not inner and _is_buffer(call):
@@ -191,7 +194,7 @@ class _Walker:
         if _is_pickled_plainly(inner):
             self.result.unopened += 1
             self._unopened[id(call)] = call
-        elif not self._add_call(node, call, inner):
+        elif function_of(inner) not in _TENSORS or not self._add_call(node, call, inner):
             return self._visit_object(node, call)
         return _state_of_tensor(node, call, self) if call is not inner and self.is_first(call) else None
 
@@ -342,7 +345,7 @@ def _children_of_call(node: _Node, call: Call, walker: _Walker) -> Iterator[_Ste
         yield from _parts(node, function, args)
     elif function in _DICTS:
         yield from _given_pairs(node, args[0] if args else None, walker)
-    elif function not in _NO_CONTENT:
+    elif function not in _NO_CONTENT and (type(call.args) in _PLAIN or walker.may_hold(call.args)):
         yield node, call.args
     if call.items:
         yield from _children(node, call.items, walker)
@@ -357,7 +360,7 @@ def _holds_nothing(call: Call) -> bool:
     if call.items or call.pairs or not (call.state is None or _is_empty(call.state)):
         return False
     function = function_of(call)
-    return function in _NO_CONTENT or (_is_empty(call.args) and not function.startswith(_OF_TENSORS))
+    return function in _NO_CONTENT or (_is_empty(call.args) and function not in _OF_TENSORS)
 
 
 def _is_empty(value: Value) -> bool:
@@ -455,11 +458,7 @@ def _is_pickled_plainly(call: Call) -> bool:
     if function_of(call) == _FROM_BYTES:
         return True
     storage = call.args[0] if isinstance(call.args, tuple) and call.args else None
-    return (
-        isinstance(storage, Call)
-        and function_of(storage) == _FROM_BYTES
-        and function_of(call).startswith("torch._utils._rebuild_")
-    )
+    return isinstance(storage, Call) and function_of(storage) == _FROM_BYTES and function_of(call).startswith(_REBUILDS)
 
 
 def _shown(node: _Node) -> str:
