@@ -70,7 +70,7 @@ def _described(group: list[Found], file: int, *, copies: bool) -> TensorInfo:
 
 def _role(tensor: Found, *, copies: bool) -> tuple[str, str | None]:
     role = role_of(tensor.name) if tensor.role is None else tensor.role
-    if tensor.ema and copies and role != "optimizer":
+    if tensor.ema and copies:
         return "optimizer", EMA_COPY
     return role, tensor.source
 

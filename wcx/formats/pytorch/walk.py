@@ -23,7 +23,7 @@ _SIMPLE = _PLAIN | {type(None), Blob, Global}  # types of what holds nothing; an
 _CONTAINERS = frozenset({list, tuple, Dict, Set})
 _FEW = 16
 _MAX_DEPTH = 1000
-_MAX_CONTAINERS = 600_000
+_MAX_CONTAINERS = 500_000
 _MAX_NAME = 4096  # characters
 _MAX_NAMES = 100_000
 _MAX_NAMES_LENGTH = 32 << 20
@@ -147,7 +147,6 @@ class _Walker:
         self._visited: dict[int, Value] = {}  # by identity; keeping them keeps the identities apart
         self._views: dict[int, tuple[Call, View, str | None]] = {}  # likewise, of calls met before: the tensors
         self._others: set[int] = set()  # and what are none, all of which were visited
-        self._unopened: dict[int, Call] = {}  # and what stays closed
         self._length = 0
         self._plain = 0
 
@@ -182,19 +181,17 @@ class _Walker:
     def _visit_call(self, node: _Node, call: Call) -> Iterator[_Step] | None:
         if id(call) in self._others:
             return None
-        if id(call) in self._unopened:
-            self.result.unopened += 1
-            return None
         function = function_of(call)
         if function not in _OF_TENSORS and not function.startswith(_REBUILDS):
             return self._visit_object(node, call)
         inner = _unwrapped(call)
-        if call is not inner and _is_buffer(call):
-            node = replace(node, role=node.role or "buffer")
         if _is_pickled_plainly(inner):
             self.result.unopened += 1
-            self._unopened[id(call)] = call
-        elif function_of(inner) not in _TENSORS or not self._add_call(node, call, inner):
+            self._others.add(id(call))
+            return _state_of_tensor(node, call, self) if self.is_first(call) and call is not inner else None
+        if call is not inner and _is_buffer(call):
+            node = replace(node, role=node.role or "buffer")
+        if function_of(inner) not in _TENSORS or not self._add_call(node, call, inner):
             return self._visit_object(node, call)
         return _state_of_tensor(node, call, self) if call is not inner and self.is_first(call) else None
 
@@ -390,9 +387,9 @@ def _state_of_tensor(node: _Node, call: Call, walker: _Walker) -> Iterator[_Step
 
 
 def _is_buffer(call: Call) -> bool:
-    """Whether the attributes of a tensor's subclass say that it is a torch.nn.Buffer."""
+    """Whether the first attributes of a tensor's subclass say that it is a torch.nn.Buffer."""
     state = call.args[3] if isinstance(call.args, tuple) and len(call.args) == 4 else None
-    return "_is_buffer" in keys_of(state, _FIRST_ATTRIBUTES)
+    return type(state) is Dict and "_is_buffer" in state[: 2 * _FIRST_ATTRIBUTES : 2]
 
 
 def _given_pairs(node: _Node, pairs: Value, walker: _Walker) -> Iterator[_Step]:
