@@ -105,6 +105,42 @@ def test_averages_alone_are_the_model(tmp_path: Path) -> None:
     assert open_checkpoint(write_zip(tmp_path / "a.pt", value, {"0": _RAW}))["ema.w"].role == "weight"
 
 
+def test_averages_in_a_callback_say_so(tmp_path: Path) -> None:
+    value = {
+        "state_dict": {"w": Tensor("0", (4, 5))},
+        "callbacks": {"EMACallback": {"averaged": {"w": Tensor("1", (4, 5))}}},
+        "swa_state": {"w": Tensor("2", (4, 5))},
+    }
+    checkpoint = open_checkpoint(write_zip(tmp_path / "a.ckpt", value, dict.fromkeys("012", _RAW)))
+    assert {tensor.name: (tensor.role, tensor.source) for tensor in checkpoint.tensors} == {
+        "state_dict.w": ("weight", None),
+        "callbacks.EMACallback.averaged.w": ("optimizer", "EMA copy"),
+        "swa_state.w": ("optimizer", "EMA copy"),
+    }
+
+
+@pytest.mark.parametrize("key", [b"x", Made(Name("_codecs", "encode"), ("x", "latin1"))])
+def test_keys_of_bytes_are_names(key: object, tmp_path: Path) -> None:
+    """Up to protocol 2 a pickle has bytes as a call that encodes a text."""
+    checkpoint = open_checkpoint(write_zip(tmp_path / "a.pt", {key: Tensor("0", (4, 5))}, {"0": _RAW}))
+    assert [tensor.name for tensor in checkpoint.tensors] == ["x"]
+
+
+def test_a_tagged_list_of_tensors_is_looked_into(tmp_path: Path) -> None:
+    tagged = Made(Name("torch.jit._pickle", "restore_type_tag"), ([Tensor("0", (4, 5))], "List[Tensor]"))
+    checkpoint = open_checkpoint(write_zip(tmp_path / "a.pt", {"a": tagged}, {"0": _RAW}))
+    assert [tensor.name for tensor in checkpoint.tensors] == ["a.0"]
+
+
+def test_tensors_of_one_name_get_numbers(tmp_path: Path) -> None:
+    class Key(Made):
+        """A key that is written anew each time."""
+
+    value = {Key(Name("_codecs", "encode"), ("x", "latin1"), number): Tensor("0", (4, 5)) for number in range(3)}
+    checkpoint = open_checkpoint(write_zip(tmp_path / "a.pt", value, {"0": _RAW}))
+    assert [(tensor.name, tensor.aliases) for tensor in checkpoint.tensors] == [("x", ("x#2", "x#3"))]
+
+
 def test_a_whole_module_gives_the_names_of_its_state_dict(tmp_path: Path) -> None:
     def module(parameters: dict[str, Any], buffers: dict[str, Any], modules: dict[str, Any]) -> Made:
         state = {"training": True, "_parameters": parameters, "_buffers": buffers, "_modules": modules}

@@ -763,6 +763,22 @@ _heavy_pickle(
 _heavy_pickle(
     "an object called optimizer, over and over", lambda: _named_again(text("optimizer"), _OBJECT), _NO_TENSORS
 )
+_heavy_pickle(
+    "one name of a class, over and over", lambda: pickled(b"](" + named("a", "b") * 1_900_000 + b"e"), _NO_TENSORS
+)
+_heavy_pickle(
+    "a set of itself, over and over", lambda: pickled(b"\x8fq\x00(" + b"h\x00" * 1_900_000 + b"\x90"), _NO_TENSORS
+)
+_heavy_pickle(
+    "a tuple of 15 numbers and a dict, over and over",
+    lambda: _referred(b"(" + b"K\x01" * 15 + b"}t", 1_900_000),
+    _NO_TENSORS,
+)
+_heavy_pickle(
+    "a long key above new tuples, over and over",
+    lambda: pickled(b"}(" + text("a" * 4000) + b"q\x00]]aq\x01" + b"h\x00h\x01\x85" * 450_000 + b"u"),
+    _NO_TENSORS,
+)
 
 
 def _zero_points(method: int) -> bytes:

@@ -5,7 +5,7 @@ Plain are None, bool, int, float, str, list and tuple. Nothing here is ever call
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["Blob", "Call", "Dict", "Global", "Persistent", "Set", "Value"]
@@ -32,9 +32,13 @@ class Global:
 
     module: str
     name: str
+    dotted: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.dotted = f"{self.module}.{self.name}"
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
+        return self.dotted
 
 
 @dataclass(slots=True, eq=False)

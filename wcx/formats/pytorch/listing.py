@@ -33,14 +33,15 @@ def list_tensors(found: Iterable[Found], file: int = 0) -> tuple[TensorInfo, ...
 
 def _numbered(found: Iterable[Found]) -> list[Found]:
     """Tell tensors of one name apart: name, name#2, ..."""
-    taken: set[str] = set()
+    taken: dict[str, int] = {}  # by its name, the last number that it was given
     numbered = []
     for tensor in found:
-        name, count = tensor.name, 1
+        name, count = tensor.name, taken.get(tensor.name, 1)
         while name in taken:
             count += 1
             name = f"{tensor.name}#{count}"
-        taken.add(name)
+        taken[tensor.name] = count
+        taken.setdefault(name, 1)
         numbered.append(tensor if count == 1 else Found(name, tensor.view, tensor.role, tensor.ema, tensor.source))
     return numbered
 
@@ -69,7 +70,7 @@ def _described(group: list[Found], file: int, *, copies: bool) -> TensorInfo:
 
 def _role(tensor: Found, *, copies: bool) -> tuple[str, str | None]:
     role = role_of(tensor.name) if tensor.role is None else tensor.role
-    if tensor.ema and copies and role != "optimizer":
+    if tensor.ema and copies:
         return "optimizer", EMA_COPY
     return role, tensor.source
 

@@ -14,7 +14,8 @@ _MAX_TEXT = 1 << 20  # a longer text stays in the file
 _MAX_DIGITS = 40
 _MAX_INTEGER = 16  # bytes
 _COST_TEXT = 60
-_COST_GLOBAL = 300
+_COST_GLOBAL = 400
+_COST_LINES = 200
 
 _NOTHING = object()  # in the memo, where nothing was put
 
@@ -33,6 +34,7 @@ class Machine:
         self.persistent: list[Persistent] = []
         self._marks: list[int] = []
         self._globals: dict[tuple[str, str], Global] = {}
+        self._globals_by_lines: dict[bytes, Global] = {}
         self._spent = 0
 
     def spend(self, nbytes: int) -> None:
@@ -110,10 +112,23 @@ class Machine:
         """The inert name of a class or function, the same for the same name."""
         found = self._globals.get((module, name))
         if found is None:
-            self.spend(_COST_GLOBAL + len(module) + len(name))
+            length = len(module) + len(name)
+            self.spend(_COST_GLOBAL + 2 * (length if module.isascii() and name.isascii() else 4 * length))
             if reason := why_name_is_refused(module, name):
                 self.window.fail(reason)
             found = self._globals[module, name] = Global(module, name)
+        return found
+
+    def global_of(self, lines: bytes) -> Global:
+        """The inert name whose module and name are two lines."""
+        found = self._globals_by_lines.get(lines)
+        if found is None:
+            self.spend(_COST_LINES + len(lines))
+            try:
+                module, _end, name = lines.decode().partition("\n")
+            except UnicodeDecodeError:
+                self.window.fail("has a name that is not in UTF-8")
+            found = self._globals_by_lines[lines] = self.global_(module, name)
         return found
 
     def call(self, function: Value, args: Value) -> None:

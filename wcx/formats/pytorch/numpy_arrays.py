@@ -12,11 +12,14 @@ from math import prod
 from wcx.formats.pytorch.inert import Blob, Call, Global, Value
 from wcx.formats.pytorch.tensors import Place, View, function_of, numbers_of
 
-__all__ = ["array_of"]
+__all__ = ["ARRAYS", "array_of"]
 
 _MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 _RECONSTRUCT = frozenset(f"{module}._reconstruct" for module in _MODULES)
 _FROM_BUFFER = frozenset({"numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer"})
+ARRAYS = _RECONSTRUCT | _FROM_BUFFER
+"""The functions that make arrays."""
+
 _TYPES = {
     **{"f2": "F16", "f4": "F32", "f8": "F64", "b1": "BOOL", "c8": "C64", "c16": "C128"},
     **{f"{kind}{size}": f"{kind.upper()}{8 * size}" for kind in "iu" for size in (1, 2, 4, 8)},

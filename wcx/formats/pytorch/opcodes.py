@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from wcx.formats._json import shortened
-from wcx.formats.pytorch.inert import Call, Dict, Global, Persistent, Set, Value
+from wcx.formats.pytorch.inert import Call, Dict, Persistent, Set, Value
 from wcx.formats.pytorch.machine import Machine, StopError
 
 __all__ = ["OPCODES"]
@@ -393,16 +393,7 @@ def _add_pairs(m: Machine, target: Value, values: list[Value]) -> None:
 
 @_opcode(b"c")
 def _global(m: Machine) -> None:
-    m.stack.append(_named(m))
-
-
-def _named(m: Machine) -> Global:
-    """A module and a name in two lines."""
-    module, name = (m.window.line(_MAX_NAME) for _ in range(2))
-    try:
-        return m.global_(module.decode(), name.decode())
-    except UnicodeDecodeError:
-        m.window.fail("has a name that is not in UTF-8")
+    m.stack.append(m.global_of(m.window.two_lines(_MAX_NAME)))
 
 
 @_opcode(b"\x93")
@@ -435,7 +426,7 @@ def _newobj_ex(m: Machine) -> None:
 
 @_opcode(b"i")
 def _inst(m: Machine) -> None:
-    function = _named(m)
+    function = m.global_of(m.window.two_lines(_MAX_NAME))
     m.call(function, tuple(m.since_mark()))
 
 

@@ -45,10 +45,22 @@ _SCALER_FIELDS = frozenset({"scale", "growth_factor", "loss_scaler0", "loss_scal
 _RNG = "rng_state"
 _FIRST = 200
 _FIRST_FIELDS = 40
+_LONG_KEY = 200  # characters
 
 _EMA_KEYS = frozenset(
-    {"averaged_model", "ema", "ema_model", "ema_params", "ema_state", "ema_state_dict", "ema_weights", "model_ema"}
-    | {"shadow", "shadow_params", "state_dict_ema"}
+    {
+        "averaged",
+        "averaged_model",
+        "averaged_model_state_dict",
+        "ema",
+        "ema_model",
+        "ema_params",
+        "ema_state",
+        "ema_state_dict",
+        "ema_weights",
+        "model_ema",
+    }
+    | {"shadow", "shadow_params", "state_dict_ema", "swa_model", "swa_state"}
 )
 _EMA_PREFIXES = ("model_ema.", "ema_model.")
 
@@ -69,7 +81,7 @@ def is_optimizer_state(value: Value) -> bool:
 
 def is_optimizer_key(key: str, value: Value) -> bool:
     """Whether the key of a value at the top of a file says that no weight of the model is in it."""
-    if _RNG in key:
+    if _RNG in key[:_LONG_KEY]:
         return True
     if key not in _SCALER_KEYS and key not in _OPTIMIZER_KEYS:
         return False

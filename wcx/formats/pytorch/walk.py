@@ -11,17 +11,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from wcx.formats._json import shortened
-from wcx.formats.pytorch.inert import Blob, Call, Dict, Global, Value
-from wcx.formats.pytorch.numpy_arrays import array_of
+from wcx.formats.pytorch.inert import Blob, Call, Dict, Global, Persistent, Set, Value
+from wcx.formats.pytorch.numpy_arrays import ARRAYS, array_of
 from wcx.formats.pytorch.roles import is_ema_key, is_ema_prefix, is_optimizer_key, is_optimizer_state, keys_of
-from wcx.formats.pytorch.tensors import Storages, View, function_of, is_storage, storage_of, view_of
+from wcx.formats.pytorch.tensors import REBUILD, Storages, View, function_of, is_storage, storage_of, view_of
 
 __all__ = ["Found", "Walk", "walk"]
 
-_PLAIN = (str, int, float)
+_PLAIN = frozenset({str, int, float, bool})
+_SIMPLE = _PLAIN | {type(None), Blob, Global}  # types of what holds nothing; an interpreted pickle has no subclasses
+_CONTAINERS = frozenset({list, tuple, Dict, Set})
 _FEW = 16
 _MAX_DEPTH = 1000
-_MAX_CONTAINERS = 600_000
+_MAX_CONTAINERS = 500_000
 _MAX_NAME = 4096  # characters
 _MAX_NAMES = 100_000
 _MAX_NAMES_LENGTH = 32 << 20
@@ -46,14 +48,19 @@ _MODULES_OF_FX = frozenset(
     f"torch.fx.graph_module.reduce_{kind}" for kind in ("graph_module", "package_graph_module", "deploy_graph_module")
 )
 _MAX_WRAPPERS = 4
+_FIRST_ATTRIBUTES = 40
 _SPARSE = "torch._utils._rebuild_sparse_tensor"
 _NESTED = "torch._utils._rebuild_nested_tensor"
 _FROM_BYTES = "torch.storage._load_from_bytes"
+_REBUILDS = "torch._utils._rebuild_"
 _SEQUENCES = frozenset(
     f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("set", "frozenset", "list", "tuple")
 ) | {"collections.deque"}
 _DICTS = frozenset({"collections.OrderedDict", "collections.Counter", "builtins.dict", "__builtin__.dict"})
-_NO_CONTENT = frozenset({"torch.Size", "numpy.dtype", "torch.device", "torch.jit._pickle.restore_type_tag"})
+_NO_CONTENT = frozenset({"torch.Size", "numpy.dtype", "torch.device"})
+_TENSORS = ARRAYS | frozenset(REBUILD)
+_OF_TENSORS = _TENSORS | _ONLY_FIRST | _SUBCLASS | {_WITH_STATE, _FROM_BYTES}
+_ENCODE = "_codecs.encode"
 _MODULE_PARTS = ("_parameters", "_buffers", "_modules")
 
 
@@ -119,7 +126,6 @@ class Walk:
 
 _Step = tuple[_Node, Value]
 _Make = Callable[[], View | None]
-_IsFirst = Callable[[Value], bool]
 
 
 def walk(value: Value, storages: Storages, prefix: str = "", *, source: str | None = None, plain: bool = True) -> Walk:
@@ -161,12 +167,13 @@ class _Walker:
 
         A pickle of 2 million opcodes can refer to one object a million times: only the first time may it take long.
         """
-        if isinstance(value, _PLAIN):
-            self._add_metadata(node, value)
-        elif isinstance(value, Call):
+        kind = type(value)
+        if kind is Call:
             return self._visit_call(node, value)
-        elif isinstance(value, (list, tuple)):
-            return self._once(value, _children(node, value)) if value else None
+        if kind in _CONTAINERS:
+            return _children(node, value, self) if value and self.is_first(value) else None
+        if kind in _PLAIN:
+            self._add_metadata(node, value)
         elif is_storage(value):
             self._add(node, lambda: storage_of(value, self._storages), "storage")
         return None
@@ -174,21 +181,39 @@ class _Walker:
     def _visit_call(self, node: _Node, call: Call) -> Iterator[_Step] | None:
         if id(call) in self._others:
             return None
+        function = function_of(call)
+        if function not in _OF_TENSORS and not function.startswith(_REBUILDS):
+            return self._visit_object(node, call)
         inner = _unwrapped(call)
-        if call is not inner and _is_buffer(call):
-            node = replace(node, role=node.role or "buffer")
         if _is_pickled_plainly(inner):
             self.result.unopened += 1
-        elif not self._add_call(node, call, inner):
-            children = self._once(call, _children_of_call(node, call, self._is_first))
             self._others.add(id(call))
-            return children
-        return self._once(call, _state_of_tensor(node, call, self._is_first)) if call is not inner else None
+            return _state_of_tensor(node, call, self) if self.is_first(call) and call is not inner else None
+        if call is not inner and _is_buffer(call):
+            node = replace(node, role=node.role or "buffer")
+        if function_of(inner) not in _TENSORS or not self._add_call(node, call, inner):
+            return self._visit_object(node, call)
+        return _state_of_tensor(node, call, self) if call is not inner and self.is_first(call) else None
 
-    def _once(self, value: Value, children: Iterator[_Step]) -> Iterator[_Step] | None:
-        return children if self._is_first(value) else None
+    def _visit_object(self, node: _Node, call: Call) -> Iterator[_Step] | None:
+        self._others.add(id(call))
+        return _children_of_call(node, call, self) if self.is_first(call) else None
 
-    def _is_first(self, value: Value) -> bool:
+    def may_hold(self, value: Value) -> bool:
+        """Whether a visit to a value may find tensors: not to a simple one, nor again to one that had none."""
+        kind = type(value)
+        if kind is Call:
+            return id(value) not in self._others and not _holds_nothing(value)
+        if kind in _CONTAINERS:
+            return id(value) not in self._visited and not _is_leaf(value)
+        return kind is Persistent
+
+    def wants_metadata(self, node: _Node) -> bool:
+        """Whether plain values one step below a place may become metadata."""
+        is_open = len(self.result.metadata) < _MAX_METADATA and self._plain < _MAX_PLAIN
+        return is_open and node.plain and node.depth < _METADATA_DEPTH
+
+    def is_first(self, value: Value) -> bool:
         """Whether a value that may be shared is met for the first time."""
         if id(value) in self._visited:
             return False
@@ -239,33 +264,31 @@ class _Walker:
 # --------------------------------------------------------------------------------------------- what is in a container
 
 
-def _children(node: _Node, value: Value) -> Iterator[_Step]:
-    if isinstance(value, Dict):
-        yield from _members(node, value)
+def _children(node: _Node, value: Value, walker: _Walker) -> Iterator[_Step]:
+    if type(value) is Dict:
+        yield from _members(node, value, walker)
         return
     for index, item in enumerate(value):
-        if not _is_leaf(item):
+        if type(item) not in _SIMPLE and walker.may_hold(item):
             yield node.child(str(index)), item
 
 
 def _is_leaf(value: Value) -> bool:
-    """Whether a list's item is a plain value, or a few of them, and so needs no visit."""
-    if value is None or isinstance(value, _PLAIN):
-        return True
-    few = isinstance(value, (list, tuple)) and len(value) <= _FEW
-    return few and all(item is None or isinstance(item, _PLAIN) for item in value)
+    """Whether a container has no items, or a few that are all simple, and so needs no visit."""
+    return len(value) <= _FEW and _SIMPLE.issuperset(map(type, value))
 
 
-def _members(node: _Node, pairs: Dict) -> Iterator[_Step]:
+def _members(node: _Node, pairs: Dict, walker: _Walker) -> Iterator[_Step]:
     """The values of a dict under its keys; keys that are no texts or numbers are looked into as well."""
     role = "optimizer" if is_optimizer_state(pairs) else None
     for index in range(0, len(pairs), 2):
         key, value = pairs[index], pairs[index + 1]
-        text = _key_text(key)
-        if text is None:
-            text = f"key{index // 2}"
-            yield node.child(text, role=role, plain=False), key
-        yield _member(node, text, value, role), value
+        kind = type(value)
+        wanted = (kind in _PLAIN or (kind is Dict and len(value) <= _FEW)) and walker.wants_metadata(node)
+        if type(key) not in _SIMPLE and walker.may_hold(key):
+            yield node.child(_key_text(key, index // 2), role=role, plain=False), key
+        if wanted or walker.may_hold(value):
+            yield _member(node, _key_text(key, index // 2), value, role), value
 
 
 def _member(node: _Node, key: str, value: Value, role: str | None) -> _Node:
@@ -276,14 +299,24 @@ def _member(node: _Node, key: str, value: Value, role: str | None) -> _Node:
     return node.child(key, role=role, ema=ema, plain=role is None and key != "_metadata")
 
 
-def _key_text(key: Value) -> str | None:
+def _key_text(key: Value, index: int) -> str:
+    """What a key is called in names; one that is no text, number or short run of bytes is called by its index."""
     if isinstance(key, str):
         return key[: _MAX_NAME + 1]
     if isinstance(key, (int, float)) or key is None:
         return str(key)
-    if isinstance(key, Blob):
-        return key.data.decode("utf-8", "backslashreplace")
-    return None
+    raw = _bytes_of(key)
+    return f"key{index}" if raw is None else raw.decode("utf-8", "backslashreplace")
+
+
+def _bytes_of(value: Value) -> bytes | None:
+    """The bytes that a value is, if they are few; up to protocol 2 they are a call that encodes a text."""
+    if isinstance(value, Blob):
+        return value.data if len(value.data) == value.nbytes else None
+    if not isinstance(value, Call) or function_of(value) != _ENCODE or not isinstance(value.args, tuple):
+        return None
+    text = value.args[0] if value.args[1:] == ("latin1",) else None
+    return text[: _MAX_NAME + 1].encode("latin1", "replace") if isinstance(text, str) else None
 
 
 def _clean(text: str) -> str:
@@ -294,7 +327,7 @@ def _clean(text: str) -> str:
 # --------------------------------------------------------------------------------------------- what is in an object
 
 
-def _children_of_call(node: _Node, call: Call, is_first: _IsFirst) -> Iterator[_Step]:
+def _children_of_call(node: _Node, call: Call, walker: _Walker) -> Iterator[_Step]:
     """What may hold tensors of an object: its arguments, items, pairs and attributes, by what it is."""
     function = function_of(call)
     args = call.args if isinstance(call.args, tuple) else (call.args,)
@@ -302,20 +335,33 @@ def _children_of_call(node: _Node, call: Call, is_first: _IsFirst) -> Iterator[_
         yield from ((node, value) for value in args[:1])
     elif function == _WITH_STATE or (function in _SUBCLASS and len(args) == 4):
         yield node, args[0] if function == _WITH_STATE else Call(args[0], args[2])
-        yield from _state_of_tensor(node, call, is_first)
+        yield from _state_of_tensor(node, call, walker)
     elif function in _MODULES_OF_FX:
-        yield from _state(node, args[0] if args else None, is_first)
+        yield from _state(node, args[0] if args else None, walker)
     elif function in (_SPARSE, _NESTED):
         yield from _parts(node, function, args)
     elif function in _DICTS:
-        yield from _given_pairs(node, args[0] if args else None, is_first)
-    elif function not in _NO_CONTENT:
+        yield from _given_pairs(node, args[0] if args else None, walker)
+    elif function not in _NO_CONTENT and (type(call.args) in _PLAIN or walker.may_hold(call.args)):
         yield node, call.args
     if call.items:
-        yield from _children(node, call.items)
+        yield from _children(node, call.items, walker)
     if call.pairs:
-        yield from _members(node, call.pairs)
-    yield from _state(node, call.state, is_first)
+        yield from _members(node, call.pairs, walker)
+    if call.state is not None:
+        yield from _state(node, call.state, walker)
+
+
+def _holds_nothing(call: Call) -> bool:
+    """Whether an object, no tensor, has no attributes, items and arguments that could hold anything."""
+    if call.items or call.pairs or not (call.state is None or _is_empty(call.state)):
+        return False
+    function = function_of(call)
+    return function in _NO_CONTENT or (_is_empty(call.args) and function not in _OF_TENSORS)
+
+
+def _is_empty(value: Value) -> bool:
+    return type(value) in _CONTAINERS and not value
 
 
 def _unwrapped(call: Call) -> Call:
@@ -334,48 +380,51 @@ def _unwrapped(call: Call) -> Call:
     return call
 
 
-def _state_of_tensor(node: _Node, call: Call, is_first: _IsFirst) -> Iterator[_Step]:
+def _state_of_tensor(node: _Node, call: Call, walker: _Walker) -> Iterator[_Step]:
     """The attributes of a parameter or of a subclass of tensors: tensors may be among them, no metadata of the file."""
     if isinstance(call.args, tuple) and len(call.args) == 4:
-        yield from _state(replace(node, plain=False), call.args[3], is_first)
+        yield from _state(replace(node, plain=False), call.args[3], walker)
 
 
 def _is_buffer(call: Call) -> bool:
-    """Whether the attributes of a tensor's subclass say that it is a torch.nn.Buffer."""
+    """Whether the first attributes of a tensor's subclass say that it is a torch.nn.Buffer."""
     state = call.args[3] if isinstance(call.args, tuple) and len(call.args) == 4 else None
-    return "_is_buffer" in keys_of(state)
+    return type(state) is Dict and "_is_buffer" in state[: 2 * _FIRST_ATTRIBUTES : 2]
 
 
-def _given_pairs(node: _Node, pairs: Value, is_first: _IsFirst) -> Iterator[_Step]:
+def _given_pairs(node: _Node, pairs: Value, walker: _Walker) -> Iterator[_Step]:
     """The members of a dict that was made from a list of pairs, as Python 2 did, or from a dict."""
     if not isinstance(pairs, list) or isinstance(pairs, Dict):
         yield node, pairs
-    elif is_first(pairs):
+    elif walker.is_first(pairs):
         plain = all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs)
-        yield from _members(node, Dict(item for pair in pairs for item in pair)) if plain else _children(node, pairs)
+        if plain:
+            yield from _members(node, Dict(item for pair in pairs for item in pair), walker)
+        else:
+            yield from _children(node, pairs, walker)
 
 
-def _state(node: _Node, state: Value, is_first: _IsFirst) -> Iterator[_Step]:
+def _state(node: _Node, state: Value, walker: _Walker) -> Iterator[_Step]:
     """The attributes of an object: a dict, or a pair of a dict and of what is in slots."""
     if isinstance(state, Dict):
-        if is_first(state):
-            yield from _attributes(node, state)
+        if state and walker.is_first(state):
+            yield from _attributes(node, state, walker)
     elif isinstance(state, tuple) and len(state) == 2 and all(part is None or isinstance(part, Dict) for part in state):
         for part in state:
-            yield from _state(node, part, is_first)
+            yield from _state(node, part, walker)
     else:
         yield node, state
 
 
-def _attributes(node: _Node, attributes: Dict) -> Iterator[_Step]:
+def _attributes(node: _Node, attributes: Dict, walker: _Walker) -> Iterator[_Step]:
     """The attributes of an object; what a module keeps under its three dicts gets the module's own name."""
     module = "_modules" in keys_of(attributes)
-    for place, value in _members(node, attributes):
+    for place, value in _members(node, attributes, walker):
         if module and place.part in _MODULE_PARTS:
             role = "buffer" if place.part == "_buffers" else node.role
             yield replace(node, role=node.role or role, plain=False), value
         else:
-            yield replace(place, plain=place.plain and not module), value
+            yield (replace(place, plain=False) if module else place), value
 
 
 def _parts(node: _Node, function: str, args: tuple[Value, ...]) -> Iterator[_Step]:
@@ -406,11 +455,7 @@ def _is_pickled_plainly(call: Call) -> bool:
     if function_of(call) == _FROM_BYTES:
         return True
     storage = call.args[0] if isinstance(call.args, tuple) and call.args else None
-    return (
-        isinstance(storage, Call)
-        and function_of(storage) == _FROM_BYTES
-        and function_of(call).startswith("torch._utils._rebuild_")
-    )
+    return isinstance(storage, Call) and function_of(storage) == _FROM_BYTES and function_of(call).startswith(_REBUILDS)
 
 
 def _shown(node: _Node) -> str:

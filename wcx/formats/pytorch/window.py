@@ -72,6 +72,16 @@ class Window:
         self.at = end + 1
         return found
 
+    def two_lines(self, limit: int) -> bytes:
+        """Return the next two lines with the end of the first between them, each up to the limit."""
+        first = self.buffer.find(b"\n", self.at, self.stop)
+        end = self.buffer.find(b"\n", first + 1, self.stop)
+        if first < 0 or not 0 <= end - self.at <= limit:
+            return self.line(limit) + b"\n" + self.line(limit)
+        found = self.buffer[self.at : end]
+        self.at = end + 1
+        return found
+
     def number(self, nbytes: int) -> int:
         """Return an unsigned little-endian number of at most 8 bytes, all of which lie ahead."""
         at = self.at
