@@ -122,17 +122,24 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Source:
-    """An open file."""
+    """An open file; opcodes: what its pickles may still have, all together."""
 
     descriptor: int
     path: str
     nbytes: int
+    opcodes: int = MAX_OPCODES
 
     def pickle(self, start: int) -> Pickle:
         """Interpret the pickle at a byte of the file."""
-        return read_pickle(RawStream(self.descriptor, self.path, start, self.nbytes - start), self.path)
+        return self.interpret(RawStream(self.descriptor, self.path, start, self.nbytes - start))
+
+    def interpret(self, stream: Stream) -> Pickle:
+        """Interpret the pickle that a stream begins with."""
+        found = read_pickle(stream, self.path, self.opcodes)
+        self.opcodes -= found.opcodes
+        return found
 
 
 def _no_tensors(found: Walk) -> str:
@@ -178,7 +185,7 @@ def _read_zip(source: _Source) -> tuple[Walk, str]:
         if is_script:
             constants = _read_member(source, members[f"{root}/constants.pkl"])
             more = walk(constants.value, storages("constants"), "constants", source="TorchScript constant")
-            found.found += more.found
+            found.add(more)
     return found, f"{'TorchScript' if is_script else 'zip'} {version}".strip()
 
 
@@ -195,20 +202,16 @@ def _read_package(source: _Source, members: dict[str, Member], root: str) -> tup
         source.descriptor, source.path, members, f"{root}/.data/", big_endian=big_endian, suffix=".storage"
     )
     found = Walk()
-    opcodes = MAX_OPCODES
     for name, member in members.items():
         inside = name.removeprefix(f"{root}/")
         if not _is_pickled_object(source, member, inside):
             continue
         prefix = inside.removeprefix(".data/").removesuffix("/data.pkl").removesuffix(".pkl").replace("/", ".")
         script = inside.startswith(".data/")
-        content = _read_member(source, member, opcodes)
-        opcodes -= content.opcodes
+        content = _read_member(source, member)
         with _at(source.path):
             walked = walk(content.value, storages, prefix, source="TorchScript" if script else None, plain=not script)
-        found.found += walked.found
-        found.unopened += walked.unopened
-        found.metadata |= walked.metadata
+            found.add(walked)
     return found, f"package {_version(source, members, root)}".strip()
 
 
@@ -258,9 +261,9 @@ def _record(source: _Source, members: dict[str, Member], name: str) -> str:
     return b"".join(iter(stream.read, b"")).decode("ascii", "replace")
 
 
-def _read_member(source: _Source, member: Member, opcodes: int = MAX_OPCODES) -> Pickle:
+def _read_member(source: _Source, member: Member) -> Pickle:
     stream = _stream_of(source, member)
-    found = read_pickle(stream, source.path, opcodes)
+    found = source.interpret(stream)
     if found.nbytes != member.nbytes:
         reason = f"{member.nbytes - found.nbytes} bytes follow the end of the pickle in {shortened(member.name)}"
         raise CheckpointError(source.path, reason, member.header)

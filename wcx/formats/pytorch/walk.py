@@ -123,6 +123,14 @@ class Walk:
     metadata: dict[str, str] = field(default_factory=dict)
     unopened: int = 0  # tensors that plain pickle has wrapped in bytes
 
+    def add(self, other: Walk) -> None:
+        """Take over what another walk in the same file has found; ValueError where that is more than one may find."""
+        self.found += other.found
+        self.metadata |= other.metadata
+        self.unopened += other.unopened
+        if len(self.found) > _MAX_NAMES:
+            raise ValueError(f"more than {_MAX_NAMES} tensors")
+
 
 _Step = tuple[_Node, Value]
 _Make = Callable[[], View | None]
