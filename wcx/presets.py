@@ -112,9 +112,10 @@ _PRESETS = (
             "buffers are told by their names (running_mean, running_var, num_batches_tracked)",
             "the last symbols that fill no string of 12 are dropped",
             "model.measures.concatenated are the original's other metrics, of all parameters as one vector of float32 "
-            "(other floats are widened or narrowed): sparsity, l2_norm, gzip, bz2 and lzma of its bytes and, binarized, "
-            "of one byte a sign; rate is the original's compression rate, ratio its inverse. -m leaves out those that it "
-            "does not name (the compressors are slow: -m bdm), and computes those that it names for every layer too",
+            "(other floats are widened or narrowed): sparsity, l2_norm, gzip, bz2 and lzma of its bytes and, "
+            "binarized, of one byte a sign; rate is the original's compression rate, ratio its inverse. -m leaves out "
+            "those that it does not name (the compressors are slow: -m bdm), and computes those that it names for "
+            "every layer too",
             "l2_norm is exact where the original adds in float32; lzma above 4 MiB has a dictionary of 8 MiB, the "
             "original one of 64; what needs the values of quantized integers, and the norm of NaN or infinity, is null",
             "motifs: wcx motifs; the original has no usual block size, its README's example --s 4 --capacity 0.01 "
