@@ -48,6 +48,7 @@ def raw_of_key(key: int, bits: int, dtype: DType) -> int:
 def value_of_key(key: int, dtype: DType) -> float:
     """The number whose order key it is; 0.0 for -0.0.
 
+    >>> from wcx.dtypes import DTYPES
     >>> value_of_key(1082130431, DTYPES["F32"])
     -1.0
     """

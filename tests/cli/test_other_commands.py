@@ -186,7 +186,7 @@ def assert_close(found: object, golden: object, where: str = "") -> None:
         {"threads": 1.5},
         {"null": None},
         {"null": "shuffle:99999999999999999999"},
-        {"quantize": None},
+        {"quantize": 5},
         {"measures": [5]},
         {"include": ["*"]},
     ],

@@ -187,13 +187,42 @@ def test_damage_is_named(tmp_path: Path) -> None:
         open_checkpoint(write_zip(tmp_path / "b.pt", {"a": 1}, {}))
 
 
-def test_a_package_is_named_though_it_has_torchscript_inside(tmp_path: Path) -> None:
+def test_the_objects_of_a_package_and_the_torchscript_in_it(tmp_path: Path) -> None:
+    inner = write_zip(
+        tmp_path / "inner.pt", {"fc": Tensor("0", (4, 5)), "same": Tensor("0", (4, 5)), "epoch": 3}, {"0": _RAW}
+    )
+    with zipfile.ZipFile(inner) as archive:
+        pickle = archive.read(next(name for name in archive.namelist() if name.endswith("data.pkl")))
     path = tmp_path / "accentor.pt"
+    members = {
+        ".data/0.storage": _RAW,
+        ".data/ts_code/0/data.pkl": pickle,
+        ".data/ts_code/0/constants.pkl": b"\x80\x02).",
+        "model/net.pkl": pickle,
+        "model/net.py": b"import os",
+        "notes/readme.txt": b"words",
+        ".data/extern_modules": b"torch",
+        ".data/version": b"6\n",
+    }
     with zipfile.ZipFile(path, "w") as archive:
-        for member in ("0.storage", "ts_code/0/data.pkl", "ts_code/0/constants.pkl", "extern_modules", "version"):
-            archive.writestr(f"accentor/.data/{member}", b"")
-    with pytest.raises(CheckpointError, match=r"a torch\.package archive, which wcx does not read"):
-        open_checkpoint(path)
+        for name, content in members.items():
+            archive.writestr(f"accentor/{name}", content)
+    checkpoint = open_checkpoint(path)
+    (tensor,) = checkpoint.tensors
+    assert (tensor.name, tensor.source, checkpoint.version) == ("ts_code.0.fc", "TorchScript", "package 6")
+    assert tensor.aliases == ("ts_code.0.same", "model.net.fc", "model.net.same")
+    assert _floats(checkpoint, "model.net.same") == list(range(20))
+    assert checkpoint.metadata == {"model.net.epoch": "3"}
+
+
+def test_a_package_shares_the_opcodes_of_all_its_pickles(tmp_path: Path) -> None:
+    half = b"\x80\x02" + b"N0" * 600_000 + b"N."
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        archive.writestr("a/one.pkl", half)
+        archive.writestr("a/two.pkl", half)
+        archive.writestr("a/.data/extern_modules", b"")
+    with pytest.raises(CheckpointError, match="opcodes, the limit"):
+        open_checkpoint(tmp_path / "a.pt")
 
 
 def test_a_table_of_300_000_objects_beside_the_tensors_is_no_obstacle(tmp_path: Path) -> None:

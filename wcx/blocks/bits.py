@@ -18,6 +18,7 @@ __all__ = ["bits_of"]
 def bits_of(codes: NDArray[Any], dtype: DType, cut: Cut, planes: Sequence[int]) -> Iterator[NDArray[np.bool_]]:
     """Yield the bits of some planes, given by number, of any array of raw codes.
 
+    >>> from wcx.dtypes import DTYPES
     >>> [bits.tolist() for bits in bits_of(np.array([1, 0, 200], np.uint8), DTYPES["I8"], CodeBits(8), [0, 7])]
     [[True, False, False], [True, True, False]]
     """

@@ -295,7 +295,7 @@ def _look_up_interpreted(kind: str) -> Any:
 
     def look_up(address, number, out, table):
         codes = _memory(address, number, kind)
-        _memory(out, number, np.uint8)[:] = _memory(table, codes.max() + 1, np.uint8)[codes]
+        _memory(out, number, np.uint8)[:] = _memory(table, int(codes.max()) + 1, np.uint8)[codes]
 
     return look_up
 

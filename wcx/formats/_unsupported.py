@@ -11,9 +11,8 @@ from wcx.errors import UnknownFormatError
 from wcx.formats._evidence import gather
 from wcx.formats._format import Evidence, Match
 
-__all__ = ["DISTRIBUTED", "TORCH_PACKAGE", "describe", "describe_unknown", "refuse_unsupported"]
+__all__ = ["DISTRIBUTED", "describe", "describe_unknown", "refuse_unsupported"]
 
-TORCH_PACKAGE = "a torch.package archive, which wcx does not read: save the module's state_dict with torch.save"
 DISTRIBUTED = (
     "a shard of torch.distributed.checkpoint, which wcx does not read: convert the checkpoint with "
     "torch.distributed.checkpoint.format_utils.dcp_to_torch_save"
@@ -79,10 +78,6 @@ _TABLE: tuple[tuple[Callable[[Evidence], bool], str], ...] = (
     (
         _zip_of(b"/archive_format", b"serialized_exported_program", b"serialized_state_dict"),
         "a torch.export program (.pt2), which wcx does not read: save the module's state_dict with torch.save",
-    ),
-    (
-        _zip_of(b"/.data/extern_modules", b"/.data/python_version"),
-        TORCH_PACKAGE,
     ),
     (
         _zip_of(b"/model.json", b"/tensors/"),

@@ -17,10 +17,10 @@ from wcx.errors import CheckpointError, UnknownFormatError
 from wcx.formats._bytes import FileReader, open_regular, read_extent, signature_of
 from wcx.formats._format import Evidence, Format, Match
 from wcx.formats._json import shortened
-from wcx.formats._unsupported import DISTRIBUTED, TORCH_PACKAGE
+from wcx.formats._unsupported import DISTRIBUTED
 from wcx.formats.pytorch.inert import Dict
 from wcx.formats.pytorch.listing import list_tensors, overlap_note
-from wcx.formats.pytorch.pickles import Pickle, read_pickle
+from wcx.formats.pytorch.pickles import MAX_OPCODES, Pickle, read_pickle
 from wcx.formats.pytorch.storages import LegacyStorages, ZipStorages
 from wcx.formats.pytorch.streams import DeflatedStream, RawStream, Stream
 from wcx.formats.pytorch.tensors import Storages
@@ -37,6 +37,7 @@ _SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".pth.tar", ".pkl")
 _BINARY_PICKLES = tuple(bytes((0x80, version)) for version in (2, 3, 4, 5))
 _TEXT_PICKLES = (b"(", b"c", b"]", b"}", b"I", b"S", b"V")
 _MAX_VERSION = 10  # kMaxSupportedFileFormatVersion
+_LEAST_PICKLE = 3  # bytes of an empty one
 _MAX_RECORD = 1000  # bytes of `byteorder`, `version`
 
 
@@ -65,18 +66,15 @@ def sniff(evidence: Evidence) -> Match:
 
 
 def _sniff_zip(evidence: Evidence) -> Match:
-    if _other_archive(evidence.tail):
-        return Match.NO  # they have files of torch.save inside
+    if b"/archive_format" in evidence.tail and b"/archive_version" in evidence.tail:
+        return Match.NO  # of torch.export, which has files of torch.save inside
+    if b"/.data/extern_modules" in evidence.tail:
+        return Match.MAGIC
     if b"/data.pkl" in evidence.head or b"/data.pkl" in evidence.tail:
         return Match.MAGIC
     first = evidence.head[:1024]  # what a truncated archive can be told by
     of_torch = b"/byteorder" in first or b"/.data/serialization_id" in first or b"/data/0" in first
     return Match.STRUCTURE if of_torch else Match.NO
-
-
-def _other_archive(names: bytes) -> bool:
-    """Whether names of members are those of torch.export or torch.package."""
-    return (b"/archive_format" in names and b"/archive_version" in names) or b"/.data/extern_modules" in names
 
 
 def open_file(path: str) -> Checkpoint:
@@ -164,6 +162,8 @@ def _at(path: str) -> Iterator[None]:
 
 def _read_zip(source: _Source) -> tuple[Walk, str]:
     members = read_directory(source.descriptor, source.path, source.nbytes)
+    if package := _package_root(members):
+        return _read_package(source, members, package)
     root = _root(source.path, members)
     big_endian = _is_big_endian(source, members, root)
     version = _version(source, members, root)
@@ -182,6 +182,45 @@ def _read_zip(source: _Source) -> tuple[Walk, str]:
     return found, f"{'TorchScript' if is_script else 'zip'} {version}".strip()
 
 
+def _package_root(members: dict[str, Member]) -> str:
+    """The folder of a torch.package archive; the empty text where the archive is none."""
+    mark = "/.data/extern_modules"
+    return next((name.removesuffix(mark) for name in members if name.endswith(mark)), "")
+
+
+def _read_package(source: _Source, members: dict[str, Member], root: str) -> tuple[Walk, str]:
+    """The objects that torch.package has pickled, and the TorchScript among them; names begin with the object's."""
+    big_endian = _is_big_endian(source, members, root)
+    storages = ZipStorages(
+        source.descriptor, source.path, members, f"{root}/.data/", big_endian=big_endian, suffix=".storage"
+    )
+    found = Walk()
+    opcodes = MAX_OPCODES
+    for name, member in members.items():
+        inside = name.removeprefix(f"{root}/")
+        if not _is_pickled_object(source, member, inside):
+            continue
+        prefix = inside.removeprefix(".data/").removesuffix("/data.pkl").removesuffix(".pkl").replace("/", ".")
+        script = inside.startswith(".data/")
+        content = _read_member(source, member, opcodes)
+        opcodes -= content.opcodes
+        with _at(source.path):
+            walked = walk(content.value, storages, prefix, source="TorchScript" if script else None, plain=not script)
+        found.found += walked.found
+        found.unopened += walked.unopened
+        found.metadata |= walked.metadata
+    return found, f"package {_version(source, members, root)}".strip()
+
+
+def _is_pickled_object(source: _Source, member: Member, inside: str) -> bool:
+    """Whether a member is a pickle: TorchScript's, or any outside of .data that begins like one."""
+    if inside.startswith(".data/"):
+        return inside.startswith(".data/ts_code/") and inside.endswith(("/data.pkl", "/constants.pkl"))
+    if inside.endswith(".py") or member.nbytes < _LEAST_PICKLE:
+        return False
+    return next(iter(_stream_of(source, member).read, b""), b"")[:2] in _BINARY_PICKLES
+
+
 def _root(path: str, members: dict[str, Member]) -> str:
     """The folder that the archive's content is in: the one with a data.pkl."""
     roots = [name.removesuffix("/data.pkl") for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
@@ -189,8 +228,6 @@ def _root(path: str, members: dict[str, Member]) -> str:
         return roots[0]
     if roots:
         raise CheckpointError(path, f"{len(roots)} folders with a data.pkl in one archive: it is two files in one")
-    if _other_archive("".join(members).encode()):
-        raise UnknownFormatError(path, TORCH_PACKAGE)
     raise CheckpointError(path, "no data.pkl in this zip archive: torch.save broke off, or another program packed it")
 
 
@@ -221,9 +258,9 @@ def _record(source: _Source, members: dict[str, Member], name: str) -> str:
     return b"".join(iter(stream.read, b"")).decode("ascii", "replace")
 
 
-def _read_member(source: _Source, member: Member) -> Pickle:
+def _read_member(source: _Source, member: Member, opcodes: int = MAX_OPCODES) -> Pickle:
     stream = _stream_of(source, member)
-    found = read_pickle(stream, source.path)
+    found = read_pickle(stream, source.path, opcodes)
     if found.nbytes != member.nbytes:
         reason = f"{member.nbytes - found.nbytes} bytes follow the end of the pickle in {shortened(member.name)}"
         raise CheckpointError(source.path, reason, member.header)

@@ -15,46 +15,56 @@ from wcx.formats.pytorch.opcodes import OPCODES
 from wcx.formats.pytorch.streams import Stream
 from wcx.formats.pytorch.window import AHEAD, Window
 
-__all__ = ["Pickle", "read_pickle"]
+__all__ = ["MAX_OPCODES", "Pickle", "read_pickle"]
 
-_MAX_OPCODES = 2_000_000
+MAX_OPCODES = 2_000_000
+"""What one file may have in all its pickles."""
+
 _BATCH = 1000  # opcodes between two looks at the budget
 _COST_OPCODE = 76  # the most that an opcode without a text leaves behind, measured
 
 
 @dataclass(frozen=True, slots=True)
 class Pickle:
-    """What a pickle says: its value, its references to things outside in their order, and how many bytes it has."""
+    """What a pickle says: its value, its references to things outside in their order, its bytes and opcodes.
+
+    opcodes: how many, in full thousands.
+    """
 
     value: Value
     persistent: tuple[Persistent, ...]
     nbytes: int
+    opcodes: int
 
 
-def read_pickle(stream: Stream, path: str) -> Pickle:
+def read_pickle(stream: Stream, path: str, opcodes: int = MAX_OPCODES) -> Pickle:
     """Interpret the pickle at the beginning of a stream, of which at most a piece behind its STOP is read.
+
+    opcodes: the most that it may have.
 
     Raises CheckpointError, with the byte, for what is no pickle, is damaged, would run a program, or goes beyond the
     limits.
     """
     window = Window(stream, path)
     machine = Machine(window)
+    done = 0
     try:
-        _run(machine, window)
+        while done < opcodes:
+            done += _BATCH
+            _run(machine, window)
     except StopError:
-        return Pickle(machine.result(), tuple(machine.persistent), window.position)
+        return Pickle(machine.result(), tuple(machine.persistent), window.position, done)
     except IndexError:
         window.fail("takes more from its stack than is there: it is damaged")
-    window.fail(f"has more than {_MAX_OPCODES} opcodes, the limit")
+    window.fail(f"has more than {opcodes} opcodes, the limit")
 
 
 def _run(machine: Machine, window: Window) -> None:
-    """Execute opcodes until one raises StopError, or there have been too many."""
-    for _ in range(0, _MAX_OPCODES, _BATCH):
-        machine.spend(_BATCH * _COST_OPCODE)
-        for _ in range(_BATCH):
-            if window.at + AHEAD > window.stop:
-                window.refill()
-            opcode = window.buffer[window.at]
-            window.at += 1
-            OPCODES[opcode](machine)
+    """Execute a batch of opcodes, unless one raises StopError."""
+    machine.spend(_BATCH * _COST_OPCODE)
+    for _ in range(_BATCH):
+        if window.at + AHEAD > window.stop:
+            window.refill()
+        opcode = window.buffer[window.at]
+        window.at += 1
+        OPCODES[opcode](machine)

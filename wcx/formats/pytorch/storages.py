@@ -60,11 +60,19 @@ class ZipStorages(_Storages):
     """Storages that are members of a zip archive, under one folder."""
 
     def __init__(
-        self, descriptor: int, path: str, members: dict[str, Member], folder: str, *, big_endian: bool
+        self,
+        descriptor: int,
+        path: str,
+        members: dict[str, Member],
+        folder: str,
+        *,
+        big_endian: bool,
+        suffix: str = "",
     ) -> None:
         super().__init__(descriptor, path)
         self._members = members
         self._folder = folder
+        self._suffix = suffix
         self._big_endian = big_endian
         self._places: dict[str, Place] = {}
 
@@ -76,7 +84,7 @@ class ZipStorages(_Storages):
         return place
 
     def _find(self, key: str) -> Place:
-        member = self._members.get(f"{self._folder}{key}")
+        member = self._members.get(f"{self._folder}{key}") or self._members.get(f"{self._folder}{key}{self._suffix}")
         if member is None:
             raise ValueError(f"its storage {shortened(self._folder + key)} is not in the archive")
         start = data_start(self._descriptor, self._path, member)

@@ -77,9 +77,12 @@ def function_of(call: Call) -> str:
     return str(target) if isinstance(target, Global) else ""
 
 
+_NO_STORAGES = (("module",), ("reduce_package",))
+
+
 def is_storage(value: Value) -> bool:
     """Whether a value refers to a storage."""
-    return isinstance(value, Persistent) and not (isinstance(value.id, tuple) and value.id[:1] == ("module",))
+    return isinstance(value, Persistent) and not (isinstance(value.id, tuple) and value.id[:1] in _NO_STORAGES)
 
 
 def storage_of(value: Value, storages: Storages) -> View:
