@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from wcx.blocks.layout import LAYOUTS
+from wcx.quantizers import QUANTIZERS
+from wcx.settings import BLOCKS
 from wcx.streams import STREAMS
 from wcx.types import NullReport, PlaneReport
 
@@ -105,3 +108,9 @@ def test_every_number_that_is_printed_is_defined() -> None:
     names = {field.name for kind in (PlaneReport, NullReport) for field in fields(kind)} - {"plane", "reference"}
     names |= set(STREAMS)
     assert {name for name in names if f"`{name}`" not in text} == set()
+
+
+def test_every_way_from_a_tensor_to_blocks_is_defined() -> None:
+    text = (ROOT / "docs" / "measures.md").read_text("utf-8").partition("## Of every layer")[0]
+    assert [name for name in [*LAYOUTS, *QUANTIZERS] if f"| `{name}" not in text] == []
+    assert [block for block in BLOCKS if f"`--block {block}`" not in text] == []

@@ -30,6 +30,7 @@ Codes = NDArray[Any]
 _FLUSH_WEIGHTS = 1 << 34  # a 32-bit histogram takes 2^32 blocks of 16
 _FLUSH_SLIDING = 1 << 31  # or of one weight each, where they overlap
 _AHEAD = 8
+_MOST_THREADS = 512  # over planes squared: with 16 planes every worker and every count that waits takes 10 MiB
 _SMALL_LAYER = 1 << 18  # weights; of smaller ones most time goes by in Python, which threads would only contend for
 _NUMPY_SECONDS = 0.4  # loading numba and the compiled kernels takes about as long
 _NUMPY_SECONDS_PER_WEIGHT = 0.6e-9
@@ -73,7 +74,10 @@ def count_layers(
     if sum(layer.weights for layer in layers) < _SMALL_LAYER * len(layers):
         threads = 1
     job = _Job(layers, cuts, scheme, {}, Lock(), on_bytes or (lambda _nbytes: None))
-    workers = map_ordered(lambda: _Worker(job, make_source(), kernels), _Worker.run, items, threads, _AHEAD)
+    planes = most_planes(cuts)
+    threads = min(threads, max(1, _MOST_THREADS // planes**2))
+    ahead = max(1, _AHEAD // planes)
+    workers = map_ordered(lambda: _Worker(job, make_source(), kernels), _Worker.run, items, threads, ahead)
     for done in workers:
         yield from done
 

@@ -129,6 +129,15 @@ def test_a_layer_is_named_once_for_its_planes() -> None:
     assert len([line for line in text.splitlines() if " minus " in line]) == 6
 
 
+def test_the_plane_sign_is_named_where_there_are_others() -> None:
+    lines = table(report((layer(planes=(plane("bit0"), plane("sign"))),)), WIDE).splitlines()
+    for row in ("fc1.weight", "pooled", "sum"):
+        first = next(number for number, line in enumerate(lines) if line.startswith(row))
+        assert "bit0" in lines[first].split()
+        assert lines[first + 1].split()[0] == "sign"
+    assert "plane" not in table(report((layer(),)), WIDE).split()
+
+
 def test_measures_asked_for_have_columns() -> None:
     heads = table(polarity(), WIDE).splitlines()[3:5]
     assert "sparsity" in heads[1]

@@ -234,6 +234,19 @@ def test_long_streams_have_a_short_dictionary(monkeypatch: pytest.MonkeyPatch) -
     assert wcx.measure(long, measures=["lzma"]).measures["lzma"]["nbytes"] > 260_000
 
 
+def test_the_shortest_stream_of_lzma_has_all_its_hashes() -> None:
+    script = """
+import resource
+from wcx.streams.lzma import LZMA
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+before = peak()
+compressors = [LZMA.begin(100) for _ in range(3)]
+assert peak() - before <= 3 * LZMA.memory(100), (peak() - before) / 3
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_memory_of_compressors_is_bounded() -> None:
     for name in NAMES:
         compression = STREAMS[name]

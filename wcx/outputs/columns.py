@@ -133,6 +133,8 @@ def bar_share(line: Line) -> float | None:
 def columns(lines: Sequence[Line]) -> list[Column]:
     """The columns that have something to say of these lines, in the order they stand."""
     candidates = [*_COLUMNS, *_measure_columns(lines)]
+    if all(line.plane_name in ("", "sign") for line in lines):  # one plane goes without saying
+        candidates = [column for column in candidates if column.key != "plane"]
     return [column for column in candidates if any(_says_something(column.cell(line)) for line in lines)]
 
 
@@ -165,7 +167,7 @@ def _score(line: Line) -> Cell:
 
 
 def _plane_name(line: Line) -> Cell:
-    return Cell(line.plane_name if line.plane_name != "sign" else "")
+    return Cell(line.plane_name)
 
 
 def _reference(line: Line) -> Cell:

@@ -69,7 +69,7 @@ class _Kind:
         except ValueError:
             number = float("nan")
         if not isfinite(number):
-            raise UsageError(f"threshold takes mean, median or a number, not {parameters!r}")
+            raise UsageError(f"threshold takes mean, median or a number, not {parameters or 'nothing'!r}")
         return Threshold(repr(number))
 
 
