@@ -66,3 +66,12 @@ def test_a_layer_without_a_plane_has_a_dash() -> None:
 
 def test_markdown_has_a_column_a_plane() -> None:
     assert "| layer | bit0 | bit1 |\n| :-- | --: | --: |\n" in text(planes(2), View(planes=True), "markdown")
+
+
+def test_without_the_usual_number_cells_have_the_next() -> None:
+    shown = planes(2)
+    without = [
+        replace(some, planes=tuple(replace(each, null=None, bdm=None, block_entropy=None) for each in some.planes))
+        for some in shown.layers
+    ]
+    assert "cells: density" in text(replace(shown, layers=tuple(without)), View(planes=True))

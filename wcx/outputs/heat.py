@@ -1,8 +1,9 @@
 """The view of layers by planes: one row a layer, one column a plane, in each cell one number, shaded.
 
-The number is the null ratio of bdm_rarefied, or the field that --sort names; without a null it is bdm. A shade says how
-far a ratio is from 1, or where another number lies between the smallest and the largest that are shown. Cells give up
-digits before planes are given up: three decimals, two, then the shade alone.
+The number is the null ratio of bdm_rarefied, or the field that --sort names; where -m or --null leave it out, the next
+there is: another ratio, bdm, block_entropy, density. A shade says how far a ratio is from 1, or where another number
+lies between the smallest and the largest shown. Cells give up digits before planes are given up: three decimals, two,
+then the shade alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from wcx.types import LayerReport, ModelReport, PlaneReport
 __all__ = ["SHADES", "Heat", "field_of", "make_heat"]
 
 SHADES = " ░▒▓█"
-_USUAL = "null.bdm_rarefied.ratio"
+_USUAL = ("null.bdm_rarefied.ratio", "null.bdm.ratio", "null.mean_ctm.ratio", "bdm", "block_entropy")
 _NAME_AT_LEAST = 16
 _LEAST_SPREAD = 0.02  # of a ratio from 1, which fills a shade: less is chance in all but huge layers
 
@@ -28,8 +29,8 @@ def field_of(view: View, layers: Sequence[LayerReport]) -> str:
     """Which number the cells show."""
     if view.sort in PLANE_NUMBERS:
         return str(view.sort)
-    has_null = any(plane.null for layer in layers for plane in layer.planes)
-    return _USUAL if has_null else "bdm"
+    planes = [plane for layer in layers for plane in layer.planes]
+    return next((name for name in _USUAL if any(getter(name)(plane) is not None for plane in planes)), "density")
 
 
 @dataclass(frozen=True, slots=True)
