@@ -299,7 +299,7 @@ def test_files_end_to_end(
 @pytest.mark.parametrize(
     ("quantizer", "message"),
     [
-        ("threshold", "threshold takes mean, median or a number, not None"),
+        ("threshold", "threshold takes mean, median or a number, not nothing"),
         ("threshold:", "not ''"),
         ("threshold:nan", "not 'nan'"),
         ("threshold:mode", "not 'mode'"),

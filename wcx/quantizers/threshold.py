@@ -69,7 +69,8 @@ class _Kind:
         except ValueError:
             number = float("nan")
         if not isfinite(number):
-            raise UsageError(f"threshold takes mean, median or a number, not {parameters or 'nothing'!r}")
+            given = "nothing" if parameters is None else repr(parameters)
+            raise UsageError(f"threshold takes mean, median or a number, not {given}")
         return Threshold(repr(number))
 
 

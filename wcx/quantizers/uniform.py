@@ -105,9 +105,8 @@ class _Kind:
     def parse(self, parameters: str | None) -> Uniform:
         bits, colon, range_ = (parameters or "").partition(":")
         if not re.fullmatch(r"[1-9][0-9]?", bits, re.ASCII) or int(bits) > _BITS:
-            raise UsageError(
-                f"uniform takes 1 to {_BITS} bits and a range, as uniform:8:p99.9, not {parameters or 'nothing'!r}"
-            )
+            given = "nothing" if parameters is None else repr(parameters)
+            raise UsageError(f"uniform takes 1 to {_BITS} bits and a range, as uniform:8:p99.9, not {given}")
         if not colon or range_ in ("minmax", "absmax"):
             return Uniform(int(bits), range_ or "minmax")
         if re.fullmatch(r"p[0-9]{1,3}(\.[0-9]{1,12})?", range_, re.ASCII) and 0 < float(range_[1:]) <= 100:
