@@ -120,15 +120,13 @@ class Counter:
 
         Of strings, one row that begins at a multiple of 12 of its layer's.
         """
+        matrix = codes.reshape(rows, columns)
         if self._least:
-            matrix = codes.reshape(rows, columns)
             plain.count_edges(matrix, self._bits_of, self._least, self.edges, strings=self._strings)
-        if self._numbers is not None:
-            self._count_planes(*self._numbers, codes, rows, columns)
-            return
         if self._kernels is None or codes.size < _LANES:
             plain.count_rows(
-                codes.reshape(rows, columns),
+                matrix,
+                self._bits_of,
                 self._rules,
                 int(self._magnitude),
                 int(self._top),
@@ -136,39 +134,27 @@ class Counter:
                 self.totals,
                 strings=self._strings,
             )
-            return
-        count = self._kernels.count_strings if self._strings else self._kernels.count_rows
-        count(
-            codes.itemsize,
-            codes.ctypes.data,
-            rows,
-            columns,
-            self._rules,
-            self._magnitude,
-            self._top,
-            self._bits,
-            self._words,
-            self._narrow,
-            self.histograms,
-            self.totals,
-        )
+        elif self._numbers is not None:
+            self._count_planes(*self._numbers, codes, rows, columns)
+        else:
+            self._kernels.count_rows(
+                codes.itemsize,
+                codes.ctypes.data,
+                rows,
+                columns,
+                self._rules,
+                self._magnitude,
+                self._top,
+                self._strings,
+                self._bits,
+                self._words,
+                self._narrow,
+                self.histograms,
+                self.totals,
+            )
 
     def _count_planes(self, dtype: DType, cut: Levels | CodeBits, codes: NDArray[Any], rows: int, columns: int) -> None:
-        """Count the bits of a number that is made of each code."""
-        if self._kernels is None or codes.size < _LANES:
-            plain.count_planes(
-                codes.reshape(rows, columns),
-                dtype,
-                cut,
-                self._tables,
-                self._rules,
-                int(self._magnitude),
-                int(self._top),
-                self.histograms,
-                self.totals,
-                strings=self._strings,
-            )
-            return
+        """Count the bits of a number that is made of each code, by compiled code."""
         if not self._levels.size:
             self._levels = np.zeros(self._kernels.TILE + 2 * _LANES, np.uint8)
         lo, delta = (cut.lo, cut.delta) if isinstance(cut, Levels) else (0.0, 0.0)

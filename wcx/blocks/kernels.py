@@ -32,7 +32,6 @@ __all__ = [
     "count_planes",
     "count_rows",
     "count_sliding",
-    "count_strings",
     "scan",
 ]
 
@@ -415,30 +414,53 @@ def _add(narrow, filled, histogram):
 
 
 @njit(nogil=True, cache=True)
-def count_rows(itemsize, address, rows, columns, rules, magnitude, top, bits, words, narrow, histograms, totals):
-    """Count the 4x4 blocks of `rows` contiguous rows of raw codes at `address`, tile by tile.
+def _tile(rows, columns, start, strings):
+    """Return how many rows the tile that begins at row `start` has; of strings, how many symbols."""
+    size = _STRING_TILE if strings else max(4, (TILE // columns) & ~3)
+    stop = columns if strings else rows
+    symbols = 1 if strings else columns
+    height = min(size, stop - start)
+    if 0 < (stop - start - height) * symbols < 64:  # no tile of under 64 weights at the end
+        return height - 768 if strings else stop - start
+    return height
+
+
+@njit(nogil=True, cache=True)
+def _cut(bits, height, columns, strings, words, narrow):
+    """Cut the bits of a tile into the codes of its blocks, in `narrow`; returns how many there are."""
+    if not strings:
+        return _shuffle(bits, height >> 2, columns, words, narrow)
+    filled = height // 12
+    for index in range(filled):
+        narrow[index] = np.uint16(_word_at(bits, 12 * index) & np.uint64(0xFFF))
+    return filled
+
+
+@njit(nogil=True, cache=True)
+def count_rows(
+    itemsize, address, rows, columns, rules, magnitude, top, strings, bits, words, narrow, histograms, totals
+):
+    """Count the blocks of `rows` contiguous rows of raw codes at `address`, tile by tile.
 
     rules: uint64 [2 + planes, 4], the code intervals of zero, of not-finite numbers, and of each plane's ones.
     magnitude, top: a code & magnitude of 0 or of at least `top` means that a tile has zeros or non-finite numbers and
-    they are counted. bits: uint64 [TILE / 64 + 2] scratch; words: uint64 [TILE / 48 + 1] scratch, narrow: the same
-    memory as uint16. histograms: uint32 [planes, 65536], added to. totals: int64 [2 + planes], zeros, non-finite
-    numbers and each plane's ones, added to. 4 * columns <= TILE, rows * columns >= 64; rows that fill no stripe are
-    only totalled.
+    they are counted. strings: whether blocks are strings of 12 of one row (symbol j is bit j) instead of 4x4. bits:
+    uint64 [TILE / 64 + 2] scratch; words: uint64 [TILE / 48 + 1] scratch, narrow: the same memory as uint16.
+    histograms: uint32 [planes, possible blocks], added to. totals: int64 [2 + planes], zeros, non-finite numbers and
+    each plane's ones, added to. 4 * columns <= TILE but for strings, rows * columns >= 64; what fills no block is only
+    totalled.
     """
     planes = rules.shape[0] - 2
-    tile_rows = max(4, (TILE // columns) & ~3)
     start = 0
-    while start < rows:
-        height = min(tile_rows, rows - start)
-        if (rows - start - height) * columns < 64:  # no tile of under 64 weights at the end
-            height = rows - start
-        weights = height * columns
-        base = address + start * columns * itemsize
-        stripes = height >> 2
+    stop = columns if strings else rows
+    while start < stop:
+        height = _tile(rows, columns, start, strings)
+        weights = height if strings else height * columns
+        base = address + (start if strings else start * columns) * itemsize
         for plane in range(planes):
             ones, low, high = _fill(itemsize, base, weights, bits, rules[2 + plane], magnitude)
             totals[2 + plane] += ones
-            filled = _shuffle(bits, stripes, columns, words, narrow)
+            filled = _cut(bits, height, columns, strings, words, narrow)
             _add(narrow, filled, histograms[plane])
             if plane == 0 and (low == 0 or high >= top):
                 zeros, _, _ = _fill(itemsize, base, weights, bits, rules[0], magnitude)
@@ -446,34 +468,6 @@ def count_rows(itemsize, address, rows, columns, rules, magnitude, top, bits, wo
                 totals[0] += zeros
                 totals[1] += nonfinite
         start += height
-
-
-@njit(nogil=True, cache=True)
-def count_strings(itemsize, address, rows, columns, rules, magnitude, top, bits, words, narrow, histograms, totals):
-    """Count the strings of 12 of one row of raw codes at `address`; the arguments are those of count_rows.
-
-    Symbol j of a string is bit j of its code. rows = 1, columns >= 64; what fills no string is only totalled.
-    """
-    planes = rules.shape[0] - 2
-    start = 0
-    while start < columns:
-        weights = min(_STRING_TILE, columns - start)
-        if 0 < columns - start - weights < 64:  # no tile of under 64 weights at the end
-            weights -= 768
-        base = address + start * itemsize
-        for plane in range(planes):
-            ones, low, high = _fill(itemsize, base, weights, bits, rules[2 + plane], magnitude)
-            totals[2 + plane] += ones
-            filled = weights // 12
-            for index in range(filled):
-                narrow[index] = np.uint16(_word_at(bits, 12 * index) & np.uint64(0xFFF))
-            _add(narrow, filled, histograms[plane])
-            if plane == 0 and (low == 0 or high >= top):
-                zeros, _, _ = _fill(itemsize, base, weights, bits, rules[0], magnitude)
-                nonfinite, _, _ = _fill(itemsize, base, weights, bits, rules[1], magnitude)
-                totals[0] += zeros
-                totals[1] += nonfinite
-        start += weights
 
 
 @njit(nogil=True, cache=True)
@@ -504,18 +498,6 @@ def _fill_bits(levels, weights, bit, bits):
     for index in range(words):
         ones += np.int64(_popcount(bits[index]))
     return ones
-
-
-@njit(nogil=True, cache=True)
-def _tile(rows, columns, start, strings):
-    """Return how many rows the tile that begins at row `start` has; of strings, how many symbols."""
-    size = _STRING_TILE if strings else max(4, (TILE // columns) & ~3)
-    stop = columns if strings else rows
-    symbols = 1 if strings else columns
-    height = min(size, stop - start)
-    if 0 < (stop - start - height) * symbols < 64:  # no tile of under 64 weights at the end
-        return height - 768 if strings else stop - start
-    return height
 
 
 @njit(nogil=True, cache=True)
@@ -566,12 +548,7 @@ def count_planes(
             if plane & 7 == 0:
                 _make_bytes(kind, source + first * kind, weights, tables, plane >> 3, lo, delta, highest, levels)
             ones[plane] += _fill_bits(levels, weights, 1 << (plane & 7), bits)
-            filled = weights // 12
-            if strings:
-                for index in range(filled):
-                    narrow[index] = np.uint16(_word_at(bits, 12 * index) & np.uint64(0xFFF))
-            else:
-                filled = _shuffle(bits, height >> 2, columns, words, narrow)
+            filled = _cut(bits, height, columns, strings, words, narrow)
             _add(narrow, filled, histograms[plane])
         start += height
 

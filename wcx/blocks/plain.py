@@ -22,7 +22,6 @@ __all__ = [
     "bits_of_rules",
     "codes_of_bits",
     "count_edges",
-    "count_planes",
     "count_rows",
     "count_sliding",
     "inside",
@@ -53,6 +52,7 @@ class Window(NamedTuple):
 
 def count_rows(
     codes: Unsigned,
+    bits_of: BitsOf,
     rules: NDArray[np.uint64],
     magnitude: int,
     top: int,
@@ -63,44 +63,17 @@ def count_rows(
 ) -> None:
     """Count the 4x4 blocks of a 2-D array of raw codes; the arguments mean what they do in kernels.count_rows.
 
-    strings: the strings of 12 of its one row instead.
+    bits_of: gives the bits of each plane. strings: the strings of 12 of its one row instead.
     """
     height = max(4, (_STRIPE // codes.shape[1]) & ~3)
     codes_of = strings_of_bits if strings else codes_of_bits
     for stripe in _strings_apart(codes) if strings else _stripes_apart(codes, height):
-        _add_totals(stripe, rules, magnitude, top, totals)
-        for plane, rule in enumerate(rules[2:]):
-            bits = inside(stripe, rule)
+        sizes = stripe & stripe.dtype.type(magnitude)
+        if sizes.min() == 0 or sizes.max() >= top:
+            add_totals(stripe, rules, totals)
+        for plane, bits in enumerate(bits_of(stripe)):
             totals[2 + plane] += np.count_nonzero(bits)
-            found = codes_of(bits)
-            histograms[plane] += np.bincount(found, minlength=histograms.shape[1]).astype(np.uint32)
-
-
-def count_planes(
-    codes: Unsigned,
-    dtype: DType,
-    cut: Levels | CodeBits,
-    tables: NDArray[np.uint8],
-    rules: NDArray[np.uint64],
-    magnitude: int,
-    top: int,
-    histograms: NDArray[np.uint32],
-    totals: NDArray[np.int64],
-    *,
-    strings: bool = False,
-) -> None:
-    """Count the blocks of the bit-planes of a 2-D array of raw codes; tables: those of levels.tables_of."""
-    height = max(4, (_STRIPE // codes.shape[1]) & ~3)
-    codes_of = strings_of_bits if strings else codes_of_bits
-    for stripe in _strings_apart(codes) if strings else _stripes_apart(codes, height):
-        _add_totals(stripe, rules, magnitude, top, totals)
-        for part in parts(np.ascontiguousarray(stripe).reshape(-1), dtype, cut, tables):
-            for place, levels in enumerate(_bytes_of(part, cut)):
-                for plane in range(part.first + 8 * place, min(part.first + 8 * place + 8, part.first + part.planes)):
-                    bits = (levels.reshape(stripe.shape) >> np.uint8(plane & 7) & np.uint8(1)).view(np.bool_)
-                    totals[2 + plane] += np.count_nonzero(bits)
-                    found = codes_of(bits)
-                    histograms[plane] += np.bincount(found, minlength=histograms.shape[1]).astype(np.uint32)
+            histograms[plane] += np.bincount(codes_of(bits), minlength=histograms.shape[1]).astype(np.uint32)
 
 
 def _bytes_of(part: Part, cut: Levels | CodeBits) -> Iterator[NDArray[np.uint8]]:
@@ -110,16 +83,6 @@ def _bytes_of(part: Part, cut: Levels | CodeBits) -> Iterator[NDArray[np.uint8]]
     elif isinstance(cut, Levels):
         levels = levels_of(part.source, cut)
         yield from ((levels >> shift & 255).astype(np.uint8) for shift in range(0, cut.bits, 8))
-
-
-def _add_totals(
-    codes: Unsigned, rules: NDArray[np.uint64], magnitude: int, top: int, totals: NDArray[np.int64]
-) -> None:
-    """Count zeros and non-finite numbers, where there are any."""
-    sizes = codes & codes.dtype.type(magnitude)
-    if sizes.min() == 0 or sizes.max() >= top:
-        totals[0] += np.count_nonzero(inside(codes, rules[0]))
-        totals[1] += np.count_nonzero(inside(codes, rules[1]))
 
 
 def count_edges(
