@@ -28,7 +28,7 @@ from wcx.layers import Layer, Source, layer_of
 from wcx.measures import MEASURES
 from wcx.moments import begin_tally
 from wcx.streams import STREAMS
-from wcx.streams.compression import Compression, Compressor, Size
+from wcx.streams.compression import Compression, Size, Tap, Unit, in_passes
 from wcx.streams.moments import L2_NORM
 from wcx.types import PlaneReport, Scheme, Settings, TensorInfo
 
@@ -36,6 +36,7 @@ __all__ = ["Concatenated", "concatenate", "measures_wanted", "parameters", "read
 
 Floats = NDArray[np.float32]
 Bits = NDArray[np.uint8]
+_Unit = Unit[bool]  # the stream: whether it is the signs, one byte a bit, instead of the vector's own bytes
 
 NAME = "concatenated"
 """What the plane is called, and what seeds its null."""
@@ -95,7 +96,7 @@ def concatenate(
     for units in _passes(_units(layers, names)):
         found = _compressed(units, counting, _stretches(layers, source, on_bytes), threads)
         for unit, size in zip(units, found, strict=True):
-            sizes.setdefault(unit.compression.name, {})[unit.binarized] = size
+            sizes.setdefault(unit.compression.name, {})[unit.stream] = size
         counting = []
     exact = _are_known(layers)
     measures: dict[str, Any] = {}
@@ -172,14 +173,14 @@ def _table(name: str) -> Floats:
 
 
 class _Sink(Protocol):
-    def take(self, values: Floats, bits: Bits) -> None: ...
+    def see(self, values: Floats, bits: Bits) -> None: ...
 
 
 def _compressed(
     units: Sequence[_Unit], counting: Sequence[_Sink], stretches: Iterator[Floats], threads: int
 ) -> list[Size]:
     """Read the vector once, through some compressors, which are gone before the next reading, and what counts."""
-    taps = [_Tap(unit) for unit in units]
+    taps = [_Compressing(unit) for unit in units]
     _feed([*taps, *counting], stretches, threads)
     return [tap.finish() for tap in taps]
 
@@ -190,11 +191,11 @@ def _feed(sinks: Sequence[_Sink], stretches: Iterator[Floats], threads: int) -> 
         for values in stretches:
             bits = _above(values)
             for sink in sinks:
-                sink.take(values, bits)
+                sink.see(values, bits)
         return
     with ThreadPoolExecutor(min(threads, len(sinks)), "wcx-concatenated") as pool:
         for values in stretches:
-            for future in [pool.submit(sink.take, values, bits) for bits in [_above(values)] for sink in sinks]:
+            for future in [pool.submit(sink.see, values, bits) for bits in [_above(values)] for sink in sinks]:
                 future.result()
 
 
@@ -204,56 +205,27 @@ def _above(values: Floats) -> Bits:
     return above.view(np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """A compression of the vector's own bytes, or of its signs, one byte a bit. nbytes: uncompressed."""
-
-    compression: Compression
-    binarized: bool
-    nbytes: int
-
-    @property
-    def memory(self) -> int:
-        return self.compression.memory(self.nbytes)
-
-
 def _units(layers: Sequence[Layer], names: Sequence[str]) -> list[_Unit]:
     weights = sum(layer.weights for layer in layers)
     compressions = [measure for name in names if isinstance(measure := STREAMS[name], Compression)]
     return [
-        _Unit(compression, binarized, weights if binarized else weights * _FLOAT.bits // 8)
+        Unit(compression, binarized, weights if binarized else weights * _FLOAT.bits // 8)
         for compression in compressions
         for binarized in ((False, True) if _are_known(layers) else (True,))
     ]
 
 
 def _passes(units: Sequence[_Unit]) -> list[list[_Unit]]:
-    """What is done in each reading: as much as fits into memory together."""
-    passes: list[list[_Unit]] = [[]]
-    room = _PASS_MEMORY
-    for unit in units:
-        if unit.memory > room and passes[-1]:
-            passes.append([])
-            room = _PASS_MEMORY
-        passes[-1].append(unit)
-        room -= unit.memory
-    return passes
+    """What is compressed in each reading; without compressors there is one all the same."""
+    return in_passes(units, _PASS_MEMORY) or [[]]
 
 
-class _Tap:
-    """A compressor at work; counts what comes out."""
+class _Compressing(Tap[bool]):
+    """A compressor of the vector's own bytes, or of its signs, one byte a bit."""
 
-    def __init__(self, unit: _Unit) -> None:
-        self.unit = unit
-        self._compressor: Compressor = unit.compression.begin(unit.nbytes)
-        self._nbytes = 0
-
-    def take(self, values: Floats, bits: Bits) -> None:
-        data = bits if self.unit.binarized else values.view(np.uint8)
-        self._nbytes += len(self._compressor.compress(data.data))
-
-    def finish(self) -> Size:
-        return Size(self.unit.nbytes, self._nbytes + len(self._compressor.flush()))
+    def see(self, values: Floats, bits: Bits) -> None:
+        """Take the next stretch."""
+        self.take((bits if self.stream else values.view(np.uint8)).data)
 
 
 class _Signs:
@@ -266,7 +238,7 @@ class _Signs:
         self._ones = 0
         self.symbols = 0
 
-    def take(self, values: Floats, bits: Bits) -> None:
+    def see(self, values: Floats, bits: Bits) -> None:
         whole = values.size // _STRING * _STRING
         if whole:
             self._counter.count(bits[:whole], 1, whole)
@@ -287,7 +259,7 @@ class _Zeros:
     def __init__(self) -> None:
         self.zeros = 0
 
-    def take(self, values: Floats, bits: Bits) -> None:
+    def see(self, values: Floats, bits: Bits) -> None:
         self.zeros += values.size - int(np.count_nonzero(values))
 
     def norm(self, weights: int) -> float | None:
@@ -301,8 +273,8 @@ class _Sums(_Zeros):
         super().__init__()
         self._tally = begin_tally(_FLOAT)
 
-    def take(self, values: Floats, bits: Bits) -> None:
-        super().take(values, bits)
+    def see(self, values: Floats, bits: Bits) -> None:
+        super().see(values, bits)
         self._tally.add(values.view("<u4"))
 
     def norm(self, weights: int) -> float | None:

@@ -8,14 +8,16 @@ the sum over a piece is a whole number below 2^53.
 from __future__ import annotations
 
 from functools import cache
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wcx.dtypes import DTYPES, DType
-from wcx.exact import ExactSum, value_of_key
+from wcx.exact import ExactSum
 from wcx.streams.moments import UNIT_BITS, Moments
+from wcx.tallies import numbers_of
 
 __all__ = ["MomentsTally", "begin_tally"]
 
@@ -76,7 +78,7 @@ class _Summed:
     def __init__(self, dtype: DType) -> None:
         self._dtype = dtype
         self._number = 0
-        self._keys: list[int] = []
+        self._lo, self._hi = inf, -inf
         self._sum = ExactSum(dtype)
         self._limbs = 2 if dtype.bits == 32 else 4
         exponents = 1 << (dtype.bits - 1 - dtype.mantissa) if dtype.kind == "float" else 1
@@ -90,8 +92,8 @@ class _Summed:
                 self._add(finite)
 
     def _add(self, finite: Codes) -> None:
-        keys = _order_keys(finite, self._dtype)
-        self._keys = [min([int(keys.min()), *self._keys]), max([int(keys.max()), *self._keys])]
+        numbers = numbers_of(finite, self._dtype)
+        self._lo, self._hi = min(self._lo, float(numbers.min())), max(self._hi, float(numbers.max()))
         self._number += finite.size
         self._sum.add(finite)
         magnitudes, exponents = _taken_apart(finite, self._dtype)
@@ -107,14 +109,15 @@ class _Summed:
         """The moments of all codes seen."""
         if not self._number:
             return Moments()
-        lo, hi = (value_of_key(key, self._dtype) for key in self._keys)
         least = UNIT_BITS if self._dtype.kind != "float" else UNIT_BITS - self._dtype.bias - self._dtype.mantissa
         first = 0 if self._dtype.kind != "float" else 1  # subnormal numbers have the exponent of the next
         squares = sum(
             int(self._squares[place, exponent]) << 2 * (least + max(int(exponent), first)) + _LIMB * int(place)
             for place, exponent in np.argwhere(self._squares)
         )
-        return Moments(number=self._number, lo=lo, hi=hi, total=self._sum.totals()[0], squares=squares)
+        return Moments(
+            number=self._number, lo=self._lo + 0.0, hi=self._hi + 0.0, total=self._sum.totals()[0], squares=squares
+        )
 
 
 def _finite(codes: Codes, dtype: DType) -> Codes:
@@ -126,22 +129,12 @@ def _finite(codes: Codes, dtype: DType) -> Codes:
     return found
 
 
-def _order_keys(codes: Codes, dtype: DType) -> Codes:
-    """The keys of exact.value_of_key: unsigned integers in the order of the numbers."""
-    kind = codes.dtype.type
-    sign = kind(1 << dtype.bits - 1)
-    if dtype.kind == "float":
-        return np.where(codes & sign, ~codes, codes | sign)
-    return codes ^ sign if dtype.kind == "signed" else codes
-
-
 def _taken_apart(codes: Codes, dtype: DType) -> tuple[NDArray[np.uint64], Integers]:
     """The significands of finite numbers, without their sign, and their exponents as stored; of integers 0."""
     if dtype.kind == "unsigned":
         return codes.astype(np.uint64), np.zeros(codes.size, np.int64)
     if dtype.kind == "signed":
-        numbers = codes.view(f"<i{dtype.bits // 8}")
-        return np.where(numbers < 0, -codes, codes).astype(np.uint64), np.zeros(codes.size, np.int64)
+        return np.where(numbers_of(codes, dtype) < 0, -codes, codes).astype(np.uint64), np.zeros(codes.size, np.int64)
     wide = codes.astype(np.uint64)
     mantissa = dtype.mantissa
     exponents = (wide >> np.uint64(mantissa)).astype(np.int64) & (1 << (dtype.bits - 1 - mantissa)) - 1

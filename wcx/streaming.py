@@ -23,7 +23,7 @@ from wcx.dtypes import Cut
 from wcx.layers import Layer, Source
 from wcx.moments import MomentsTally, begin_tally
 from wcx.streams import STREAMS
-from wcx.streams.compression import Compression, Compressor, Size
+from wcx.streams.compression import Compression, Size, Tap, Unit, in_passes
 from wcx.streams.moments import Moments, Statistic
 from wcx.workers import map_ordered
 
@@ -61,17 +61,7 @@ class StreamedLayer:
         return StreamedLayer(self.moments + other.moments, sizes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """One stream through one compressor. stream: _RAW or the number of a plane; nbytes: of it, uncompressed."""
-
-    compression: Compression
-    stream: int
-    nbytes: int
-
-    @property
-    def memory(self) -> int:
-        return self.compression.memory(self.nbytes)
+_Unit = Unit[int]  # the stream is _RAW or the number of a plane
 
 
 def measures_of(streamed: StreamedLayer, names: Sequence[str]) -> dict[str, Any]:
@@ -127,19 +117,12 @@ def _passes(layer: Layer, planes: int, names: Sequence[str]) -> list[tuple[list[
     packed = -(-layer.weights // 8)
     streams = [(_RAW, layer.tensor.nbytes), *((plane, packed) for plane in range(planes))]
     units = [
-        _Unit(measure, stream, nbytes)
+        Unit(measure, stream, nbytes)
         for measure in measures
         if isinstance(measure, Compression)
         for stream, nbytes in streams
     ]
-    passes: list[list[_Unit]] = []
-    room = 0
-    for unit in units:
-        if unit.memory > room:
-            passes.append([])
-            room = max(_PASS_MEMORY, unit.memory)
-        passes[-1].append(unit)
-        room -= unit.memory
+    passes = in_passes(units, _PASS_MEMORY)
     sums = any(isinstance(measure, Statistic) and measure.sees_values for measure in measures)
     if sums and not passes:
         passes = [[]]
@@ -222,7 +205,7 @@ class _Worker:
 
     def _pass(self, layer: Layer, cut: Cut, units: Sequence[_Unit], tally: MomentsTally | None) -> list[Size]:
         """Read a layer once, through some compressors."""
-        taps = [_Tap(unit) for unit in units]
+        taps = [Tap(unit) for unit in units]
         stored = [tap for tap in taps if tap.stream == _RAW]
         planes = {tap.stream: [one for one in taps if one.stream == tap.stream] for tap in taps if tap not in stored}
         if stored and not _codes_are_stored(layer):
@@ -241,7 +224,7 @@ class _Worker:
         if self._job.stopped.is_set():
             raise _StoppedError
 
-    def _feed_stored(self, layer: Layer, taps: Sequence[_Tap]) -> None:
+    def _feed_stored(self, layer: Layer, taps: Sequence[Tap[int]]) -> None:
         for start in range(0, layer.tensor.nbytes, _PIECE_BYTES):
             self._check_wanted()
             data = self._source.stored(layer, start, min(_PIECE_BYTES, layer.tensor.nbytes - start))
@@ -259,24 +242,6 @@ class _Worker:
             self._job.on_bytes(number * layer.stored.bits // 8)
 
 
-class _Tap:
-    """A compressor at work on one stream; counts what comes out."""
-
-    def __init__(self, unit: _Unit) -> None:
-        self.stream = unit.stream
-        self._original = unit.nbytes
-        self._compressor: Compressor = unit.compression.begin(unit.nbytes)
-        self._nbytes = 0
-
-    def take(self, data: memoryview) -> None:
-        """Some more of the stream."""
-        self._nbytes += len(self._compressor.compress(data))
-
-    def finish(self) -> Size:
-        """The stream is complete."""
-        return Size(self._original, self._nbytes + len(self._compressor.flush()))
-
-
-def _feed(taps: Sequence[_Tap], data: memoryview) -> None:
+def _feed(taps: Sequence[Tap[int]], data: memoryview) -> None:
     for tap in taps:
         tap.take(data)

@@ -27,7 +27,7 @@ from wcx.exact import (
 from wcx.quantizers import Needs
 from wcx.types import Statistics
 
-__all__ = ["First", "Pass", "Refining", "Tally"]
+__all__ = ["First", "Pass", "Refining", "Tally", "numbers_of"]
 
 Codes = NDArray[Any]
 
@@ -157,7 +157,7 @@ class _Summed:
         self._bins: NDArray[np.int64] | None = None
 
     def add(self, codes: Codes) -> None:
-        self._see(_numbers(codes, self._dtype))
+        self._see(numbers_of(codes, self._dtype))
         if self._sum is not None:
             self._sum.add(codes)
         if not self._needs.quantiles:
@@ -220,13 +220,13 @@ class _Summed:
         """The values of those ranks among the few that were kept."""
         if self._few is None:
             return {}
-        numbers = _numbers(self._few, self._dtype)
+        numbers = numbers_of(self._few, self._dtype)
         with np.errstate(invalid="ignore"):  # signalling NaN
             numbers = np.sort(numbers[np.isfinite(numbers)])
         return {rank: float(numbers[rank]) + 0.0 for rank in ranks}
 
 
-def _numbers(codes: Codes, dtype: DType) -> Codes:
+def numbers_of(codes: Codes, dtype: DType) -> Codes:
     """The numbers that codes of 32 or 64 bits spell."""
     return codes.view(f"<{_KINDS[dtype.kind]}{dtype.bits // 8}")
 

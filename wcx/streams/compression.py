@@ -1,12 +1,14 @@
-"""What a compression is: a compressor that takes bytes piece by piece, and how much memory it needs."""
+"""What a compression is, how much memory it takes, and one at work: a compressor that takes bytes piece by piece."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-__all__ = ["Compression", "Compressor", "Size"]
+__all__ = ["Compression", "Compressor", "Size", "Tap", "Unit", "in_passes"]
+
+Stream = TypeVar("Stream", bound=Hashable)
 
 
 class Compressor(Protocol):
@@ -47,3 +49,48 @@ class Size:
     def ratio(self) -> float | None:
         """Compressed over original bytes; below 1 where compression saves something."""
         return self.nbytes / self.original if self.original else None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit(Generic[Stream]):
+    """One stream through one compressor. nbytes: of the stream, uncompressed."""
+
+    compression: Compression
+    stream: Stream
+    nbytes: int
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that it takes."""
+        return self.compression.memory(self.nbytes)
+
+
+class Tap(Generic[Stream]):
+    """A compressor at work on one stream; counts what comes out."""
+
+    def __init__(self, unit: Unit[Stream]) -> None:
+        self.stream = unit.stream
+        self._original = unit.nbytes
+        self._compressor = unit.compression.begin(unit.nbytes)
+        self._nbytes = 0
+
+    def take(self, data: memoryview) -> None:
+        """Some more of the stream."""
+        self._nbytes += len(self._compressor.compress(data))
+
+    def finish(self) -> Size:
+        """The stream is complete."""
+        return Size(self._original, self._nbytes + len(self._compressor.flush()))
+
+
+def in_passes(units: Sequence[Unit[Stream]], memory: int) -> list[list[Unit[Stream]]]:
+    """Put units together, in order, into as few readings as have room in `memory` bytes; one that has not is alone."""
+    passes: list[list[Unit[Stream]]] = []
+    room = 0
+    for unit in units:
+        if not passes or unit.memory > room:
+            passes.append([])
+            room = memory
+        passes[-1].append(unit)
+        room -= unit.memory
+    return passes
