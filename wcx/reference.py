@@ -68,7 +68,7 @@ class Partners:
         reason = select(tensor, scheme_of(self._settings), refuses=quantizer.refuses, include=["*"])
         if reason is not None:
             return None, f"not to be counted in the reference ({reason})"
-        return layer_of(tensor, self._settings.layout), ""
+        return layer_of(tensor, self._settings.layout, as_stored=quantizer.stored), ""
 
 
 class ReferenceRows:
