@@ -249,7 +249,7 @@ def test_neither_grid_nor_threads_change_a_count(
     expected = counted(from_file, 1)
     bits = np.array(tensor.values > 0, np.uint8).reshape(layer.rows, layer.columns)
     assert as_dict(expected.planes[0]) == oracle(bits, scheme)
-    monkeypatch.setattr(count, "_SMALL_LAYER", 0)
+    monkeypatch.setattr("wcx.layers._SMALL_LAYER", 0)
     monkeypatch.setattr(grid, "_PIECE_COLUMNS", 16)
     for nbytes, across, item in ((1 << 11, 16, 1 << 10), (1 << 12, 20, 1 << 11), (1 << 20, 1 << 13, 700)):
         monkeypatch.setattr(grid, "PIECE_BYTES", max(nbytes, 96 * layer.dtype.bits))  # 768 weights at least

@@ -28,7 +28,6 @@ from strategies import (
 )
 
 import wcx
-from wcx import fitting
 from wcx.blocks import grid
 from wcx.errors import UsageError
 from wcx.exact import mean_of, position, quantile
@@ -99,7 +98,7 @@ def tiny_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grid, "PIECE_BYTES", 256)
     monkeypatch.setattr(grid, "_PIECE_COLUMNS", 16)
     monkeypatch.setattr(grid, "_STRINGS", 4)
-    monkeypatch.setattr(fitting, "_SMALL_LAYER", 0)
+    monkeypatch.setattr("wcx.layers._SMALL_LAYER", 0)
 
 
 CASES = [

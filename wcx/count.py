@@ -19,7 +19,7 @@ from wcx.blocks.counts import BlockCounts
 from wcx.blocks.grid import PIECE_BYTES, Piece, Stripe, pieces, sliding_pieces, work_items
 from wcx.blocks.plain import Window
 from wcx.dtypes import Cut, DType
-from wcx.layers import Layer, Source
+from wcx.layers import Layer, Source, useful_threads
 from wcx.types import Scheme
 from wcx.workers import map_ordered
 
@@ -31,7 +31,6 @@ _FLUSH_WEIGHTS = 1 << 34  # a 32-bit histogram takes 2^32 blocks of 16
 _FLUSH_SLIDING = 1 << 31  # or of one weight each, where they overlap
 _AHEAD = 8
 _MOST_THREADS = 512  # over planes squared: with 16 planes every worker and every count that waits takes 10 MiB
-_SMALL_LAYER = 1 << 18  # weights; of smaller ones most time goes by in Python, which threads would only contend for
 _NUMPY_SECONDS = 0.4  # loading numba and the compiled kernels takes about as long
 _NUMPY_SECONDS_PER_WEIGHT = 0.6e-9
 _NUMPY_SECONDS_PER_BIT = 1e-9  # of a weight: of bit-planes, most of it for counts that are spread more widely
@@ -71,11 +70,9 @@ def count_layers(
     kernels = None
     if compiled and layers:
         kernels = compiled_kernels(layers[0].dtype, cuts[0], strings=strings, sliding=scheme.shift > 0)
-    if sum(layer.weights for layer in layers) < _SMALL_LAYER * len(layers):
-        threads = 1
     job = _Job(layers, cuts, scheme, {}, Lock(), on_bytes or (lambda _nbytes: None))
     planes = most_planes(cuts)
-    threads = min(threads, max(1, _MOST_THREADS // planes**2))
+    threads = min(useful_threads(layers, threads), max(1, _MOST_THREADS // planes**2))
     ahead = max(1, _AHEAD // planes)
     workers = map_ordered(lambda: _Worker(job, make_source(), kernels), _Worker.run, items, threads, ahead)
     for done in workers:

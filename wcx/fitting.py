@@ -14,7 +14,7 @@ from typing import Any
 
 from wcx.blocks.counter import compiled_kernels
 from wcx.blocks.grid import PIECE_BYTES, Stripe, pieces, work_items
-from wcx.layers import Layer, Source
+from wcx.layers import Layer, Source, useful_threads
 from wcx.quantizers import Quantizer
 from wcx.tallies import First, Pass, Tally
 from wcx.types import Fit, Statistics
@@ -23,8 +23,6 @@ from wcx.workers import map_ordered
 __all__ = ["fit_layers"]
 
 _AHEAD = 8
-_SMALL_LAYER = 1 << 18  # weights; of smaller ones most time goes by in Python, which threads would only contend for
-
 _NUMPY_SECONDS = 0.4  # loading numba and the compiled code takes about as long
 _NUMPY_SECONDS_PER_WEIGHT = 4e-9
 
@@ -61,8 +59,7 @@ def _run_passes(
 ) -> dict[int, Statistics]:
     """Run passes over the layers of those numbers, and those that they ask for, until all statistics are there."""
     found: dict[int, Statistics] = {}
-    if sum(layer.weights for layer in layers) < _SMALL_LAYER * len(layers):
-        threads = 1
+    threads = useful_threads(layers, threads)
     while passes:
         numbers = list(passes)
         chosen = [layers[number] for number in numbers]

@@ -13,7 +13,7 @@ from typing import Any
 
 from wcx import __version__
 from wcx.formats import open_checkpoint
-from wcx.selection import select
+from wcx.selection import select_each
 from wcx.types import Checkpoint, CheckpointSummary, Scheme, Settings, TensorInfo, to_plain
 
 __all__ = ["SCHEMA", "InspectedTensor", "Inspection", "Total", "Totals", "inspect"]
@@ -94,19 +94,8 @@ def inspect(path: str | os.PathLike[str], settings: Settings | None = None) -> I
 
 def _inspected(checkpoint: Checkpoint, settings: Settings) -> tuple[InspectedTensor, ...]:
     scheme = Scheme(settings.block, settings.boundary, settings.layout)
-    by_name = {tensor.name: tensor for tensor in checkpoint.tensors}
-
-    def reason_of(tensor: TensorInfo) -> str | None:
-        return select(
-            tensor,
-            scheme,
-            include=settings.include,
-            exclude=settings.exclude,
-            include_optimizer=settings.include_optimizer,
-            tensors=by_name,
-        )
-
-    return tuple(_with_reason(tensor, checkpoint.files, reason_of(tensor)) for tensor in checkpoint.tensors)
+    chosen = select_each(checkpoint.tensors, settings, scheme)
+    return tuple(_with_reason(tensor, checkpoint.files, reason) for tensor, reason in chosen)
 
 
 def _with_reason(tensor: TensorInfo, files: tuple[str, ...], reason: str | None) -> InspectedTensor:

@@ -6,6 +6,7 @@ differences, in a wider signed type: then "above zero" means above the zero poin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Protocol
@@ -19,10 +20,11 @@ from wcx.blocks.unpack import unpack
 from wcx.dtypes import DTYPES, DType
 from wcx.types import Quantization, Storage, TensorInfo, TensorReader
 
-__all__ = ["ArraySource", "FileSource", "Layer", "Source", "layer_of", "permuted"]
+__all__ = ["ArraySource", "FileSource", "Layer", "Source", "layer_of", "permuted", "useful_threads"]
 
 Codes = NDArray[Any]
 
+_SMALL_LAYER = 1 << 18  # weights; of smaller ones most time goes by in Python, which threads would only contend for
 _WIDER = {2: "I16", 4: "I16", 8: "I16", 16: "I32", 32: "I64", 64: "I64"}
 
 
@@ -66,6 +68,11 @@ def layer_of(tensor: TensorInfo, layout: str = "rows", *, as_stored: bool = Fals
     shifted = not as_stored and tensor.quantization is not None and any(tensor.quantization.zero_points)
     view = tensor if matrix.axes is None else permuted(tensor, matrix.axes)
     return Layer(tensor, view, DTYPES[_WIDER[stored.bits]] if shifted else stored, matrix.rows, matrix.columns)
+
+
+def useful_threads(layers: Sequence[Layer], threads: int) -> int:
+    """How many of so many threads are of use: one where the layers are small on average."""
+    return 1 if sum(layer.weights for layer in layers) < _SMALL_LAYER * len(layers) else threads
 
 
 def permuted(tensor: TensorInfo, axes: tuple[int, ...]) -> TensorInfo:

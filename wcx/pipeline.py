@@ -15,7 +15,7 @@ from wcx.errors import UsageError
 from wcx.presets import find_preset
 from wcx.quantizers import Quantizer, parse_quantizer
 from wcx.quantizers.uniform import Uniform
-from wcx.selection import select
+from wcx.selection import select, select_each
 from wcx.settings import check_whole, make_settings, preset_notes, scheme_of
 from wcx.streams import STREAMS
 from wcx.types import (
@@ -161,21 +161,10 @@ def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint 
     from wcx.reference import Partners
 
     preset = None if settings.preset is None else find_preset(settings.preset)
-
     quantizer = quantizer_of(settings)
-    tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
     layers: list[Layer] = []
     skipped: list[SkippedTensor] = []
-    for tensor in checkpoint.tensors:
-        reason = select(
-            tensor,
-            scheme_of(settings),
-            refuses=quantizer.refuses,
-            include=settings.include,
-            exclude=settings.exclude,
-            include_optimizer=settings.include_optimizer,
-            tensors=tensors,
-        )
+    for tensor, reason in select_each(checkpoint.tensors, settings, scheme_of(settings), quantizer.refuses):
         if reason is None and preset is not None and not settings.include:
             reason = preset.leaves_out(tensor)
         if reason is None:

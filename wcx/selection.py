@@ -6,15 +6,16 @@ docs/measures.md, section "Which tensors", is the definition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import prod
+from typing import Protocol
 
 from wcx.blocks.layout import arrange
 from wcx.dtypes import DTYPES, DType
 from wcx.types import Scheme, TensorInfo
 
-__all__ = ["select"]
+__all__ = ["Choice", "select", "select_each"]
 
 _SIDE = 4  # of a 4x4 block
 _STRING = 12  # symbols of a 1x12 block
@@ -63,6 +64,45 @@ def select(
         return shape_reason
     reason = packed_reason(tensor, tensors or {}) or shape_reason or _type_reason(tensor)
     return reason or refuses(DTYPES[tensor.dtype])
+
+
+class Choice(Protocol):
+    """What a user says of the tensors that are wanted: Settings and the like."""
+
+    @property
+    def include(self) -> Sequence[str]:
+        """Globs on names."""
+
+    @property
+    def exclude(self) -> Sequence[str]:
+        """Globs on names."""
+
+    @property
+    def include_optimizer(self) -> bool:
+        """Whether optimizer state is wanted too."""
+
+
+def select_each(
+    tensors: Sequence[TensorInfo],
+    choice: Choice,
+    scheme: Scheme | None,
+    refuses: Callable[[DType], str | None] = _refuses_nothing,
+) -> Iterator[tuple[TensorInfo, str | None]]:
+    """Yield every tensor of a checkpoint with what `select` says of it."""
+    by_name = {tensor.name: tensor for tensor in tensors}
+    for tensor in tensors:
+        yield (
+            tensor,
+            select(
+                tensor,
+                scheme,
+                refuses=refuses,
+                include=choice.include,
+                exclude=choice.exclude,
+                include_optimizer=choice.include_optimizer,
+                tensors=by_name,
+            ),
+        )
 
 
 def _matches(name: str, globs: Sequence[str]) -> bool:

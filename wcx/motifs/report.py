@@ -24,7 +24,7 @@ from wcx.motifs.run import Progress, nbytes_of, project_layers
 from wcx.motifs.settings import MotifSettings, make_motif_settings
 from wcx.motifs.tally import Usage, count_blocks
 from wcx.motifs.values import plain_numbers
-from wcx.selection import select
+from wcx.selection import select_each
 from wcx.settings import check_whole
 from wcx.types import Checkpoint, SkippedTensor, TensorInfo, TensorReader
 from wcx.workers import cores
@@ -102,10 +102,9 @@ def motifs_of(
 
 
 def _plan(checkpoint: Checkpoint, settings: MotifSettings, block: Block) -> tuple[list[Layer], list[SkippedTensor]]:
-    tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
     layers, skipped = [], []
-    for tensor in checkpoint.tensors:
-        reason = _reason(tensor, settings, tensors)
+    for tensor, unwanted in select_each(checkpoint.tensors, settings, None):
+        reason = unwanted or _no_parameter(tensor, settings)
         if reason is None:
             layers.append(layer_of(tensor, block))
         else:
@@ -113,21 +112,11 @@ def _plan(checkpoint: Checkpoint, settings: MotifSettings, block: Block) -> tupl
     return layers, skipped
 
 
-def _reason(tensor: TensorInfo, settings: MotifSettings, tensors: Mapping[str, TensorInfo]) -> str | None:
-    """Why a tensor is not cut: the rule of analyze at any shape; buffers are no parameters, and left out too."""
-    reason = select(
-        tensor,
-        None,
-        include=settings.include,
-        exclude=settings.exclude,
-        include_optimizer=settings.include_optimizer,
-        tensors=tensors,
-    )
-    if reason is None and DTYPES[tensor.dtype].kind == "scale":
+def _no_parameter(tensor: TensorInfo, settings: MotifSettings) -> str | None:
+    """Why a tensor that analyze would take at any shape is not cut: buffers are no parameters."""
+    if DTYPES[tensor.dtype].kind == "scale":
         return "E8M0 (no zero)"
-    if reason is None and tensor.role == "buffer" and not settings.include:
-        return "buffer"
-    return reason
+    return "buffer" if tensor.role == "buffer" and not settings.include else None
 
 
 def _by_dtype(layers: Sequence[Layer]) -> dict[str, list[Layer]]:
