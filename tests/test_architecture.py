@@ -35,7 +35,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 SOURCES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path.read_text() for path in FILES}
 MODULES = {name.removesuffix(".__init__"): ast.parse(text) for name, text in SOURCES.items()}
 
-FOUNDATION = {"types", "errors", "registry", "dtypes", "escape"}
+FOUNDATION = {"types", "comparison_types", "errors", "registry", "dtypes", "escape"}
 MIDDLE = {"formats", "quantizers", "blocks", "measures", "streams", "outputs"}
 SCRIPTS = {"wcx.measures.data.make_tables"}  # run by hand, not part of the program
 
