@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from wcx.reference import Partners
     from wcx.streaming import StreamedLayer
 
-__all__ = ["Counting", "Plan", "Progress", "Run", "analyze", "analyze_checkpoint", "measure", "open_reference"]
+__all__ = ["Counting", "Plan", "Progress", "Run", "analyze", "analyze_checkpoint", "batches", "is_large", "make_plan", "measure", "notes_of", "open_reference", "quantizer_text"]
 
 SCHEMA = "wcx/analysis/1"
 _BATCH = 1 << 30
@@ -308,7 +308,7 @@ class Run:
 
     def layers(self) -> Iterator[LayerReport]:
         """Yield each layer's report, in file order; its counts are added to the model's."""
-        for batch in _batches(self._plan.layers):
+        for batch in batches(self._plan.layers):
             for views in zip(*(self._seen(view, batch) for view in self._views), strict=True):
                 yield _side_by_side(views)
 
@@ -433,7 +433,7 @@ def _side_by_side(views: Sequence[LayerReport]) -> LayerReport:
     return replace(views[0], planes=tuple(plane for view in views for plane in view.planes))
 
 
-def _batches(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
+def batches(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
     """Neighbouring layers of about 1 GiB together."""
     start = nbytes = 0
     for stop, layer in enumerate(layers):
@@ -456,12 +456,12 @@ def make_report(checkpoint: Checkpoint, plan: Plan, settings: Settings, run: Run
         layers=tuple(layers),
         skipped=tuple(plan.skipped),
         model=rows,
-        notes=(*checkpoint.notes, *_notes(layers, settings), *_notes_of_settings(settings)),
+        notes=(*checkpoint.notes, *notes_of(layers, settings), *_notes_of_settings(settings)),
         warnings=tuple(_warnings(layers)),
     )
 
 
-def _notes(layers: Sequence[LayerReport], settings: Settings) -> list[str]:
+def notes_of(layers: Sequence[LayerReport], settings: Settings) -> list[str]:
     """What a reader should know of the numbers as a whole."""
     planes = [plane for layer in layers for plane in layer.planes]
     loaded = sum(plane.load is not None and plane.load > 0.25 for plane in planes)
