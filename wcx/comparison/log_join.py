@@ -99,7 +99,7 @@ def _plain_value(value: float) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A column's values by ascending step, one a step. rows: where they stand; lost: those that gave way to later ones."""
+    """A column's values by ascending step, one a step. rows: where they stand; lost: rows that gave way to later."""
 
     steps: Floats
     values: Floats
