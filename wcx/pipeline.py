@@ -40,7 +40,21 @@ if TYPE_CHECKING:
     from wcx.reference import Partners
     from wcx.streaming import StreamedLayer
 
-__all__ = ["Counting", "Plan", "Progress", "Run", "analyze", "analyze_checkpoint", "batches", "is_large", "make_plan", "measure", "notes_of", "open_reference", "quantizer_text"]
+__all__ = [
+    "Counting",
+    "Plan",
+    "Progress",
+    "Run",
+    "analyze",
+    "analyze_checkpoint",
+    "batches",
+    "is_large",
+    "make_plan",
+    "measure",
+    "notes_of",
+    "open_reference",
+    "quantizer_text",
+]
 
 SCHEMA = "wcx/analysis/1"
 _BATCH = 1 << 30

@@ -23,7 +23,10 @@ _CONDITION_HELD = 1
 @click.command(name="compare")
 @click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT...")
 @click.option(
-    "--order", type=click.Choice(["step", "given"]), default="step", help="By the step in the names, or as given.  [step]"
+    "--order",
+    type=click.Choice(["step", "given"]),
+    default="step",
+    help="By the step in the names, or as given.  [step]",
 )
 @click.option("--log", "log", multiple=True, metavar="FILE", help="Training log: CSV, TSV, JSON lines, trainer_state.")
 @click.option("--step-column", metavar="NAME", help="The log's column of steps or epochs.  [found by its name]")

@@ -96,8 +96,8 @@ class Collected:
         for plane in dict.fromkeys((*table.planes("pooled"), *table.planes("sum"))):
             if plane is not None:
                 changed = (previous.series("pooled", plane), first.series("pooled", plane))
-                rows = table.series("pooled", plane), table.series("sum", plane)
-                planes.append(ModelPlaneSeries(plane, *rows, *self._changed(plane, *changed)))
+                pooled, total = table.series("pooled", plane), table.series("sum", plane)
+                planes.append(ModelPlaneSeries(plane, pooled, total, *self._changed(plane, *changed)))
         vector = table.series("concatenated", None) if table.planes("concatenated") else None
         return ModelSeries(tuple(planes), table.series("total", None), table.series("measures", None), vector)
 

@@ -42,7 +42,6 @@ class Rows:
     warnings: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-
     def to_plain(self) -> dict[str, Any]:
         """The rows as JSON can hold them."""
         layers = [[name, list(planes.items())] for name, planes in self.layers.items()]

@@ -198,9 +198,7 @@ def _correlate(
     )
 
 
-def _measured(
-    layers: Sequence[LayerSeries], model: ModelSeries, settings: ComparisonSettings
-) -> Iterator[Measured]:
+def _measured(layers: Sequence[LayerSeries], model: ModelSeries, settings: ComparisonSettings) -> Iterator[Measured]:
     """The series that are set against the log: measures, ratios to the null, compressed sizes, statistics."""
     for plane in model.planes:
         yield from (Measured("pooled", None, plane.plane, *one) for one in _wanted(plane.pooled, settings))
@@ -223,7 +221,9 @@ def _wanted(series: SeriesMap, settings: ComparisonSettings) -> Iterator[tuple[s
 # --------------------------------------------------------------------------------------------- what is said beside it
 
 
-def _notes(said: Sequence[Any], surveyed: Sequence[Surveyed], errors: Container[int], settings: ComparisonSettings) -> Iterator[str]:
+def _notes(
+    said: Sequence[Any], surveyed: Sequence[Surveyed], errors: Container[int], settings: ComparisonSettings
+) -> Iterator[str]:
     """What a reader should know of the numbers as a whole."""
     for one in said:
         yield from one.notes

@@ -7,7 +7,7 @@ long series takes reading three.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,10 +22,10 @@ from wcx.comparison.codec import (
     encode_counted,
     encode_rows,
 )
+from wcx.comparison.identity import cache_key
 from wcx.comparison.numbers import ChangeRows, Rows, layer_rows, model_rows
 from wcx.comparison.reading import Around, Member, Opened, Reading, Recalled
 from wcx.comparison.remembered import CountsWriter, LostError, recall
-from wcx.comparison.identity import cache_key
 from wcx.comparison.store import Store
 from wcx.count import CountedLayer
 from wcx.errors import CheckpointError
@@ -64,7 +64,7 @@ class Walk:
         self._first: int | None = None
         self._last: int | None = None
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Generator[Outcome, None, None]:
         """Visit the checkpoints in order; one that can't be read is no predecessor of the next."""
         try:
             for number, member in enumerate(self._members):
@@ -153,9 +153,7 @@ class Walk:
         self._kept[number] = keep
         return rows
 
-    def _recalled(
-        self, opened: Opened, number: int, missing: Mapping[str, tuple[str, int | None]]
-    ) -> dict[str, Rows]:
+    def _recalled(self, opened: Opened, number: int, missing: Mapping[str, tuple[str, int | None]]) -> dict[str, Rows]:
         """The numbers, made of counts in the store; raises LostError where not all are there."""
         views = range(len(opened.quantizers))
         kept = {
@@ -298,8 +296,11 @@ class _Writers:
 
     def finish(self) -> None:
         """Everything was counted."""
-        for writer in (*self._planes, *(writer for writers in self._changes.values() for writer in writers)):
+        for writer in self._planes:
             writer.finish()
+        for writers in self._changes.values():
+            for one in writers:
+                one.finish()
 
 
 def _all_there(items: Any) -> Any:  # noqa: ANN401
