@@ -23,7 +23,7 @@ __all__ = ["CHANGE_FIELDS", "ChangeRows", "Row", "Rows", "layer_rows", "model_ro
 
 Row = dict[str, float | None]
 
-_ALWAYS: tuple[str, ...] = ("density", "distinct", "load")
+_NO_NUMBER = "regime"
 _CHANGE_MEASURES = ("bdm", "block_entropy", "mean_ctm")
 CHANGE_FIELDS = (*_CHANGE_MEASURES, "density", *(f"null.{name}.ratio" for name in _CHANGE_MEASURES))
 """What is told of the changed bits as a plane."""
@@ -58,7 +58,7 @@ class Rows:
 
 def plane_fields(settings: Settings) -> list[str]:
     """The fields of a plane that have a series."""
-    fields = [*_ALWAYS, *(name for name in MEASURES if name in settings.measures)]
+    fields = ["density", *(name for name in MEASURES if name in settings.measures and name != _NO_NUMBER)]
     if settings.null != "none":
         nulls = [name for name in NULL_MEASURES if name in settings.measures]
         fields += [f"null.{name}.{what}" for name in nulls for what in ("ratio", "z")]

@@ -30,6 +30,7 @@ from wcx.workers import cores
 __all__ = ["compare", "compare_checkpoints"]
 
 SCHEMA = "wcx/comparison/1"
+_COVERAGE = ("distinct", "load")  # how far to trust a number, rather than one
 
 
 def compare(
@@ -212,7 +213,7 @@ def _wanted(series: SeriesMap, settings: ComparisonSettings) -> Iterator[tuple[s
     analysis = settings.analysis
     for name, values in series.items():
         first, _, last = name.partition(".")
-        plain = name in analysis.measures or name == "density"
+        plain = name in (*analysis.measures, "density") and name not in _COVERAGE
         stream = first in STREAMS and last != "ratio"
         if plain or stream or (first == "null" and last.endswith(".ratio")):
             yield name, values

@@ -1,4 +1,4 @@
-"""What headers tell of the checkpoints of a series, before any weight is read: their layers, and which file is which."""
+"""What the headers of a series tell before any weight is read: the layers, and which file is which."""
 
 from __future__ import annotations
 

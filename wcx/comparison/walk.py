@@ -23,7 +23,7 @@ from wcx.comparison.codec import (
     encode_rows,
 )
 from wcx.comparison.identity import cache_key
-from wcx.comparison.numbers import ChangeRows, Rows, layer_rows, model_rows
+from wcx.comparison.numbers import CHANGE_FIELDS, ChangeRows, Rows, layer_rows, model_rows, plane_fields
 from wcx.comparison.reading import Around, Member, Opened, Reading, Recalled
 from wcx.comparison.remembered import CountsWriter, LostError, recall
 from wcx.comparison.store import Store
@@ -125,7 +125,13 @@ class Walk:
     def _row_key(self, key: str, number: int) -> str:
         """What the numbers depend on beside the counts."""
         settings, member = self._around.settings, self._members[number]
-        how = to_plain(settings.analysis), settings.packed, self._reference
+        how = (
+            to_plain(settings.analysis),
+            settings.packed,
+            self._reference,
+            plane_fields(settings.analysis),
+            CHANGE_FIELDS,
+        )
         return cache_key("rows", key, how, sorted(member.core), member.complete)
 
     def _rows(self, key: str) -> Rows | None:
