@@ -88,13 +88,6 @@ class BitStore:
         data = self._read(place, int(np.prod(shape)))
         return np.frombuffer(data, np.uint8).reshape(shape)
 
-    def forget(self) -> None:
-        """Begin anew; memory and file are used again."""
-        self._memory += sum(bits.nbytes for bits in self._held.values())
-        self._held = {}
-        self._places = {}
-        self._end = 0
-
     def close(self) -> None:
         """Give the file back."""
         if self._file is not None:
@@ -107,7 +100,8 @@ class BitStore:
             place = old[0]
         else:
             place, self._end = self._end, self._end + bits.nbytes
-        self._held.pop(key, None)
+        if key in self._held:
+            self._memory += self._held.pop(key).nbytes
         self._places[key] = place, bits.shape
         return place
 
@@ -142,11 +136,6 @@ class Against:
 
     bits: BitStore = field(default_factory=BitStore)
     planes: dict[str, int] = field(default_factory=dict)
-
-    def forget(self) -> None:
-        """Hold nothing."""
-        self.bits.forget()
-        self.planes.clear()
 
 
 class Changes:

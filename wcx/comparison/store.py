@@ -72,7 +72,7 @@ def cache_directory() -> Path | None:
     given = Path(os.environ.get(variable, ""))
     if given.is_absolute():
         return given / "wcx"
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111  stays `~` where there is none, and raises nothing
+    home = Path(os.path.expanduser("~"))
     return home / usual / "wcx" if home.is_absolute() else None
 
 
