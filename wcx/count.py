@@ -24,7 +24,7 @@ from wcx.layers import Layer, Source, useful_threads
 from wcx.types import Scheme
 from wcx.workers import map_ordered
 
-__all__ = ["CountedLayer", "count_layers", "is_large", "most_planes"]
+__all__ = ["CountedLayer", "count_layers", "is_large", "most_planes", "worth_compiling"]
 
 Codes = NDArray[Any]
 
@@ -96,10 +96,13 @@ def most_planes(cuts: Sequence[Cut]) -> int:
 
 def is_large(layers: Sequence[Layer], planes: int) -> bool:
     """Whether NumPy would take longer than loading numba does."""
-    weights = sum(layer.weights for layer in layers)
+    return worth_compiling(sum(layer.weights for layer in layers), len(layers), planes)
+
+
+def worth_compiling(weights: int, layers: int, planes: int) -> bool:
+    """The same for so many weights in so many layers."""
     per_weight = _NUMPY_SECONDS_PER_WEIGHT if planes <= 2 else _NUMPY_SECONDS_PER_BIT
-    seconds = per_weight * weights + _NUMPY_SECONDS_PER_PLANE * len(layers)
-    return seconds * planes > _NUMPY_SECONDS
+    return (per_weight * weights + _NUMPY_SECONDS_PER_PLANE * layers) * planes > _NUMPY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

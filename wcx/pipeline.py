@@ -48,7 +48,6 @@ __all__ = [
     "analyze",
     "analyze_checkpoint",
     "batches",
-    "is_large",
     "make_plan",
     "measure",
     "notes_of",
@@ -317,7 +316,7 @@ class Run:
         self._progress = progress
         self._model_streams: StreamedLayer | None = None
         self._views = [_View(quantizer, settings) for quantizer in plan.quantizers]
-        self._afresh = Counting(settings, threads, progress.on_bytes, is_large(plan))
+        self._afresh = Counting(settings, threads, progress.on_bytes, _is_large(plan))
         self._counting: CountingLike = counting or self._afresh
 
     def layers(self) -> Iterator[LayerReport]:
@@ -434,7 +433,7 @@ class Run:
         return replace(rows, concatenated=found.plane, measures=measures)
 
 
-def is_large(plan: Plan) -> bool:
+def _is_large(plan: Plan) -> bool:
     """Whether compiled code is worth its start."""
     from wcx import count
 

@@ -17,7 +17,7 @@ from wcx.count import CountedLayer
 from wcx.dtypes import Cut
 from wcx.formats import open_reader
 from wcx.layers import FileSource, Layer
-from wcx.pipeline import Counting, Progress, batches, is_large
+from wcx.pipeline import Counting, Progress, batches
 from wcx.quantizers import Quantizer
 from wcx.types import Checkpoint, Fit
 
@@ -42,12 +42,17 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What is the same for all checkpoints. bits: of a weight, by series, by which layers are cut into pieces."""
+    """What is the same for all checkpoints.
+
+    bits: of a weight, by series, by which layers are cut into pieces. compiled: whether compiled code is worth its
+    start for all of them.
+    """
 
     settings: ComparisonSettings
     bits: Mapping[str, int]
     threads: int
     progress: Progress
+    compiled: bool
     reference: Checkpoint | None = None
 
 
@@ -73,7 +78,7 @@ class Opened:
             self.plans.append(replace(plan, layers=others, concatenated=None))
         self.quantizers = plan.quantizers
         analysis, progress = around.settings.analysis, around.progress
-        self.afresh = Counting(analysis, around.threads, progress.on_bytes, is_large(plan))
+        self.afresh = Counting(analysis, around.threads, progress.on_bytes, around.compiled)
 
     @property
     def layers(self) -> list[Layer]:

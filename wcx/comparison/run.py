@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import closing
+from math import prod
 from typing import Any
 
 from wcx import __version__
@@ -20,8 +21,10 @@ from wcx.comparison.store import Store, open_store
 from wcx.comparison.survey import Surveyed, duplicates, key_of, survey
 from wcx.comparison.walk import Walk
 from wcx.comparison_types import ComparedCheckpoint, Comparison, LayerSeries, ModelSeries, Series, SeriesMap
+from wcx.count import worth_compiling
+from wcx.dtypes import DTYPES
 from wcx.errors import CheckpointError, UsageError
-from wcx.pipeline import Progress, open_reference
+from wcx.pipeline import Progress, open_reference, quantizer_of
 from wcx.settings import check_whole, preset_notes
 from wcx.streams import STREAMS
 from wcx.types import Checkpoint
@@ -129,7 +132,7 @@ def _walked(
         for (own, *_), width in zip(one.layers, one.bits, strict=True):
             if own in names[number]:
                 bits[names[number][own]] = max(width, bits.get(names[number][own], 0))
-    around = Around(settings, bits, threads, progress, reference)
+    around = Around(settings, bits, threads, progress, _is_large(surveyed, settings), reference)
     collected = Collected(len(surveyed), null=settings.analysis.null != "none")
     tells = "" if reference is None else key_of(reference)
     for numbers in _runs(surveyed):
@@ -142,6 +145,13 @@ def _walked(
             for number, outcome in zip(numbers, outcomes, strict=True):
                 collected.add(number, outcome)
     return collected
+
+
+def _is_large(surveyed: Sequence[Surveyed], settings: ComparisonSettings) -> bool:
+    """Whether compiled code is worth its start: the planes of all checkpoints, and twice what changed in them."""
+    planes = 3 * len(quantizer_of(settings.analysis).planes(DTYPES["U8"]))
+    weights = sum(prod(shape) for one in surveyed for _, shape, _ in one.layers)
+    return worth_compiling(weights, sum(len(one.layers) for one in surveyed), planes)
 
 
 def _runs(surveyed: Sequence[Surveyed]) -> list[list[int]]:

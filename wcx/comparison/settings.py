@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from wcx.comparison.discovery import Order
 from wcx.errors import UsageError
 from wcx.settings import make_settings
 from wcx.types import Settings, to_plain
@@ -30,7 +31,7 @@ class ComparisonSettings:
     """
 
     analysis: Settings
-    order: str = "step"
+    order: Order = "step"
     logs: tuple[str, ...] = ()
     step_column: str | None = None
     metrics: tuple[str, ...] = ()
@@ -81,4 +82,6 @@ def make_comparison_settings(
     made = make_settings(**analysis)
     packed = (BASELINE,) if logs and not analysis.get("measures") else ()
     columns = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    return ComparisonSettings(made, order, logs, step_column, columns, smooth, bool(group), packed, cache=bool(cache))
+    return ComparisonSettings(
+        made, cast(Order, order), logs, step_column, columns, smooth, bool(group), packed, cache=bool(cache)
+    )
