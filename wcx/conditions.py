@@ -181,11 +181,9 @@ def parse_comparison(text: str) -> Condition:
     """
     condition = _parsed(text)
     condition = replace(condition, field=condition.field.removeprefix("measures."))
-    shown = _SHOWN_SERIES[condition.scope]
-    if condition.scope == "model.sum" and condition.field not in shown:
-        raise _unknown(text, condition, shown)
-    if condition.field not in (*shown, *_MORE_SERIES):
-        raise _unknown(text, condition, shown, _MORE_SERIES)
+    shown, more = _SHOWN_SERIES[condition.scope], () if condition.scope == "model.sum" else _MORE_SERIES
+    if condition.field not in (*shown, *more):
+        raise _unknown(text, condition, shown, more)
     return condition
 
 

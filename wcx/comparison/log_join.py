@@ -124,7 +124,7 @@ class _Attempt:
         self.log = log
         self.axis = axis
         self.counted = counted  # what the numbers count, as the names say
-        self.numbers: Floats = np.array([np.nan if number is None else float(number) for number in numbers])
+        self.numbers: Floats = np.array([np.nan if number is None else _double(number) for number in numbers])
         self.steps = np.full(log.rows, np.nan)  # of every row
         self.steps[np.frombuffer(axis.column.rows, np.int64)] = np.frombuffer(axis.column.values)
 
@@ -177,6 +177,11 @@ class _Attempt:
     @cached_property
     def lost_rows(self) -> int:
         return len(np.unique(np.concatenate([kept.lost for kept in self.kept.values()])))
+
+
+def _double(number: int) -> float:
+    """A number from a name as double; what is beyond its range is as far as that goes."""
+    return float(min(number, 10**300))
 
 
 def _last_written(steps_of_rows: Floats, column: Column) -> _Kept:

@@ -45,7 +45,7 @@ _EPOCH_NAMES = ("epoch", "epochs", "current_epoch", "ep")
 _CLOCKS = re.compile(
     r"_?(wall ?time|time|timestamp|date|datetime|created_at|elapsed|eta|duration|seconds|runtime|total_flos)"
     r"|.*_(time|runtime|seconds|secs|ms|per_second|per_sec)"
-    r"|.*[ _](wall ?time|timestamp)"
+    r"|.*[ _](wall ?time|timestamp)|relative time.*"
     r"|(num_input_tokens|num_tokens|tokens|samples|examples)(_seen)"
 )
 _SPREAD = ("__MIN", "__MAX")  # of the smoothing that an export of Weights & Biases has beside each value
@@ -114,7 +114,7 @@ def read_log(path: str, *, step_column: str | None = None, metrics: Sequence[str
     if rows <= reading.left_out:
         raise reading.error(f"no row that can be read: {reading.why_left_out or 'nothing'} ({reading.kind})")
     axes = _axes(path, columns, step_column)
-    wanted = {name: _asked(path, columns, name) for name in metrics} or _default_metrics(columns)
+    wanted = {name: _asked(path, columns, name) for name in metrics} or _default_metrics(columns, axes)
     if not wanted:
         raise UsageError(f"--log {path}: no column with numbers beside the steps; {_listed(columns)}")
     notes, warnings = _remarks(reading), _doubts(reading)
@@ -165,7 +165,7 @@ def _axes(path: str, columns: Mapping[str, Column], asked: str | None) -> tuple[
     found = tuple(axis for axis in axes if axis is not None)
     if not found:
         raise UsageError(
-            f"--log {path}: no column counts steps or epochs; name it with --step-column: {_listed(columns)}"
+            f"--log {path}: no column counts steps or epochs, name it by --step-column; {_listed(columns)}"
         )
     return found
 
@@ -191,16 +191,16 @@ def _asked(path: str, columns: Mapping[str, Column], name: str, option: str = "-
     return column
 
 
-def _default_metrics(columns: Mapping[str, Column]) -> dict[str, Column]:
+def _default_metrics(columns: Mapping[str, Column], axes: Sequence[Axis]) -> dict[str, Column]:
+    """The columns of numbers that are no counts, clocks or bounds of another column."""
+    counts = {axis.name for axis in axes}
     return {
         name: column
         for name, column in columns.items()
-        if column.is_numeric and not _unit(name) and not _is_clock(name) and not _is_spread(name, columns)
+        if column.is_numeric
+        and name not in counts
+        and not (_unit(name) or _CLOCKS.fullmatch(_plain(name)) or _is_spread(name, columns))
     }
-
-
-def _is_clock(name: str) -> bool:
-    return _CLOCKS.fullmatch(_plain(name)) is not None
 
 
 def _is_spread(name: str, columns: Mapping[str, Column]) -> bool:
@@ -228,9 +228,7 @@ def _doubts(reading: Reading) -> list[str]:
     if reading.left_out:
         warnings.append(f"rows that can't be read, left out: {reading.left_out:,} ({reading.why_left_out})")
     if reading.short:
-        warnings.append(
-            f"lines with fewer cells than the header: {reading.short:,}; what is not there counts as missing"
-        )
+        warnings.append(f"lines with fewer cells than the header: {reading.short:,}; the rest counts as missing")
     if reading.cut:
         warnings.append("the last line has no line end: its last number may be cut short")
     return warnings
