@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from wcx.registry import Registry
 from wcx.types import to_plain
 
 __all__ = [
@@ -293,6 +294,17 @@ class Comparison:
         names = ("checkpoint", "step", "layer", "plane", "measure", "value", "scope", "group")
         rows = list(self.rows())
         return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+
+    def _repr_html_(self) -> str:
+        """The comparison as HTML tables, which Jupyter shows."""
+        return COMPARISON_HTML["html"](self)
+
+
+class _RenderHtml(Protocol):
+    def __call__(self, comparison: Comparison) -> str: ...
+
+
+COMPARISON_HTML: Registry[_RenderHtml] = Registry("notebook view", {"html": "wcx.outputs.comparison.html:render_html"})
 
 
 def _changes(series: LayerSeries | ModelPlaneSeries) -> Iterator[tuple[str, Series]]:
