@@ -180,7 +180,7 @@ def test_a_layer_of_another_number_of_planes_is_not_set_against_it() -> None:
 def test_a_store_gives_back_what_was_put_last(memory: int) -> None:
     store, keys = BitStore(memory), [PieceKey(f"layer{at}", 4 * at, 0) for at in range(5)]
     for size in (7, 7, 9):  # in the place of the former ones, then elsewhere
-        wanted = {key: np.random.default_rng([size, key.start]).integers(0, 255, (2, size), np.uint8) for key in keys}
+        wanted = {key: np.random.default_rng([size, key.start]).integers(0, 1 << 63, size, np.uint64) for key in keys}
         for key, bits in wanted.items():
             store.put(key, bits)
         for key, bits in wanted.items():
@@ -197,7 +197,7 @@ def test_a_full_temporary_directory_is_one_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(changes_module.os, "pwrite", fails)
     store = BitStore(0)
     with pytest.raises(UsageError, match="can't take the bits of a checkpoint: No space left on device; set TMPDIR"):
-        store.put(PieceKey("layer", 0, 0), np.zeros((1, 8), np.uint8))
+        store.put(PieceKey("layer", 0, 0), np.zeros(8, np.uint64))
     store.close()
 
 

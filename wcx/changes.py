@@ -18,22 +18,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.blocks.bits import bits_of
+from wcx.blocks.changes import ChangeCounter
 from wcx.blocks.counter import Counter
 from wcx.blocks.counts import BlockCounts
 from wcx.blocks.grid import Piece
+from wcx.blocks.kept import Kept, kept_words
 from wcx.blocks.plain import Window
-from wcx.dtypes import DTYPES, Cut, DType
 from wcx.errors import UsageError
 from wcx.types import Scheme
 
-__all__ = ["Against", "BitStore", "ChangeCounter", "Changed", "Changes", "PieceKey"]
+__all__ = ["Against", "BitStore", "ChangeWorker", "Changed", "Changes", "PieceKey"]
 
 _MEMORY = 24 << 20  # bytes of bits that one checkpoint may keep in memory; three are kept at a time
-_BYTE = DTYPES["U8"]
-_SET = (_BYTE.positive,)
-
-Packed = NDArray[np.uint8]  # [planes, bytes]
 
 
 class PieceKey(NamedTuple):
@@ -63,13 +59,13 @@ class BitStore:
 
     def __init__(self, memory: int = _MEMORY) -> None:
         self._memory = memory
-        self._held: dict[PieceKey, Packed] = {}
-        self._places: dict[PieceKey, tuple[int, tuple[int, ...]]] = {}
+        self._held: dict[PieceKey, Kept] = {}
+        self._places: dict[PieceKey, tuple[int, int]] = {}
         self._file: Any = None
         self._end = 0
         self._lock = Lock()
 
-    def put(self, key: PieceKey, bits: Packed) -> None:
+    def put(self, key: PieceKey, bits: Kept) -> None:
         """Keep the bits of a piece, in the place of what was kept under that key."""
         with self._lock:
             room = self._memory + (self._held[key].nbytes if key in self._held else 0)
@@ -80,32 +76,30 @@ class BitStore:
             place = self._place(key, bits)
         self._write(place, bits)
 
-    def get(self, key: PieceKey) -> Packed:
+    def get(self, key: PieceKey) -> Kept:
         """Return what was put last under that key; KeyError where nothing was."""
         if key in self._held:
             return self._held[key]
-        place, shape = self._places[key]
-        data = self._read(place, int(np.prod(shape)))
-        return np.frombuffer(data, np.uint8).reshape(shape)
+        return np.frombuffer(self._read(*self._places[key]), np.uint64)
 
     def close(self) -> None:
         """Give the file back."""
         if self._file is not None:
             self._file.close()
 
-    def _place(self, key: PieceKey, bits: Packed) -> int:
+    def _place(self, key: PieceKey, bits: Kept) -> int:
         """Where in the file the bits go: where the same number of bytes stood, or at its end."""
         old = self._places.get(key)
-        if old is not None and int(np.prod(old[1])) == bits.nbytes:
+        if old is not None and old[1] == bits.nbytes:
             place = old[0]
         else:
             place, self._end = self._end, self._end + bits.nbytes
         if key in self._held:
             self._memory += self._held.pop(key).nbytes
-        self._places[key] = place, bits.shape
+        self._places[key] = place, bits.nbytes
         return place
 
-    def _write(self, place: int, bits: Packed) -> None:
+    def _write(self, place: int, bits: Kept) -> None:
         try:
             with self._lock:
                 if self._file is None:
@@ -177,51 +171,45 @@ class Changes:
         return Changed(self._counts.pop((layer, "previous"), None), self._counts.pop((layer, "first"), None))
 
 
-class ChangeCounter:
-    """One worker's part in it: counters for the changed bits of every plane."""
+class ChangeWorker:
+    """One worker's part in it: what counts the changed bits of the layer in hand."""
 
     def __init__(self, changes: Changes, scheme: Scheme, kernels: Any, planes: int) -> None:  # noqa: ANN401
         self._changes = changes
         self._scheme = scheme
-        self._counters = {kind: [_counter(scheme, kernels) for _ in range(planes)] for kind in changes.against}
+        strings, least = scheme.block == "1x12", scheme.least
+        self._counters = {
+            kind: ChangeCounter(planes, kernels, strings=strings, least=least) for kind in changes.against
+        }
 
-    def see(self, layer: int, piece: Piece, codes: NDArray[Any], dtype: DType, cut: Cut, window: Window | None) -> None:
-        """Look at a piece that is being counted. window: of the blocks that slide over it, None where none do."""
-        planes = len(cut)
-        wanted = self._changes.wanted(layer, planes)
-        keep = self._changes.keep
-        if not wanted and keep is None:
-            return
-        key = PieceKey(self._changes.keys[layer], piece.start, piece.first)
-        bits = np.stack([np.packbits(some) for some in bits_of(codes, dtype, cut, range(planes))])
-        for kind, against in wanted:
-            self._count(kind, bits ^ against.bits.get(key), piece, window)
-        if keep is not None:
-            keep.bits.put(key, bits)
-
-    def _count(self, kind: str, changed: Packed, piece: Piece, window: Window | None) -> None:
+    def count(
+        self, counter: Counter, layer: int, piece: Piece, codes: NDArray[Any], planes: int, window: Window | None
+    ) -> None:
+        """Count a piece of a layer and what changed in it. window: of the blocks that slide over it, if they do."""
         rows, columns = piece.height + piece.below, piece.width + piece.beside
-        for counter, bits in zip(self._counters[kind], changed, strict=False):
-            some = np.unpackbits(bits, count=rows * columns)
+        bits = np.empty(kept_words(rows, columns, planes), np.uint64)
+        if window is None:
+            counter.count(codes, rows, columns, bits)
+        else:
+            counter.slide(codes, rows, columns, window, bits)
+        key = PieceKey(self._changes.keys[layer], piece.start, piece.first)
+        for kind, against in self._changes.wanted(layer, planes):
+            earlier, some = against.bits.get(key), self._counters[kind]
             if window is None:
-                counter.count(some, rows, columns)
+                some.count(bits, earlier, rows, columns, planes)
             else:
-                counter.slide(some, rows, columns, window)
+                some.slide(bits, earlier, rows, columns, planes, window)
+        if self._changes.keep is not None:
+            self._changes.keep.bits.put(key, bits)
 
-    def flush(self, layer: int, planes: int, weights: int) -> None:
-        """Hand over what was counted of `weights` weights of a layer."""
+    def hand_over(self, layer: int, planes: int, weights: int) -> None:
+        """Add what was counted of `weights` weights of a layer to the rest of it."""
         scheme = self._scheme
         shapes = scheme.cells, scheme.sizes[1:], scheme.shift > 0
         for kind, _ in self._changes.wanted(layer, planes):
-            found = []
-            for counter in self._counters[kind][:planes]:
-                (codes, counts), ones = counter.take()[0], counter.take_totals()[2]
-                found.append(BlockCounts(scheme.id, codes, counts, weights, ones, *shapes))
-            self._changes.add(layer, kind, tuple(found))
-
-
-def _counter(scheme: Scheme, kernels: Any) -> Counter:  # noqa: ANN401
-    """A counter of bits that are a byte each."""
-    counter = Counter(1, kernels, strings=scheme.block == "1x12", least=scheme.least)
-    counter.begin(_BYTE, _SET)
-    return counter
+            found, ones = self._counters[kind].take()
+            counts = (
+                BlockCounts(scheme.id, codes, numbers, weights, changed, *shapes)
+                for (codes, numbers), changed in zip(found, ones, strict=True)
+            )
+            self._changes.add(layer, kind, tuple(counts))

@@ -18,7 +18,7 @@ from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.blocks.counts import BlockCounts
 from wcx.blocks.grid import PIECE_BYTES, Piece, Stripe, pieces, sliding_pieces, work_items
 from wcx.blocks.plain import Window
-from wcx.changes import ChangeCounter, Changed, Changes
+from wcx.changes import Changed, Changes, ChangeWorker
 from wcx.dtypes import Cut, DType
 from wcx.layers import Layer, Source, useful_threads
 from wcx.types import Scheme
@@ -79,7 +79,8 @@ def count_layers(
     strings = scheme.block == "1x12"
     kernels = None
     if compiled and layers:
-        kernels = compiled_kernels(layers[0].dtype, cuts[0], strings=strings, sliding=scheme.shift > 0)
+        sliding, keeping = scheme.shift > 0, changes is not None
+        kernels = compiled_kernels(layers[0].dtype, cuts[0], strings=strings, sliding=sliding, keeping=keeping)
     job = _Job(layers, cuts, bits, scheme, changes, {}, Lock(), on_bytes or (lambda _nbytes: None))
     planes = most_planes(cuts)
     threads = min(useful_threads(layers, threads), max(1, _MOST_THREADS // planes**2))
@@ -138,7 +139,7 @@ class _Worker:
         scheme = job.scheme
         planes = most_planes(job.cuts)
         self._counter = Counter(planes, kernels, strings=scheme.block == "1x12", least=scheme.least)
-        self._changes = None if job.changes is None else ChangeCounter(job.changes, scheme, kernels, planes)
+        self._changes = None if job.changes is None else ChangeWorker(job.changes, scheme, kernels, planes)
         self._pieces, self._flush = pieces, _FLUSH_WEIGHTS
         if scheme.shift:
             self._pieces, self._flush = sliding_pieces, _FLUSH_SLIDING
@@ -176,19 +177,20 @@ class _Worker:
         return self._merge(stripe, values, pending)
 
     def _count_piece(self, number: int, codes: Codes, piece: Piece) -> None:
-        shift = self._job.scheme.shift
+        shift, counter = self._job.scheme.shift, self._counter
         window = None
         if shift:
             window = Window(piece.height, piece.width, -piece.start % shift, -piece.first % shift, shift)
-            self._counter.slide(codes, piece.height + piece.below, piece.width + piece.beside, window)
-        else:
-            self._counter.count(codes, piece.height, piece.width)
         if self._changes is not None:
-            self._changes.see(number, piece, codes, self._job.layers[number].dtype, self._job.cuts[number], window)
+            self._changes.count(counter, number, piece, codes, len(self._job.cuts[number]), window)
+        elif window is not None:
+            counter.slide(codes, piece.height + piece.below, piece.width + piece.beside, window)
+        else:
+            counter.count(codes, piece.height, piece.width)
 
     def _hand_over_changes(self, stripe: Stripe, weights: int) -> None:
         if self._changes is not None:
-            self._changes.flush(stripe.layer, len(self._job.cuts[stripe.layer]), weights)
+            self._changes.hand_over(stripe.layer, len(self._job.cuts[stripe.layer]), weights)
 
     def _merge(self, stripe: Stripe, values: _Values, weights: int) -> CountedLayer | None:
         """Add what was counted to the layer's tally; returns the layer when that was the last of it."""

@@ -1,4 +1,4 @@
-"""A comparison as GitHub's Markdown, for a README or an issue; what stands in a file can't be Markdown or HTML itself."""
+"""A comparison as GitHub's Markdown, for a README or an issue; what a file holds can't be Markdown or HTML itself."""
 
 from __future__ import annotations
 
