@@ -156,7 +156,15 @@ def _imports_when_loaded(module: str) -> Iterator[str]:
         ("safetensors", {"wcx.formats.safetensors"}),
         ("backports", {"wcx.streams.zstd"}),
         ("compression", {"wcx.streams.zstd"}),
-        ("scipy", {"wcx.motifs.nearest"}),
+        (
+            "scipy",
+            {
+                "wcx.motifs.nearest",
+                "wcx.comparison.statistics.runs",
+                "wcx.comparison.statistics.significance",
+                "wcx.comparison.statistics.smoothing",
+            },
+        ),
         ("torch", set()),
         ("onnx", set()),
         ("hypothesis", set()),

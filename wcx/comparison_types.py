@@ -177,13 +177,15 @@ class CorrelationDifference:
 class FisherMean:
     """One coefficient over several runs: the mean of Fisher's z, turned back, and its 95 % interval over the runs.
 
-    label: all of the following in one text. n: runs. against: for differences of two correlations (of their Fisher z).
+    label: all of the following in one text. n: runs. quantity: `correlation`, or of two correlations with one column
+    `difference` (z of the measure - z of `against`) or `strength` (the same of abs(z)), which are not turned back.
     """
 
     label: str
     n: int
     fisher_mean: float | None
     ci95: tuple[float, float] | None
+    quantity: str
     scope: str
     layer: str | None
     plane: str | None
