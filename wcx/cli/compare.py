@@ -12,7 +12,7 @@ from wcx.errors import UsageError
 
 if TYPE_CHECKING:
     from wcx.comparison_types import Comparison
-    from wcx.conditions import ComparisonCondition
+    from wcx.conditions import Condition
 
 __all__ = ["command"]
 
@@ -103,7 +103,7 @@ def _draw(comparison: Comparison, path: str) -> None:
     draw(comparison, path)
 
 
-def _any_holds(conditions: list[ComparisonCondition], comparison: Comparison) -> bool:
+def _any_holds(conditions: list[Condition], comparison: Comparison) -> bool:
     """Say on stderr which conditions hold, and which had nothing to look at."""
     held = False
     for condition in conditions:

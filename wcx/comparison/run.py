@@ -91,7 +91,7 @@ def compare_checkpoints(
         _checkpoint(one, collected.errors.get(number), labels[same[number]] if number in same else None, values)
         for number, (one, values) in enumerate(zip(surveyed, logs.values, strict=True))
     )
-    layers, model = tuple(collected.layers(matching.names)), collected.model()
+    layers, model = tuple(collected.layers(matching.layers)), collected.model()
     correlated = _correlate(layers, model, checkpoints, logs, settings)
     return Comparison(
         schema=SCHEMA,
@@ -124,7 +124,7 @@ def _walked(
     core = set(matching.core)
     names: list[dict[str, str]] = [{} for _ in surveyed]
     bits: dict[str, int] = {}
-    for layer in matching.names:
+    for layer in matching.layers:
         for number, own in enumerate(layer.members):
             if own is not None:
                 names[number][own] = layer.name
