@@ -24,13 +24,15 @@ class Place:
     """A checkpoint on its way into the series.
 
     number: its position among all that were found. path: as open_checkpoint gets it. parts: of the absolute path, the
-    last one the checkpoint's name. at: which of the parts says the step, counted from the end. word: where in that part
-    the number stands together with the word that says what it is; None where no word does.
+    last one the checkpoint's name; directory: whether that is one. at: which of the parts says the step, counted from
+    the end. word: where in that part the number stands together with the word that says what it is; None where no word
+    does.
     """
 
     number: int
     path: str
     parts: Parts
+    directory: bool
     step: int | None = None
     unit: str | None = None
     epoch: int | None = None
@@ -52,9 +54,14 @@ def places_of(paths: Sequence[str]) -> list[Place]:
     """Cut the paths into parts; model.safetensors and the like are named by their directories where there are some."""
     parts = [tuple(part for part in os.path.abspath(path).split(os.sep) if part) or (os.sep,) for path in paths]
     fixed = {one for one in parts if one[-1] in _FIXED and len(one) > 1}
-    if len(fixed) > 1 or (fixed and any(os.path.isdir(path) for path in paths)):
+    directories = [os.path.isdir(path) for path in paths]
+    if len(fixed) > 1 or (fixed and any(directories)):
+        directories = [is_one or one in fixed for is_one, one in zip(directories, parts, strict=True)]
         parts = [one[:-1] if one in fixed else one for one in parts]
-    return [Place(number, path, one) for number, (path, one) in enumerate(zip(paths, parts, strict=True))]
+    return [
+        Place(number, path, one, is_one)
+        for number, (path, one, is_one) in enumerate(zip(paths, parts, directories, strict=True))
+    ]
 
 
 def with_steps(places: list[Place]) -> list[Place]:
@@ -94,12 +101,13 @@ def _read_level(places: list[Place], level: int, shared: int, *, only_varying: b
     one_path = len({place.parts for place in places}) == 1
     if only_varying and len(set(names.values())) < 2 and not one_path:
         return places
+    settled = _settled(places) if level else set()
     different = sorted(set(names.values()))
     readings = dict(zip(different, read_steps(different), strict=True))
     done = []
     for place in places:
-        reading = readings[names[place.number]] if place.step is None and place.number in names else None
-        if reading is not None:
+        reading = readings[names[place.number]] if place.number in names and place.number not in settled else None
+        if reading is not None and place.step is None:
             place = replace(
                 place,
                 step=reading.step,
@@ -110,6 +118,13 @@ def _read_level(places: list[Place], level: int, shared: int, *, only_varying: b
             )
         done.append(place)
     return done
+
+
+def _settled(places: Sequence[Place]) -> set[int]:
+    """Those whose own name decides: of a file called init, or one beside files with steps, no directory says more."""
+    numbered = {place.parts[:-1] for place in places if place.at == 0}
+    distinct = len({place.name for place in places}) > 1
+    return {place.number for place in places if place.parts[:-1] in numbered or (distinct and is_initial(place.name))}
 
 
 def _with_bare_numbers(places: list[Place], shared: int) -> list[Place]:

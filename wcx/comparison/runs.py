@@ -28,7 +28,7 @@ def _home(place: Place) -> Parts:
     at = len(place.parts) - 1 - place.at
     return tuple(
         part
-        for index, part in enumerate(place.parts[:-1])
+        for index, part in enumerate(place.parts if place.directory else place.parts[:-1])
         if index != at and not (index > at and _step_of(part) == place.step)  # checkpoint-500/global_step500
     )
 

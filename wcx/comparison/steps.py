@@ -141,6 +141,8 @@ def read_steps(names: Sequence[str]) -> list[Reading | None]:
     [(900, 3), (2000, 4)]
     """
     found = [_numbers_of(stem_of(name)) for name in names]
+    if any(_FAIRSEQ.match(_without_dates(stem_of(name))) for name in names):
+        found = [_with_epochs(numbers) for numbers in found]
     alone = len(set(names)) == 1
     constant = {
         kind for kind in _RANKS if alone or _are_equal([numbers[kind].value for numbers in found if kind in numbers])
@@ -215,6 +217,11 @@ def _numbers_of(stem: str) -> dict[str, Numbered]:
         if numbers:
             found[kind] = numbers[-1]
     return found
+
+
+def _with_epochs(numbers: Mapping[str, Numbered]) -> dict[str, Numbered]:
+    """The numbers where checkpointN.pt was written after epoch N."""
+    return {EPOCH if kind == CHECKPOINT else kind: one for kind, one in numbers.items()}
 
 
 def _of_fairseq(match: re.Match[str]) -> dict[str, Numbered] | None:

@@ -209,8 +209,9 @@ def _steps_of_directory(directory: str, says_step: _SaysStep, depth: int) -> Ste
 def _numbered_steps(directory: str, names: list[str], below: list[str], says_step: _SaysStep, depth: int) -> Steps:
     """The steps of a directory whose files or sub-directories are called so, and what has no number beside them.
 
-    A model under the fixed name is left out, as Trainer.save_model writes it (it repeats the last or the best step);
-    so are several checkpoints of a sub-directory that is not called like a step.
+    A model beside step directories that is called as in them is left out, and one with the fixed name, as
+    Trainer.save_model writes it (it repeats the last or the best step); so are several checkpoints of a sub-directory
+    that is not called like a step.
     """
     found = Steps(numbered=True)
     numbered = _says_at_end(says_step)
@@ -223,16 +224,22 @@ def _numbered_steps(directory: str, names: list[str], below: list[str], says_ste
             found.add(inner)
         elif inner.paths:
             found.aside.append(sub)
+    final = {*_FIXED, *(name for path in found.paths for name in _names_of_checkpoint(path))}
     for name in names:
-        (found.aside if name in _FIXED else found.paths).append(os.path.join(directory, name))
+        (found.aside if name in final else found.paths).append(os.path.join(directory, name))
     return found
+
+
+def _names_of_checkpoint(path: str) -> list[str]:
+    """What the file of a checkpoint is called, or the files of its directory."""
+    return _candidates_or_none(path) if os.path.isdir(path) else [os.path.basename(path)]
 
 
 def _one_step(directory: str, inner: Steps) -> Steps:
     """What a directory that is called like a step gives: its checkpoint, or the steps of a run that is called so."""
     if not inner.paths:
         return Steps(empty=[directory])
-    if inner.numbered or len(inner.paths) == 1:
+    if inner.numbered or len(inner.paths) == 1 or not _candidates_or_none(directory):
         return inner
     return Steps([directory])  # opening it says that there are several
 
