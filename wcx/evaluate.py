@@ -58,7 +58,10 @@ def evaluate_layer(
     fit: Fit = _NO_FIT,
     nulls: Sequence[str] = NULL_MEASURES,
 ) -> LayerReport:
-    """Return the report of one layer, with its null unless that is drawn by real shuffles. nulls: measures that have one."""
+    """Return the report of one layer, with its null unless that is drawn by real shuffles.
+
+    nulls: measures that have one.
+    """
     tensor = layer.tensor
     reports = []
     for number, (name, counts) in enumerate(zip(planes, counted.planes, strict=True)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -474,8 +474,8 @@ def test_runs_are_apart() -> None:
 
 
 @pytest.fixture
-def sets() -> Iterator[Callable[..., Comparison]]:
-    yield lambda **settings: wcx.compare(RUNS / "seed_0", **settings)
+def sets() -> Callable[..., Comparison]:
+    return lambda **settings: wcx.compare(RUNS / "seed_0", **settings)
 
 
 @pytest.mark.parametrize(
