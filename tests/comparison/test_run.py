@@ -14,10 +14,11 @@ import pytest
 from strategies import Tensor, close, tensor_of, write_safetensors
 
 import wcx
+from wcx.blocks.grid import Piece
 from wcx.comparison import remembered
 from wcx.comparison_types import Comparison, LayerSeries, Series
 from wcx.errors import CheckpointError, UsageError
-from wcx.formats._bytes import FileReader
+from wcx.layers import FileSource, Layer
 from wcx.types import PlaneReport, Report
 
 SAMPLES = Path(__file__).parents[2] / "sample_models"
@@ -291,14 +292,14 @@ def test_a_series_with_a_corrupt_file_a_changed_architecture_and_shuffled_names(
 
 def test_a_file_that_breaks_while_it_is_read_is_no_predecessor(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clean = wcx.compare([run / f"step{step}.safetensors" for step in (0, 100, 300, 400)])
-    read = FileReader.read_into
+    codes = FileSource.codes
 
-    def breaks(self: FileReader, tensor: Any, start: int, out: memoryview) -> None:  # noqa: ANN401
-        if len(out) > 4096 and "step200" in str(getattr(self, "_paths", "")) + str(vars(self)):
+    def breaks(self: FileSource, layer: Layer, piece: Piece) -> Any:  # noqa: ANN401
+        if "step200" in self._reader._paths[0]:  # type: ignore[attr-defined]
             raise CheckpointError("step200.safetensors", "broken", 8)
-        read(self, tensor, start, out)
+        return codes(self, layer, piece)
 
-    monkeypatch.setattr(FileReader, "read_into", breaks)
+    monkeypatch.setattr(FileSource, "codes", breaks)
     comparison = wcx.compare(run)
     assert comparison.checkpoints[2].error == "broken (byte 8)"
     kept = [0, 1, 3, 4]
@@ -323,16 +324,15 @@ def test_nothing_that_can_be_read(tmp_path: Path) -> None:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Bytes read of each file for counting: samples for its identity are small."""
-    read, found = FileReader.read_into, {}
+    """Weights read of each file to be counted or compressed; samples and headers are no part of it."""
+    codes, found = FileSource.codes, {}
 
-    def counting(self: FileReader, tensor: Any, start: int, out: memoryview) -> None:  # noqa: ANN401
-        path = next(iter(self._checkpoint.files)) if hasattr(self, "_checkpoint") else str(vars(self))
-        if len(out) > 4096:
-            found[path] = found.get(path, 0) + len(out)
-        read(self, tensor, start, out)
+    def counting(self: FileSource, layer: Layer, piece: Piece) -> Any:  # noqa: ANN401
+        path = self._reader._paths[0]  # type: ignore[attr-defined]
+        found[path] = found.get(path, 0) + piece.height * piece.width
+        return codes(self, layer, piece)
 
-    monkeypatch.setattr(FileReader, "read_into", counting)
+    monkeypatch.setattr(FileSource, "codes", counting)
     return found
 
 
@@ -346,7 +346,7 @@ def test_what_was_counted_is_not_read_again(run: Path, reads: dict[str, int]) ->
 
 def test_every_byte_is_read_once(run: Path, reads: dict[str, int]) -> None:
     wcx.compare(run)
-    assert list(reads.values()) == [4 * (40 * 64 + 24 * 44 + 8 * 150)] * 5
+    assert list(reads.values()) == [40 * 64 + 24 * 44 + 8 * 150] * 5
 
 
 def test_another_checkpoint_takes_reading_three(run: Path, reads: dict[str, int], tmp_path: Path) -> None:
@@ -462,8 +462,9 @@ def test_correlations_are_those_of_scipy_on_the_tidy_table() -> None:
 
 
 def test_runs_are_apart() -> None:
-    grouped = wcx.compare(RUNS, group=True, log="log.csv", metrics=["train_loss"], measures=["bdm", "block_entropy"])
-    alone = wcx.compare(RUNS / "seed_1", measures=["bdm", "block_entropy"])
+    options: dict[str, Any] = {"measures": ["bdm", "block_entropy"], "null": "none"}
+    grouped = wcx.compare(RUNS, group=True, log="log.csv", metrics=["train_loss"], **options)
+    alone = wcx.compare(RUNS / "seed_1", **options)
     assert [checkpoint.group for checkpoint in grouped.checkpoints[::31]] == ["seed_0", "seed_1", "seed_2"]
     for mine, other in zip(grouped.layers, alone.layers, strict=True):
         assert mine.series["bdm"][31:62] == other.series["bdm"]
