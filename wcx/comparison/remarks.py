@@ -62,7 +62,7 @@ def of_run(run: Sequence[Place], labels: Mapping[int, str], *, given: bool, repe
     notes = []
     if without and len(without) == len(run):
         if len(run) > 1 and not given:
-            notes.append("no step in the names: natural order")
+            notes.append("no step in the names: natural order (--order given keeps the command's)")
     elif without:
         after = "" if given else ", after the numbered ones"
         notes.append(f"no step in the name{after}: {all_of(without)}")
