@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from wcx.comparison.discovery import Series, locate
+from wcx.comparison.discovery import Order, Series, locate
 from wcx.comparison.steps import MOST, is_initial, numbers_that_vary, read_steps, says_step, stem_of
 from wcx.errors import UsageError
 from wcx.formats._natural import natural_key
@@ -489,11 +490,49 @@ def test_labels_are_short_and_distinct(arguments: list[str], labels: list[str], 
     assert [one.label for one in locate(arguments, order="given").located] == labels
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="permissions do not bind root")
-def test_a_directory_that_can_not_be_listed(here: Path) -> None:
-    make(here, "a.pt", "closed/epoch_1.pt")
-    (here / "closed").chmod(0)
-    try:
-        assert paths(locate(["closed", "a.pt"])) == ["a.pt", "closed"]
-    finally:
-        (here / "closed").chmod(0o700)
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(["a", "b", "step_1", "epoch=2-step=3", "x_1", "x_2", "init", ""]), min_size=1, max_size=4
+        )
+        .map("/".join)
+        .flatmap(lambda path: st.sampled_from([path, f"{path}.pt", f"{path}.safetensors", f"{path} (2)"])),
+        min_size=1,
+        max_size=8,
+    ),
+    st.sampled_from(["step", "given"]),
+    st.booleans(),
+)
+def test_every_path_is_there_once_under_a_label_of_its_own(arguments: list[str], order: Order, group: bool) -> None:
+    located = locate([f"/nowhere/{path}" for path in arguments], order=order, group=group).located
+    assert sorted(one.path for one in located) == sorted(f"/nowhere/{path}" for path in arguments)
+    assert len({one.label for one in located}) == len(arguments)
+    assert all(one.label for one in located)
+    assert all((one.group is not None) == group for one in located)
+    again = locate([f"/nowhere/{path}" for path in arguments], order=order, group=group).located
+    assert again == located
+    if order == "step":
+        groups = [one.group for one in located]
+        assert groups == sorted(groups, key=groups.index)
+
+
+def test_the_order_of_arguments_is_of_no_matter() -> None:
+    names = [f"/nowhere/s{seed}/step_{step}.pt" for seed in (1, 2) for step in (1, 20, 3)] + ["/nowhere/s1/last.pt"]
+    for group in (True, False):
+        assert locate(names, group=group) == locate(names[::-1], group=group)
+
+
+def test_a_directory_that_can_not_be_listed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(here, "a.pt", "run/step_1/model.pt", "run/step_2/model.pt", "closed/epoch_1.pt")
+    real = os.listdir
+
+    def listdir(path: str) -> list[str]:
+        if "closed" in path or "step_2" in path:
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    assert paths(locate(["closed", "a.pt"])) == ["a.pt", "closed"]  # opening it says why
+    series = locate(["run"])
+    assert paths(series) == ["run/step_1"]
+    assert series.warnings == ("called like a step, but no checkpoint in it: run/step_2",)
