@@ -269,6 +269,7 @@ THREE = compared((FC1, FC1_WHOLE, FC2))
         ("model.pooled.bdm < 701", True),
         ("model.pooled.flips >= 0.2", True),
         ("model.pooled.flips_from_first > 0.3", False),
+        ("model.pooled.flips_from_first >= 0.3", True),
         ("all model.pooled.flips_from_first >= 0", True),
         ("model.pooled.delta.density < 0.2", True),
         ("model.pooled.gzip.nbytes <= 70", True),

@@ -53,6 +53,7 @@ PLAIN = "step,loss\n10,0.5\n20,0.25\n"
         ("\n# made by hand\n#\n\nstep,loss\n10,0.5\n\n# half\n20,0.25\n,\n", "CSV"),
         ("# step,loss\n10,0.5\n20,0.25\n", "CSV"),  # numpy.savetxt
         ("step,loss,\n10,0.5,\n20,0.25,\n", "CSV"),
+        ("step,loss\n10,0.5,,\n20,0.25,\n", "CSV"),
         ('{"step": 10, "loss": 0.5}\n\n{"step": 20, "loss": 0.25}\n', "JSON lines"),
         ('{"step": 10, "loss": 0.5}\n{"step": 20, "loss": 0.25}', "JSON lines"),
         ('{"step": "10", "loss": "0.5"}\r\n{"loss": "0.25", "step": "20"}\r\n', "JSON lines"),  # fairseq
@@ -314,10 +315,30 @@ def test_constant_columns_are_kept_and_text_is_not(tmp_path: Path) -> None:
     assert list(log.metrics) == ["lr"]
 
 
+def test_a_column_of_more_text_than_numbers_is_no_metric_by_default(tmp_path: Path) -> None:
+    text = "step,tag,loss\n1,a,1\n2,b,2\n3,5,3\n"
+    assert list(read(tmp_path, text).metrics) == ["loss"]
+    assert read(tmp_path, text, metrics=("tag",)).warnings == ("'tag': 2 cells are no numbers and count as missing",)
+
+
+def test_delimiters_in_quotes_are_none(tmp_path: Path) -> None:
+    assert list(read(tmp_path, '"a;b;c;d",step,"e;f"\n1,2,3\n').metrics) == ["a;b;c;d", "e;f"]
+
+
+@pytest.mark.parametrize("line", ["%d,0.5,{}\n", '{{"step": %d, "loss": 0.5, "text": "{}"}}\n'])
+def test_long_lines_are_bounded_one_by_one(tmp_path: Path, line: str) -> None:
+    header = "" if line.startswith("{") else "step,loss,text\n"
+    log = read(tmp_path, header + "".join((line % row).format("x" * 100_000) for row in range(20)))
+    assert log.rows == 20
+
+
 def test_a_column_of_nan_is_kept_and_said(tmp_path: Path) -> None:
     log = read(tmp_path, "step,loss\n1,nan\n2,nan\n")
     assert values(log.metrics["loss"]) == {}
     assert "2 values are NaN" in log.warnings[0]
+    assert list(read(tmp_path, "step,loss\n1,nan\n", metrics=("loss",)).metrics) == ["loss"]
+    with pytest.raises(UsageError, match=r"'loss': this column of .* has no number"):
+        read(tmp_path, "step,loss\n1,nan\n", step_column="loss")
 
 
 @pytest.mark.parametrize(
