@@ -288,6 +288,12 @@ def test_the_column_that_counts_what_the_names_count(tmp_path: Path, checkpoints
     assert loss(found) == [3, 2, 1]
 
 
+def test_the_unit_that_most_names_have_goes_first(tmp_path: Path) -> None:
+    checkpoints = [Named("1", 1, None), Named("epoch_2", 2, "epoch"), Named("3", 3, None)]
+    found = joined(tmp_path, table("step,epoch,loss", "1,3,5", "2,2,6", "3,1,7"), checkpoints)
+    assert (found.step_column, loss(found)) == ("epoch", [7, 6, 5])
+
+
 def test_another_column_is_said(tmp_path: Path) -> None:
     found = joined(tmp_path, BOTH, steps(1, 2, 3))
     assert found.notes == ("joined by 'epoch', which has every checkpoint's number; by 'step' 0 of 3 had a row near",)
