@@ -261,7 +261,7 @@ def test_columns_that_count(tmp_path: Path, name: str, unit: str) -> None:
         ("iteration,global_step,loss", "global_step"),
         ("loss/step,train/step,loss", "train/step"),
         ("loss/step,step/loss,_step", "_step"),
-        ("time/fps,time/iterations,time/total_timesteps,loss", "time/total_timesteps"),  # Stable-Baselines3
+        ("time/iterations,time/total_timesteps,loss", "time/total_timesteps"),  # Stable-Baselines3
     ],
 )
 def test_the_better_name_counts(tmp_path: Path, header: str, expected: str) -> None:
