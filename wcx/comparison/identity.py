@@ -197,10 +197,10 @@ def _read(reader: TensorReader, tensor: TensorInfo, start: int, nbytes: int) -> 
 def _read_raw(reader: TensorReader, tensor: TensorInfo, start: int, nbytes: int) -> bytes:
     """As many bytes of the tensor's storage as they are in the file, from about the same place."""
     storage = tensor.storage or Storage(tensor.offset, tensor.nbytes, 0)
-    nbytes = min(nbytes, storage.nbytes)
-    first = (storage.nbytes - nbytes) * start // tensor.nbytes
+    least = min(nbytes, storage.nbytes)
+    first = (storage.nbytes - least) * start // max(1, tensor.nbytes - nbytes)
     raw = TensorInfo(tensor.name, "U8", (storage.nbytes,), storage.nbytes, tensor.file, storage.start)
-    return b"=" + _read(reader, raw, first, nbytes)
+    return b"=" + _read(reader, raw, first, least)
 
 
 def _unchecked(tensor: TensorInfo) -> TensorInfo:
