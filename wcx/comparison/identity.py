@@ -31,7 +31,8 @@ _PIECES = 64
 _PIECE = 4096
 _WORK = 8 << 20  # bytes that may be decoded or picked together for the samples of a checkpoint
 _COMPARED = 1 << 20
-_WRAPPERS = re.compile(r"^(?:(?:module|_orig_mod|model|state_dict|model_state_dict)\.)+")
+_WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_CONTAINERS = re.compile(r"^(?:(?:module|model|state_dict|model_state_dict|model_state|_forward_module)\.)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _content_of(checkpoint: Checkpoint) -> list[tuple[str, TensorInfo]]:
 
 def _canonical(names: Sequence[str]) -> list[str]:
     """The names without what wrappers and containers put before them, unless two of them were then the same."""
-    found = [_WRAPPERS.sub("", name) for name in names]
+    found = [_CONTAINERS.sub("", _WRAPPERS.sub("", name)) for name in names]
     return found if len(set(found)) == len(found) else list(names)
 
 
