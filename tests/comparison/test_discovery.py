@@ -78,6 +78,10 @@ def paths(series: Series) -> list[str]:
         ("pythia-70m-step3000", (3000, "step", None)),
         ("step1000-tokens4B", (1000, "step", None)),
         ("max_steps=10000-step=7.pt", (7, "step", None)),
+        ("step=7-max_steps=10000.pt", (7, "step", None)),
+        ("train_step_5.pt", (5, "step", None)),
+        ("fashion_epoch_3.pt", (3, "epoch", None)),
+        ("netStep4.pt", (4, "step", None)),
         (f"step{MOST}", (MOST, "step", None)),
         ("epoch=3-step=20110325.ckpt", (20110325, "step", 3)),
     ],
@@ -240,6 +244,7 @@ def test_other_directories_beside_steps(here: Path) -> None:
     [
         (["m/model.safetensors", "m/onnx/model.onnx", "m/2_Dense/model.safetensors"], "m", ["m"]),
         (["m/a.safetensors"], "m", ["m"]),
+        (["m/model.safetensors", "m/old/step_1.pt"], "m", ["m"]),
         (["m/a.pt", "m/b.pt", "m/c/d.pt"], "m", ["m/a.pt", "m/b.pt"]),
         (["m/final.pt", "m/all/epoch_1.pt", "m/all/epoch_2.pt"], "m", ["m/all/epoch_1.pt", "m/all/epoch_2.pt", "m"]),
         (["m/it/iter_0001000/mp_rank_00/model_optim_rng.pt"], "m", ["m/it/iter_0001000/mp_rank_00"]),
@@ -342,6 +347,8 @@ def test_the_name_of_a_file_comes_before_its_directory(here: Path) -> None:
     assert labelled(same) == [("checkpoint-100", 100), ("checkpoint-200", 200)]
     above = locate(["x/step_3/a/model.pt", "x/step_12/a/model.pt"])
     assert labelled(above) == [("step_3", 3), ("step_12", 12)]
+    equal = locate(["seed_0/epoch_5.pt", "seed_1/epoch_5.pt"])
+    assert labelled(equal) == [("seed_0", 5), ("seed_1", 5)]
     shared = locate(["step_7/a.pt", "step_7/b.pt"])
     assert [one.step for one in shared.located] == [None, None]
 
@@ -415,6 +422,7 @@ def test_runs_of_the_samples() -> None:
     together = locate([SAMPLES])
     assert [one.step for one in together.located] == [epoch for epoch in range(31) for _ in range(3)]
     assert [one.group for one in together.located] == [None] * 93
+    assert together.notes == ()
     assert together.warnings == (
         "the same steps in 3 directories (seed_0, seed_1, seed_2): where each is a run of its own, use --group",
     )
@@ -455,6 +463,8 @@ def test_what_belongs_to_a_run_without_a_step(here: Path) -> None:
     assert [one.step for one in series.located] == [0, 1, 2, None, None] * 2
     assert {one.group for one in series.located} == {"run_epochs100", "run_epochs200"}
     assert "run_epochs100: no step in the name, after the numbered ones" in series.notes[1]
+    deeper = [f"a/{name}/adapter_model.safetensors" for name in ("checkpoint-1", "checkpoint-2", "final")]
+    assert [(one.group, one.step) for one in locate(deeper, group=True).located] == [("a", 1), ("a", 2), ("a", None)]
 
 
 def test_what_is_said_of_all_runs_is_said_once(here: Path) -> None:
@@ -517,7 +527,7 @@ def test_every_path_is_there_once_under_a_label_of_its_own(arguments: list[str],
 
 
 def test_the_order_of_arguments_is_of_no_matter() -> None:
-    names = [f"/nowhere/s{seed}/step_{step}.pt" for seed in (1, 2) for step in (1, 20, 3)] + ["/nowhere/s1/last.pt"]
+    names = [f"/nowhere/s{seed}/step_{step}.pt" for seed in (1, 2) for step in (1, 20, 3)] + ["/nowhere/s2/last.pt"]
     for group in (True, False):
         assert locate(names, group=group) == locate(names[::-1], group=group)
 

@@ -87,7 +87,7 @@ def _of_gaps(run: Sequence[Place]) -> list[str]:
     """Distances above the usual one, where the others are all that; growing distances are a schedule."""
     steps = sorted({place.step for place in run if place.step is not None})
     distances = [after - before for before, after in pairwise(steps)]
-    if len(distances) < 3:
+    if not distances:
         return []
     usual, number = Counter(distances).most_common(1)[0]
     gaps = [(steps[index], steps[index + 1]) for index, distance in enumerate(distances) if distance > usual]

@@ -68,7 +68,7 @@ _BEFORE_WORD = {
     EPOCH: re.compile(rf"(?<![0-9a-z.]){_VALUE}[ _\-]?{_LONG_EPOCH}(?![a-z])", _FLAGS),
 }
 _FAIRSEQ = re.compile(r"(?:^|.*[^a-z])checkpoint_([0-9]+)_([0-9]+)$", _FLAGS)  # checkpoint_EPOCH_UPDATES.pt
-_OF_ANOTHER_KIND = re.compile(r"(?:max|total|num|n|warmup|every|save|log|eval|accum|inner|per|of)[_\-]?$", _FLAGS)
+_OF_ANOTHER_KIND = re.compile(r"(?<![a-z])(?:max|total|num|n|warmup|every|accum|inner|per|of)[_\-]?$", _FLAGS)
 _LONGEST_WORD = 12
 
 _INITIAL = frozenset({"init", "initial", "initialisation", "initialization", "untrained"})
