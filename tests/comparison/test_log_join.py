@@ -90,6 +90,7 @@ def test_the_ends_reach_half_the_distance_to_their_neighbour(tmp_path: Path) -> 
 def test_a_log_that_ends_early_lends_its_last_value_to_no_one(tmp_path: Path) -> None:
     found = joined(tmp_path, table("step,loss", "0,3", "10,2"), steps(0, 10, 20, 30))
     assert loss(found) == [3, 2, None, None]
+    assert found.notes == ()
     assert found.warnings == ("nothing logged near enough to 2 of 4 checkpoints: step_20 (10 away), step_30 (20 away)",)
 
 
@@ -350,6 +351,12 @@ def test_epochs_counted_from_another_number_are_said(
     text = table("epoch,loss", *(f"{epoch},{epoch}" for epoch in range(first, first + 3)))
     found = joined(tmp_path, text, epochs(*numbers))
     assert any(f"every one {said.strip(chr(92))} is" in warning for warning in found.warnings)
+
+
+def test_steps_one_off_are_not_said_to_be_shifted(tmp_path: Path) -> None:
+    found = joined(tmp_path, table("step,loss", "99,3", "199,2", "299,1"), steps(100, 200, 300))
+    assert loss(found) == [3, 2, 1]
+    assert found.warnings == ()
 
 
 def test_epochs_with_fractions(tmp_path: Path) -> None:

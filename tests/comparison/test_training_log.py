@@ -296,6 +296,7 @@ def test_the_metrics_asked_for_come_in_that_order(tmp_path: Path) -> None:
         "a": {0: 2},
         "step": {0: 1},
     }
+    assert log.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -439,6 +440,24 @@ def test_lines_that_are_no_json(tmp_path: Path) -> None:
     assert log.rows == 5
     assert values(log.metrics["loss"]) == {0: 0.5, 1: 0.25}
     assert log.warnings == ("rows that can't be read, left out: 3 (line 2 is no JSON object)",)
+
+
+def test_rows_with_endless_names_are_left_out(tmp_path: Path) -> None:
+    log = read(tmp_path, f'{{"step": 1, "loss": 0.5}}\n{{"step": 2, "loss": 1, "{"x" * 1001}": 1}}\n')
+    assert values(log.metrics["loss"]) == {0: 0.5}
+    assert "left out: 1 (line 2" in log.warnings[0]
+
+
+def test_objects_are_followed_sixteen_deep(tmp_path: Path) -> None:
+    def nested(depth: int) -> str:
+        return '{"a":' * depth + "5" + "}" * depth
+
+    log = read(tmp_path, f'{{"step": 1, "loss": 0.5, "b": {nested(16)}, "c": {nested(17)}}}\n')
+    assert list(log.metrics) == ["loss", "b" + ".a" * 16]
+
+
+def test_many_comments(tmp_path: Path) -> None:
+    assert read(tmp_path, f"# {'x' * 100_000}\n" * 12 + PLAIN).rows == 2
 
 
 def test_elements_that_are_no_objects(tmp_path: Path) -> None:
