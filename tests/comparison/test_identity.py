@@ -147,6 +147,16 @@ def test_a_file_replaced_by_another_of_the_same_size_and_time_is_another(tmp_pat
     assert after.key != before.key
 
 
+def test_another_header_of_the_same_size_and_time_is_another_file(tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "a.safetensors", network())
+    before = identity_of(path)
+    write_at(path, path.read_bytes().index(b"conv"), 1)
+    after = identity_of(path)
+    assert after.files == before.files
+    assert replace(after, header=before.header, content=before.content) == before
+    assert after.key != before.key
+
+
 def test_other_names_or_shapes_of_the_same_bytes_are_another_header(tmp_path: Path) -> None:
     raw = random_tensor("F32", (12, 12)).raw
     variants = [
@@ -299,7 +309,7 @@ def test_the_last_byte_of_a_large_tensor_is_compared_and_the_rest_not_read(
     assert sum(read) == 2 * 512 * 1025 * 4
 
 
-def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def watch(monkeypatch: pytest.MonkeyPatch, at_third_read: Callable[[], None] = lambda: None) -> list[int]:
     """How many bytes are read at once."""
     read: list[int] = []
 
@@ -316,6 +326,8 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         def read_into(self, tensor: TensorInfo, start: int, out: memoryview) -> None:
             read.append(len(out))
+            if len(read) == 3:  # by then both files are open
+                at_third_read()
             self._reader.read_into(tensor, start, out)
 
     monkeypatch.setattr(module, "open_reader", Watched)
@@ -326,6 +338,19 @@ def test_checkpoints_without_tensors_are_not_called_the_same(tmp_path: Path) -> 
     path = write_safetensors(tmp_path / "a", {})
     assert identity_of(path) == identity_of(path)
     assert not are_same(path, path)
+
+
+def test_what_changes_while_it_is_compared_is_not_called_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [write_safetensors(tmp_path / name, network()) for name in "ab"]
+    checkpoints = [open_checkpoint(path) for path in paths]
+    for place, path in enumerate(paths):
+        watch(monkeypatch, at_third_read=lambda path=path: os.utime(path, (5, 5)))
+        assert not same_content(*checkpoints)
+        monkeypatch.undo()
+        checkpoints[place] = open_checkpoint(path)
+    assert same_content(*checkpoints)
 
 
 def test_what_can_not_be_read_is_not_called_the_same(tmp_path: Path) -> None:
