@@ -47,7 +47,7 @@ _MARGIN_INCHES = 0.5
 _MOST_NAMES = 24
 _LONGEST_NAME = {1: 18, 2: 30}
 _ELLIPSIS = "…"
-_SIGNS_AN_INCH = 11.5  # of the picture's width, in the legend
+_SIGNS_AN_INCH = 12  # of the picture's width, in the legend
 _LEGEND_SIGNS = 5  # that a line and its margins take there
 _MOST_MARKERS = 40
 _MOST_TICKS = {1: 6, 2: 11}
@@ -267,7 +267,7 @@ def _draw_map(figure: Figure, panel: Axes, shown: HeatMap, axis: Axis, columns: 
 def _nice(limit: float) -> float:
     """The largest of 1, 2 and 5 times a power of ten that is no larger than `limit`."""
     power = 10.0 ** floor(log10(limit))
-    return max(step * power for step in (1, 2, 5) if step * power <= limit)
+    return max((step * power for step in (1, 2, 5) if step * power <= limit), default=limit)
 
 
 def _edges(positions: Sequence[float]) -> list[float]:
