@@ -110,12 +110,12 @@ def test_imports_go_one_way(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES_OF_WCX)
 def test_a_registry_names_modules_of_its_own_folder(module: str) -> None:
-    """What is imported by its name goes the same way; only types names what shows a report in a notebook."""
+    """What is imported by its name goes the same way; only types name what shows a report in a notebook."""
     if module in ("wcx", "wcx.__main__"):
         return
     for named in texts_of(module):
-        if module == "wcx.types":
-            assert named == "wcx.outputs.html"
+        if module in ("wcx.types", "wcx.comparison_types"):
+            assert named in ("wcx.outputs.html", "wcx.outputs.comparison.html")
         else:
             assert layer_of(named) <= layer_of(module), f"{module} names {named}"
             assert layer_of(module) != 1 or part_of(named) == part_of(module), f"{module} names {named}"
@@ -156,7 +156,15 @@ def _imports_when_loaded(module: str) -> Iterator[str]:
         ("safetensors", {"wcx.formats.safetensors"}),
         ("backports", {"wcx.streams.zstd"}),
         ("compression", {"wcx.streams.zstd"}),
-        ("scipy", {"wcx.motifs.nearest"}),
+        (
+            "scipy",
+            {
+                "wcx.motifs.nearest",
+                "wcx.comparison.statistics.runs",
+                "wcx.comparison.statistics.significance",
+                "wcx.comparison.statistics.smoothing",
+            },
+        ),
         ("torch", set()),
         ("onnx", set()),
         ("hypothesis", set()),

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from wcx.comparison.run import compare
+    from wcx.comparison_types import Comparison
     from wcx.errors import CheckpointError, UsageError, WcxError
     from wcx.formats import open_checkpoint
     from wcx.pipeline import analyze, measure
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Checkpoint",
     "CheckpointError",
+    "Comparison",
     "LayerReport",
     "Report",
     "TensorInfo",
@@ -29,15 +32,18 @@ __all__ = [
     "WcxError",
     "__version__",
     "analyze",
+    "compare",
     "measure",
     "open_checkpoint",
 ]
 
 _HOMES = {
     "analyze": "wcx.pipeline",
+    "compare": "wcx.comparison.run",
     "measure": "wcx.pipeline",
     "open_checkpoint": "wcx.formats",
     "Checkpoint": "wcx.types",
+    "Comparison": "wcx.comparison_types",
     "LayerReport": "wcx.types",
     "Report": "wcx.types",
     "TensorInfo": "wcx.types",

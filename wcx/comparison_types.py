@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from wcx.registry import Registry
 from wcx.types import to_plain
 
 __all__ = [
@@ -176,13 +177,15 @@ class CorrelationDifference:
 class FisherMean:
     """One coefficient over several runs: the mean of Fisher's z, turned back, and its 95 % interval over the runs.
 
-    label: all of the following in one text. n: runs. against: for differences of two correlations (of their Fisher z).
+    label: all of the following in one text. n: runs. quantity: `correlation`, or of two correlations with one column
+    `difference` (z of the measure - z of `against`) or `strength` (the same of abs(z)), which are not turned back.
     """
 
     label: str
     n: int
     fisher_mean: float | None
     ci95: tuple[float, float] | None
+    quantity: str
     scope: str
     layer: str | None
     plane: str | None
@@ -293,6 +296,17 @@ class Comparison:
         names = ("checkpoint", "step", "layer", "plane", "measure", "value", "scope", "group")
         rows = list(self.rows())
         return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+
+    def _repr_html_(self) -> str:
+        """The comparison as HTML tables, which Jupyter shows."""
+        return COMPARISON_HTML["html"](self)
+
+
+class _RenderHtml(Protocol):
+    def __call__(self, comparison: Comparison) -> str: ...
+
+
+COMPARISON_HTML: Registry[_RenderHtml] = Registry("notebook view", {"html": "wcx.outputs.comparison.html:render_html"})
 
 
 def _changes(series: LayerSeries | ModelPlaneSeries) -> Iterator[tuple[str, Series]]:

@@ -18,12 +18,13 @@ from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.blocks.counts import BlockCounts
 from wcx.blocks.grid import PIECE_BYTES, Piece, Stripe, pieces, sliding_pieces, work_items
 from wcx.blocks.plain import Window
+from wcx.changes import Changed, Changes, ChangeWorker
 from wcx.dtypes import Cut, DType
 from wcx.layers import Layer, Source, useful_threads
 from wcx.types import Scheme
 from wcx.workers import map_ordered
 
-__all__ = ["CountedLayer", "count_layers", "is_large", "most_planes"]
+__all__ = ["CountedLayer", "count_layers", "is_large", "most_planes", "worth_compiling"]
 
 Codes = NDArray[Any]
 
@@ -40,12 +41,16 @@ _NUMPY_SLIDING = 20  # times as long, where blocks overlap
 
 @dataclass(frozen=True, slots=True)
 class CountedLayer:
-    """What counting tells of a layer: the counts of each plane, zeros, not-finite numbers, and at most two values."""
+    """What counting tells of a layer: the counts of each plane, zeros, not-finite numbers, and at most two values.
+
+    changed: the bits that changed since earlier checkpoints, where that was asked for.
+    """
 
     planes: tuple[BlockCounts, ...]
     zeros: int
     nonfinite: int
     few_values: bool
+    changed: Changed | None = None
 
 
 def count_layers(
@@ -56,21 +61,27 @@ def count_layers(
     threads: int,
     on_bytes: Callable[[int], None] | None = None,
     compiled: bool | None = None,
+    changes: Changes | None = None,
+    bits: Sequence[int] | None = None,
 ) -> Generator[CountedLayer, None, None]:
     """Yield the counts of each layer, in order.
 
     cuts: how each layer becomes planes. make_source: gives a worker its source. on_bytes: called by workers with the
     bytes read since its last call. compiled: whether to count by compiled code; None leaves it to the size of the work.
-    The result depends neither on that nor on threads. Raises what the source raises.
+    changes: earlier checkpoints that these layers are set against. bits: of a weight, by which each layer is cut into
+    pieces, at least those of its dtype: checkpoints that are set against each other need the same pieces.
+    The result depends on none of the last five. Raises what the source raises.
     """
-    items = work_items([(layer.rows, layer.columns) for layer in layers], [layer.dtype.bits for layer in layers])
+    bits = [layer.dtype.bits for layer in layers] if bits is None else bits
+    items = work_items([(layer.rows, layer.columns) for layer in layers], bits)
     if compiled is None:
         compiled = is_large(layers, most_planes(cuts) * (_NUMPY_SLIDING if scheme.shift else 1))
     strings = scheme.block == "1x12"
     kernels = None
     if compiled and layers:
-        kernels = compiled_kernels(layers[0].dtype, cuts[0], strings=strings, sliding=scheme.shift > 0)
-    job = _Job(layers, cuts, scheme, {}, Lock(), on_bytes or (lambda _nbytes: None))
+        sliding, keeping = scheme.shift > 0, changes is not None
+        kernels = compiled_kernels(layers[0].dtype, cuts[0], strings=strings, sliding=sliding, keeping=keeping)
+    job = _Job(layers, cuts, bits, scheme, changes, {}, Lock(), on_bytes or (lambda _nbytes: None))
     planes = most_planes(cuts)
     threads = min(useful_threads(layers, threads), max(1, _MOST_THREADS // planes**2))
     ahead = max(1, _AHEAD // planes)
@@ -86,10 +97,13 @@ def most_planes(cuts: Sequence[Cut]) -> int:
 
 def is_large(layers: Sequence[Layer], planes: int) -> bool:
     """Whether NumPy would take longer than loading numba does."""
-    weights = sum(layer.weights for layer in layers)
+    return worth_compiling(sum(layer.weights for layer in layers), len(layers), planes)
+
+
+def worth_compiling(weights: int, layers: int, planes: int) -> bool:
+    """The same for so many weights in so many layers."""
     per_weight = _NUMPY_SECONDS_PER_WEIGHT if planes <= 2 else _NUMPY_SECONDS_PER_BIT
-    seconds = per_weight * weights + _NUMPY_SECONDS_PER_PLANE * len(layers)
-    return seconds * planes > _NUMPY_SECONDS
+    return (per_weight * weights + _NUMPY_SECONDS_PER_PLANE * layers) * planes > _NUMPY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +112,9 @@ class _Job:
 
     layers: Sequence[Layer]
     cuts: Sequence[Cut]
+    bits: Sequence[int]
     scheme: Scheme
+    changes: Changes | None
     tallies: dict[int, _Tally]
     lock: Lock
     on_bytes: Callable[[int], None]
@@ -121,7 +137,9 @@ class _Worker:
         self._job = job
         self._source = source
         scheme = job.scheme
-        self._counter = Counter(most_planes(job.cuts), kernels, strings=scheme.block == "1x12", least=scheme.least)
+        planes = most_planes(job.cuts)
+        self._counter = Counter(planes, kernels, strings=scheme.block == "1x12", least=scheme.least)
+        self._changes = None if job.changes is None else ChangeWorker(job.changes, scheme, kernels, planes)
         self._pieces, self._flush = pieces, _FLUSH_WEIGHTS
         if scheme.shift:
             self._pieces, self._flush = sliding_pieces, _FLUSH_SLIDING
@@ -138,13 +156,13 @@ class _Worker:
         values = _Values()
         whole = stripe.start == 0 and stripe.last
         pending = nbytes = 0
-        for piece in self._pieces(stripe, layer.rows, layer.columns, layer.dtype.bits):
+        for piece in self._pieces(stripe, layer.rows, layer.columns, self._job.bits[stripe.layer]):
             if pending >= self._flush:
                 whole = False
                 self._merge(stripe, values, pending)
                 pending = 0
             codes = self._source.codes(layer, piece)
-            self._count_piece(codes, piece)
+            self._count_piece(stripe.layer, codes, piece)
             values.see(codes)
             weights = piece.height * piece.width
             pending += weights
@@ -154,21 +172,31 @@ class _Worker:
                 nbytes = 0
         self._job.on_bytes(nbytes)
         if whole:
-            return self._finish(layer, counter.take(), counter.take_totals(), values)
+            self._hand_over_changes(stripe, pending)
+            return self._finish(stripe.layer, counter.take(), counter.take_totals(), values)
         return self._merge(stripe, values, pending)
 
-    def _count_piece(self, codes: Codes, piece: Piece) -> None:
-        shift = self._job.scheme.shift
-        if not shift:
-            self._counter.count(codes, piece.height, piece.width)
-            return
-        window = Window(piece.height, piece.width, -piece.start % shift, -piece.first % shift, shift)
-        self._counter.slide(codes, piece.height + piece.below, piece.width + piece.beside, window)
+    def _count_piece(self, number: int, codes: Codes, piece: Piece) -> None:
+        shift, counter = self._job.scheme.shift, self._counter
+        window = None
+        if shift:
+            window = Window(piece.height, piece.width, -piece.start % shift, -piece.first % shift, shift)
+        if self._changes is not None:
+            self._changes.count(counter, number, piece, codes, len(self._job.cuts[number]), window)
+        elif window is not None:
+            counter.slide(codes, piece.height + piece.below, piece.width + piece.beside, window)
+        else:
+            counter.count(codes, piece.height, piece.width)
+
+    def _hand_over_changes(self, stripe: Stripe, weights: int) -> None:
+        if self._changes is not None:
+            self._changes.hand_over(stripe.layer, len(self._job.cuts[stripe.layer]), weights)
 
     def _merge(self, stripe: Stripe, values: _Values, weights: int) -> CountedLayer | None:
         """Add what was counted to the layer's tally; returns the layer when that was the last of it."""
         job = self._job
         layer = job.layers[stripe.layer]
+        self._hand_over_changes(stripe, weights)
         with job.lock:
             tally = job.tallies.setdefault(stripe.layer, _Tally(len(self._counter.histograms), job.scheme))
             self._counter.add_to(tally.histograms)
@@ -183,16 +211,17 @@ class _Worker:
         histograms = tally.histograms[:planes]
         kind = np.uint32 if self._job.scheme.smaller else np.uint16
         found = [(np.flatnonzero(some).astype(kind), some[some > 0]) for some in histograms]
-        return self._finish(layer, found, tally.totals[: 2 + planes].tolist(), tally.values)
+        return self._finish(stripe.layer, found, tally.totals[: 2 + planes].tolist(), tally.values)
 
-    def _finish(self, layer: Layer, planes: list[tuple[Any, Any]], totals: list[int], values: _Values) -> CountedLayer:
-        scheme = self._job.scheme
+    def _finish(self, number: int, planes: list[tuple[Any, Any]], totals: list[int], values: _Values) -> CountedLayer:
+        layer, scheme, changes = self._job.layers[number], self._job.scheme, self._job.changes
         shapes = scheme.cells, scheme.sizes[1:], scheme.shift > 0
         counts = tuple(
             BlockCounts(scheme.id, codes, numbers, layer.weights, ones, *shapes)
             for (codes, numbers), ones in zip(planes, totals[2:], strict=True)
         )
-        return CountedLayer(counts, totals[0], totals[1], values.few(layer.dtype))
+        changed = None if changes is None else changes.finish(number, len(counts))
+        return CountedLayer(counts, totals[0], totals[1], values.few(layer.dtype), changed)
 
 
 class _Values:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wcx import __version__
 from wcx.blocks.layout import arrange
@@ -33,13 +33,27 @@ from wcx.workers import cores
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from wcx.changes import Changes
     from wcx.count import CountedLayer
     from wcx.dtypes import Cut
     from wcx.layers import Layer
     from wcx.reference import Partners
     from wcx.streaming import StreamedLayer
 
-__all__ = ["Progress", "analyze", "analyze_checkpoint", "measure", "open_reference"]
+__all__ = [
+    "Counting",
+    "Plan",
+    "Progress",
+    "Run",
+    "analyze",
+    "analyze_checkpoint",
+    "batches",
+    "make_plan",
+    "measure",
+    "notes_of",
+    "open_reference",
+    "quantizer_text",
+]
 
 SCHEMA = "wcx/analysis/1"
 _BATCH = 1 << 30
@@ -60,7 +74,8 @@ class Progress:
 class Plan:
     """What is counted and what is skipped, and how: same input and settings, same plan.
 
-    concatenated: what a preset takes as one vector, and how often it reads that.
+    concatenated: what a preset takes as one vector, and how often it reads that. stored: whether compressors take the
+    stored bytes too, not only the bits of planes.
     """
 
     quantizer: Quantizer
@@ -71,6 +86,7 @@ class Plan:
     partners: Partners | None = None
     concatenated: list[Layer] | None = None
     readings: int = 1
+    stored: bool = True
 
     @property
     def quantizers(self) -> list[Quantizer]:
@@ -93,7 +109,7 @@ class Plan:
         from wcx.streaming import nbytes_read
 
         planes = [len(self.quantizer.planes(layer.dtype)) for layer in self.layers]
-        return counted + nbytes_read(self.layers, planes, self.streams)
+        return counted + nbytes_read(self.layers, planes, self.streams, self.stored)
 
 
 def analyze(path: str | os.PathLike[str], *, threads: int | None = None, **settings: Any) -> Report:  # noqa: ANN401
@@ -148,7 +164,7 @@ def analyze_checkpoint(
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(checkpoint))
         theirs = reader if reference is None else stack.enter_context(open_reader(reference))
-        run = _Run(plan, settings, lambda: FileSource(reader), threads, progress, lambda: FileSource(theirs))
+        run = Run(plan, settings, lambda: FileSource(reader), threads, progress, lambda: FileSource(theirs))
         report = make_report(checkpoint, plan, settings, run)
         reader.check_unchanged()
         theirs.check_unchanged()
@@ -213,6 +229,60 @@ def quantizer_text(settings: Settings) -> str:
     return settings.quantize if settings.zero != "one" else f"{settings.quantize}:zero=one"
 
 
+class Counting:
+    """How layers are counted: fits first, then counts, in order. A comparison of checkpoints has a way of its own."""
+
+    def __init__(
+        self, settings: Settings, threads: int, on_bytes: Callable[[int], None], compiled: bool | None = None
+    ) -> None:
+        self._settings = settings
+        self._threads = threads
+        self._on_bytes = on_bytes
+        self._compiled = compiled
+
+    def fits(self, quantizer: Quantizer, layers: Sequence[Layer], make_source: Callable[[], Any]) -> Sequence[Fit]:
+        """What the quantizer learns from each layer."""
+        from wcx.fitting import fit_layers
+
+        return fit_layers(layers, quantizer, make_source, self._threads, self._on_bytes, self._compiled)
+
+    def counts(
+        self,
+        quantizer: Quantizer,
+        layers: Sequence[Layer],
+        cuts: Sequence[Cut],
+        make_source: Callable[[], Any],
+        changes: Changes | None = None,
+        bits: Sequence[int] | None = None,
+    ) -> Generator[CountedLayer, None, None]:
+        """The counts of each layer; changes, bits: as count_layers takes them."""
+        from wcx.count import count_layers
+
+        yield from count_layers(
+            layers,
+            cuts,
+            scheme_of(self._settings),
+            make_source,
+            self._threads,
+            self._on_bytes,
+            self._compiled,
+            changes,
+            bits,
+        )
+
+
+class CountingLike(Protocol):
+    """What counts the layers of an analysis."""
+
+    def fits(self, quantizer: Quantizer, layers: Sequence[Layer], make_source: Callable[[], Any]) -> Sequence[Fit]:
+        """What the quantizer learns from each layer."""
+
+    def counts(
+        self, quantizer: Quantizer, layers: Sequence[Layer], cuts: Sequence[Cut], make_source: Callable[[], Any]
+    ) -> Generator[CountedLayer, None, None]:
+        """The counts of each layer, in order."""
+
+
 class _View:
     """One quantizer's view of the layers, on its way to the model's rows."""
 
@@ -225,7 +295,7 @@ class _View:
         self.reference = ReferenceRows(settings)
 
 
-class _Run:
+class Run:
     """One analysis on its way from plan to report."""
 
     def __init__(
@@ -236,6 +306,7 @@ class _Run:
         threads: int,
         progress: Progress,
         make_reference_source: Callable[[], Any] | None = None,
+        counting: CountingLike | None = None,
     ) -> None:
         self._plan = plan
         self._settings = settings
@@ -245,11 +316,12 @@ class _Run:
         self._progress = progress
         self._model_streams: StreamedLayer | None = None
         self._views = [_View(quantizer, settings) for quantizer in plan.quantizers]
-        self._compiled = _is_large(plan)
+        self._afresh = Counting(settings, threads, progress.on_bytes, _is_large(plan))
+        self._counting: CountingLike = counting or self._afresh
 
     def layers(self) -> Iterator[LayerReport]:
         """Yield each layer's report, in file order; its counts are added to the model's."""
-        for batch in _batches(self._plan.layers):
+        for batch in batches(self._plan.layers):
             for views in zip(*(self._seen(view, batch) for view in self._views), strict=True):
                 yield _side_by_side(views)
 
@@ -260,9 +332,10 @@ class _Run:
 
         quantizer, partners = view.quantizer, self._plan.partners
         found = [partners.find(layer, quantizer) if partners else (None, "") for layer in layers]
-        others = self._counted(quantizer, [other for other, _ in found if other], self._make_reference_source)
+        theirs_only = [other for other, _ in found if other]
+        others = self._counted(quantizer, theirs_only, self._make_reference_source, self._afresh)
         streams = self._plan.streams if view is self._views[0] else ()
-        mine = self._counted(quantizer, layers, self._make_source, streams)
+        mine = self._counted(quantizer, layers, self._make_source, self._counting, streams)
         for (layer, fit, counted, streamed), (other, reason) in zip(mine, found, strict=True):
             report = evaluate_layer(layer, counted, quantizer.planes(layer.dtype), self._settings, fit)
             report = self._with_streams(report, streamed)
@@ -277,18 +350,13 @@ class _Run:
         quantizer: Quantizer,
         layers: Sequence[Layer],
         make_source: Callable[[], Any],
+        counting: CountingLike,
         streams: tuple[str, ...] = (),
     ) -> Iterator[tuple[Layer, Fit, CountedLayer, StreamedLayer | None]]:
         """Fit the quantizer to some layers, then count and stream them, while the page cache still has them."""
-        from wcx.count import count_layers
-        from wcx.fitting import fit_layers
-
-        on_bytes = self._progress.on_bytes
-        fits = fit_layers(layers, quantizer, make_source, self._threads, on_bytes, self._compiled)
+        fits = counting.fits(quantizer, layers, make_source)
         cuts = [quantizer.cut(layer.dtype, fit) for layer, fit in zip(layers, fits, strict=True)]
-        counts = count_layers(
-            layers, cuts, scheme_of(self._settings), make_source, self._threads, on_bytes, self._compiled
-        )
+        counts = counting.counts(quantizer, layers, cuts, make_source)
         with closing(counts), closing(self._streamed(quantizer, layers, cuts, streams)) as streamed:
             yield from zip(layers, fits, counts, streamed, strict=True)
 
@@ -303,7 +371,8 @@ class _Run:
 
         planes = [quantizer.planes(layer.dtype) for layer in layers]
         on_bytes = self._progress.on_bytes
-        yield from stream_layers(layers, cuts, planes, streams, self._make_source, self._threads, on_bytes)
+        stored = self._plan.stored
+        yield from stream_layers(layers, cuts, planes, streams, self._make_source, self._threads, on_bytes, stored)
 
     def _with_streams(self, report: LayerReport, streamed: StreamedLayer | None) -> LayerReport:
         """The report with its stream measures, which are added to the model's."""
@@ -366,10 +435,10 @@ class _Run:
 
 def _is_large(plan: Plan) -> bool:
     """Whether compiled code is worth its start."""
-    from wcx.count import is_large
+    from wcx import count
 
     planes = (len(quantizer.planes(layer.dtype)) for quantizer in plan.quantizers for layer in plan.layers)
-    return is_large(plan.layers, max(planes, default=1))
+    return count.is_large(plan.layers, max(planes, default=1))
 
 
 def _side_by_side(views: Sequence[LayerReport]) -> LayerReport:
@@ -377,7 +446,7 @@ def _side_by_side(views: Sequence[LayerReport]) -> LayerReport:
     return replace(views[0], planes=tuple(plane for view in views for plane in view.planes))
 
 
-def _batches(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
+def batches(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
     """Neighbouring layers of about 1 GiB together."""
     start = nbytes = 0
     for stop, layer in enumerate(layers):
@@ -389,7 +458,7 @@ def _batches(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
         yield layers[start:]
 
 
-def make_report(checkpoint: Checkpoint, plan: Plan, settings: Settings, run: _Run) -> Report:
+def make_report(checkpoint: Checkpoint, plan: Plan, settings: Settings, run: Run) -> Report:
     """Put the report of a checkpoint together."""
     layers, rows = run.finish()
     return Report(
@@ -400,12 +469,12 @@ def make_report(checkpoint: Checkpoint, plan: Plan, settings: Settings, run: _Ru
         layers=tuple(layers),
         skipped=tuple(plan.skipped),
         model=rows,
-        notes=(*checkpoint.notes, *_notes(layers, settings), *_notes_of_settings(settings)),
+        notes=(*checkpoint.notes, *notes_of(layers, settings), *_notes_of_settings(settings)),
         warnings=tuple(_warnings(layers)),
     )
 
 
-def _notes(layers: Sequence[LayerReport], settings: Settings) -> list[str]:
+def notes_of(layers: Sequence[LayerReport], settings: Settings) -> list[str]:
     """What a reader should know of the numbers as a whole."""
     planes = [plane for layer in layers for plane in layer.planes]
     loaded = sum(plane.load is not None and plane.load > 0.25 for plane in planes)
@@ -474,7 +543,7 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     moved = np.ascontiguousarray(little if axes is None else little.transpose(axes))
     codes = moved.reshape(layer.rows, layer.columns).view(f"<u{values.itemsize}")
     plan = Plan(quantizer, [layer], [], _streams(made), _presets_own(made, ())[0])
-    layers, _ = _Run(plan, made, lambda: ArraySource(codes, little), _workers(threads), Progress()).finish()
+    layers, _ = Run(plan, made, lambda: ArraySource(codes, little), _workers(threads), Progress()).finish()
     return layers[0]
 
 

@@ -7,22 +7,26 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["replaced"]
+__all__ = ["TEMPORARY", "replaced"]
+
+TEMPORARY = ".wcx-"
+"""What the names of temporary files begin with."""
 
 
 @contextmanager
-def replaced(target: str) -> Iterator[int]:
+def replaced(target: str, mode: int | None = None) -> Iterator[int]:
     """Yield the descriptor of a temporary file beside `target` that takes its place at the end.
 
-    When anything is raised it is removed instead, and `target` stays what it was. Raises OSError.
+    mode: of the new file; None leaves it as it was, or as a new file gets it. When anything is raised it is removed
+    instead, and `target` stays what it was. Raises OSError.
     """
-    descriptor, temporary = tempfile.mkstemp(prefix=".wcx-", dir=os.path.dirname(target) or ".")
+    descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(target) or ".")
     try:
         try:
             yield descriptor
         finally:
             os.close(descriptor)
-        os.chmod(temporary, _mode_of(target))
+        os.chmod(temporary, _mode_of(target) if mode is None else mode)
         os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):

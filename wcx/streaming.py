@@ -82,10 +82,10 @@ def _plain(size: Size) -> dict[str, Any]:
     return {"nbytes": size.nbytes, "ratio": size.ratio}
 
 
-def nbytes_read(layers: Sequence[Layer], planes: Sequence[int], names: Sequence[str]) -> int:
+def nbytes_read(layers: Sequence[Layer], planes: Sequence[int], names: Sequence[str], stored: bool = True) -> int:
     """Bytes that stream_layers reads of layers of so many planes."""
     return sum(
-        layer.tensor.nbytes * sum(_reads(layer, units, sums) for units, sums in _passes(layer, number, names))
+        layer.tensor.nbytes * sum(_reads(layer, units, sums) for units, sums in _passes(layer, number, names, stored))
         for layer, number in zip(layers, planes, strict=True)
     )
 
@@ -98,24 +98,26 @@ def stream_layers(
     make_source: Callable[[], Source],
     threads: int,
     on_bytes: Callable[[int], None] | None = None,
+    stored: bool = True,
 ) -> Generator[StreamedLayer, None, None]:
     """Yield what the stream measures of those names need of each layer, in order; without zeros and non-finites.
 
     cuts, planes: how each layer becomes planes, and their names. make_source: gives a worker its source. on_bytes:
-    called by workers with the bytes read since its last call. Raises what the source raises, and MissingDependencyError
+    called by workers with the bytes read since its last call. stored: whether compressors take the stored bytes, not
+    only the bits of planes. Raises what the source raises, and MissingDependencyError
     where a compressor's library is missing.
     """
-    job = _Job(layers, cuts, planes, names, on_bytes or (lambda _nbytes: None), _Memory(_MEMORY), Event())
+    job = _Job(layers, cuts, planes, names, stored, on_bytes or (lambda _nbytes: None), _Memory(_MEMORY), Event())
     numbers = range(len(layers))
     make_worker = lambda: _Worker(job, make_source())  # noqa: E731
     yield from map_ordered(make_worker, _Worker.run, numbers, threads, _AHEAD, on_stop=job.stopped.set)
 
 
-def _passes(layer: Layer, planes: int, names: Sequence[str]) -> list[tuple[list[_Unit], bool]]:
+def _passes(layer: Layer, planes: int, names: Sequence[str], stored: bool) -> list[tuple[list[_Unit], bool]]:
     """What is done in each reading of a layer: the compressors, and whether its values are summed up."""
     measures = [STREAMS[name] for name in names]
     packed = -(-layer.weights // 8)
-    streams = [(_RAW, layer.tensor.nbytes), *((plane, packed) for plane in range(planes))]
+    streams = [(_RAW, layer.tensor.nbytes)] * stored + [(plane, packed) for plane in range(planes)]
     units = [
         Unit(measure, stream, nbytes)
         for measure in measures
@@ -148,6 +150,7 @@ class _Job:
     cuts: Sequence[Cut]
     planes: Sequence[Sequence[str]]
     names: Sequence[str]
+    stored: bool
     on_bytes: Callable[[int], None]
     memory: _Memory
     stopped: Event
@@ -192,7 +195,7 @@ class _Worker:
         layer, names = job.layers[number], job.planes[number]
         sizes: dict[str, dict[str | None, Size]] = {}
         moments = _NO_MOMENTS
-        for units, sums in _passes(layer, len(names), job.names):
+        for units, sums in _passes(layer, len(names), job.names, job.stored):
             with job.memory.lent(sum(unit.memory for unit in units)):
                 tally = begin_tally(layer.dtype) if sums else None
                 found = self._pass(layer, job.cuts[number], units, tally)

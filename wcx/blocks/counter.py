@@ -18,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks import plain
+from wcx.blocks.changes import ONES, ChangeCounter
+from wcx.blocks.histograms import Found, Histograms
+from wcx.blocks.kept import Kept, as_planes, keep, kept_words
 from wcx.blocks.levels import NO_TABLES, parts, tables_of
 from wcx.dtypes import DTYPES, CodeBits, Cut, DType, Levels
 
@@ -25,13 +28,19 @@ __all__ = ["Counter", "compiled_kernels"]
 
 _LANES = 64  # codes that the compiled code looks at together: it takes no fewer
 _NEVER = np.uint64(2**64 - 1)
-_ONES = np.array([(0, 0, 0, 0), (0, 0, 0, 0), (1, 1, 0, 0)], np.uint64)  # the rules of bits that are bytes
 
 
 def compiled_kernels(
-    dtype: DType = DTYPES["U8"], cut: Cut = (DTYPES["U8"].positive,), *, strings: bool = False, sliding: bool = False
+    dtype: DType = DTYPES["U8"],
+    cut: Cut = (DTYPES["U8"].positive,),
+    *,
+    strings: bool = False,
+    sliding: bool = False,
+    keeping: bool = False,
 ) -> Any:  # noqa: ANN401
     """Import the compiled code and run once what such a cut needs; None where it can't be had, and NumPy has to do.
+
+    keeping: whether the bits are to be kept and compared.
 
     numba keeps what it compiled on disk. Where it finds no folder that it may write to, or what it finds there is
     damaged, it raises; then a temporary folder serves.
@@ -45,7 +54,10 @@ def compiled_kernels(
             shape = (1, _LANES) if strings else (4, _LANES // 4)
             if sliding:
                 counter.slide(codes, *shape, plain.Window(*shape, 0, 0, 1))
-            counter.count(codes, *shape)
+            kept = np.empty(kept_words(*shape, len(cut)), np.uint64) if keeping else None
+            counter.count(codes, *shape, kept)
+            if kept is not None:
+                ChangeCounter(len(cut), kernels, strings=strings).count(kept, kept, *shape, len(cut))
             counter.take()
         except Exception:
             continue
@@ -74,11 +86,9 @@ class Counter:
     """
 
     def __init__(self, planes: int, kernels: Any = None, *, strings: bool = False, least: int = 0) -> None:  # noqa: ANN401
-        possible = 4096 if strings else 65536
-        sides = range(11 if strings else 3, least - 1, -1) if least else ()
+        self._found = Histograms(planes, kernels, strings=strings, least=least)
         self._least = least
-        self.histograms = np.zeros((planes, possible), np.uint32)
-        self.edges = np.zeros((planes, sum(1 << (side if strings else side * side) for side in sides)), np.int64)
+        self.histograms, self.edges = self._found.blocks, self._found.edges
         self.totals = np.zeros(2 + planes, np.int64)
         self._kernels = kernels
         self._strings = strings
@@ -93,8 +103,6 @@ class Counter:
             self._words = np.zeros(kernels.TILE // 48 + 4, np.uint64)  # a code of 16 bits for each 12 symbols
             self._narrow = self._words.view(np.uint16)
             self._levels = np.zeros(0, np.uint8)
-            self._codes = np.zeros(possible, np.uint16)
-            self._counts = np.zeros(possible, np.int64)
 
     def begin(self, dtype: DType, cut: Cut) -> None:
         """Say of which dtype the next codes are, and how they become planes."""
@@ -115,27 +123,19 @@ class Counter:
         if not isinstance(cut, tuple):
             self._numbers, self._tables = (dtype, cut), tables_of(dtype, cut)
 
-    def count(self, codes: NDArray[Any], rows: int, columns: int) -> None:
+    def count(self, codes: NDArray[Any], rows: int, columns: int, kept: Kept | None = None) -> None:
         """Count `rows` contiguous rows of codes: a 1-D array of 1, 2, 4 or 8 byte unsigned integers.
 
-        Of strings, one row that begins at a multiple of 12 of its layer's.
+        Of strings, one row that begins at a multiple of 12 of its layer's. kept: where the bits are kept, overwritten.
         """
         matrix = codes.reshape(rows, columns)
+        planes = None if kept is None else as_planes(kept, rows, columns, self._planes)
         if self._least:
             plain.count_edges(matrix, self._bits_of, self._least, self.edges, strings=self._strings)
         if self._kernels is None or codes.size < _LANES:
-            plain.count_rows(
-                matrix,
-                self._bits_of,
-                self._rules,
-                int(self._magnitude),
-                int(self._top),
-                self.histograms,
-                self.totals,
-                strings=self._strings,
-            )
+            self._count_plainly(matrix, planes)
         elif self._numbers is not None:
-            self._count_planes(*self._numbers, codes, rows, columns)
+            self._count_planes(*self._numbers, codes, rows, columns, planes)
         else:
             self._kernels.count_rows(
                 codes.itemsize,
@@ -151,9 +151,41 @@ class Counter:
                 self._narrow,
                 self.histograms,
                 self.totals,
+                planes,
             )
 
-    def _count_planes(self, dtype: DType, cut: Levels | CodeBits, codes: NDArray[Any], rows: int, columns: int) -> None:
+    def _count_plainly(self, matrix: NDArray[Any], kept: Kept | None) -> None:
+        """Count by NumPy, stripe by stripe; what is kept is put together of these."""
+        stripes: list[list[NDArray[np.bool_]]] = [[] for _ in range(self._planes)]
+
+        def bits_of(codes: NDArray[Any]) -> Iterator[NDArray[np.bool_]]:
+            for plane, bits in enumerate(self._bits_of(codes)):
+                if kept is not None:
+                    stripes[plane].append(bits)
+                yield bits
+
+        plain.count_rows(
+            matrix,
+            bits_of,
+            self._rules,
+            int(self._magnitude),
+            int(self._top),
+            self.histograms,
+            self.totals,
+            strings=self._strings,
+        )
+        if kept is not None:
+            keep((np.concatenate(some, axis=1 if self._strings else 0) for some in stripes), kept)
+
+    def _count_planes(
+        self,
+        dtype: DType,
+        cut: Levels | CodeBits,
+        codes: NDArray[Any],
+        rows: int,
+        columns: int,
+        kept: Kept | None,
+    ) -> None:
         """Count the bits of a number that is made of each code, by compiled code."""
         if not self._levels.size:
             self._levels = np.zeros(self._kernels.TILE + 2 * _LANES, np.uint8)
@@ -183,6 +215,7 @@ class Counter:
                 self.histograms[part.first :],
                 self.totals,
                 self.totals[2 + part.first :],
+                None if kept is None else kept[part.first :],
             )
 
     def _bits_of(self, codes: NDArray[Any]) -> Iterator[NDArray[np.bool_]]:
@@ -191,9 +224,13 @@ class Counter:
             return plain.bits_of_rules(codes, self._rules)
         return plain.bits_of_levels(codes, *self._numbers, self._tables)
 
-    def slide(self, codes: NDArray[Any], rows: int, columns: int, window: plain.Window) -> None:
-        """Count the overlapping blocks of a piece that are its own; `codes` are as for `count`."""
+    def slide(
+        self, codes: NDArray[Any], rows: int, columns: int, window: plain.Window, kept: Kept | None = None
+    ) -> None:
+        """Count the overlapping blocks of a piece that are its own; the other arguments are as for `count`."""
         matrix = codes.reshape(rows, columns)
+        if kept is not None:
+            keep(self._bits_of(matrix), as_planes(kept, rows, columns, self._planes))
         if self._kernels is None or codes.size < _LANES:
             plain.count_sliding(
                 matrix, window, self._bits_of, self._rules, self.histograms, self.totals, strings=self._strings
@@ -205,7 +242,7 @@ class Counter:
             for plane, bits in enumerate(self._bits_of(matrix)):
                 totals = np.zeros(3, np.int64)
                 some = bits.reshape(-1).view(np.uint8)
-                self._slide(some, matrix.shape, window, _ONES, self.histograms[plane : plane + 1], totals)
+                self._slide(some, matrix.shape, window, ONES, self.histograms[plane : plane + 1], totals)
                 self.totals[2 + plane] += totals[2]
 
     def _slide(
@@ -231,27 +268,9 @@ class Counter:
             totals,
         )
 
-    def take(self) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
+    def take(self) -> list[Found]:
         """Return the blocks that occurred and how often, a pair of arrays a plane, and empty the histograms."""
-        found = self._take_whole()
-        if self.edges.shape[1]:
-            possible = self.histograms.shape[1]
-            for plane, (codes, counts) in enumerate(found):
-                smaller = np.flatnonzero(self.edges[plane])
-                every = np.concatenate([codes.astype(np.uint32), (possible + smaller).astype(np.uint32)])
-                found[plane] = every, np.concatenate([counts, self.edges[plane, smaller]])
-            self.edges[:] = 0
-        return found
-
-    def _take_whole(self) -> list[tuple[NDArray[Any], NDArray[np.int64]]]:
-        found = []
-        for histogram in self.histograms[: self._planes]:
-            if self._kernels is None:
-                found.append(plain.scan(histogram))
-            else:
-                number = self._kernels.scan(histogram, histogram.view(np.uint64), self._codes, self._counts)
-                found.append((self._codes[:number].copy(), self._counts[:number].copy()))
-        return found
+        return self._found.take(self._planes)
 
     def take_totals(self) -> list[int]:
         """Return the totals as plain integers, and empty them."""
@@ -261,8 +280,4 @@ class Counter:
 
     def add_to(self, histograms: NDArray[np.int64]) -> None:
         """Add the histograms to wider ones (int64 [planes, all possible blocks]), and empty them."""
-        possible = self.histograms.shape[1]
-        histograms[:, :possible] += self.histograms
-        histograms[:, possible:] += self.edges
-        self.histograms[:] = 0
-        self.edges[:] = 0
+        self._found.add_to(histograms)

@@ -6,6 +6,10 @@ than 64 Ki weights are slower (the random increments disturb the prefetcher). Bi
 makes a byte of each weight, and then A tests a bit of 64 bytes, plane after plane. Everything is serial, releases the
 GIL, allocates nothing; threads live in Python above. Plain NumPy twins with the same results are in plain.py.
 
+Bits that are compared with later ones are copied from A's buffer, plane by plane; what changed is counted from two such
+copies, the XOR of each tile going through B and C. Where nothing is kept, `kept` is None, which numba prunes: analyze
+runs the code that it would if nothing could be kept, and what compare needs is compiled when it asks for it.
+
 Everything compiled stays in this one file, at module level: numba's cache on disk is stamped with the content of the
 file that a function stands in and does not notice a change in a helper elsewhere.
 
@@ -29,6 +33,7 @@ __all__ = [
     "add_codes",
     "add_digits",
     "add_fractions",
+    "count_changes",
     "count_planes",
     "count_rows",
     "count_sliding",
@@ -437,8 +442,29 @@ def _cut(bits, height, columns, strings, words, narrow):
 
 
 @njit(nogil=True, cache=True)
+def _keep(bits, weights, kept, position):
+    """Write a tile's bits, at least 64 and then zeros, from bit `position` of a plane on."""
+    some = kept[position >> 6 :]
+    shift = np.uint64(position & 63)
+    whole = ((position & 63) + weights) >> 6
+    if position & 63 == 0:
+        for index in range(whole):
+            some[index] = bits[index]
+        last = bits[whole]
+    else:
+        back = np.uint64(64) - shift
+        some[0] = (some[0] & ((np.uint64(1) << shift) - np.uint64(1))) | (bits[0] << shift)
+        for index in range(1, whole):
+            some[index] = (bits[index - 1] >> back) | (bits[index] << shift)
+        last = (bits[whole - 1] >> back) | (bits[whole] << shift)
+    rest = ((position & 63) + weights) & 63
+    if rest:
+        some[whole] = last
+
+
+@njit(nogil=True, cache=True)
 def count_rows(
-    itemsize, address, rows, columns, rules, magnitude, top, strings, bits, words, narrow, histograms, totals
+    itemsize, address, rows, columns, rules, magnitude, top, strings, bits, words, narrow, histograms, totals, kept
 ):
     """Count the blocks of `rows` contiguous rows of raw codes at `address`, tile by tile.
 
@@ -447,8 +473,9 @@ def count_rows(
     they are counted. strings: whether blocks are strings of 12 of one row (symbol j is bit j) instead of 4x4. bits:
     uint64 [TILE / 64 + 2] scratch; words: uint64 [TILE / 48 + 1] scratch, narrow: the same memory as uint16.
     histograms: uint32 [planes, possible blocks], added to. totals: int64 [2 + planes], zeros, non-finite numbers and
-    each plane's ones, added to. 4 * columns <= TILE but for strings, rows * columns >= 64; what fills no block is only
-    totalled.
+    each plane's ones, added to. kept: None, or uint64 [planes, words], where the planes' bits are written in the order
+    of the codes, the first in the lowest bit. 4 * columns <= TILE but for strings, rows * columns >= 64; what fills no
+    block is only totalled, and kept.
     """
     planes = rules.shape[0] - 2
     start = 0
@@ -462,6 +489,8 @@ def count_rows(
             totals[2 + plane] += ones
             filled = _cut(bits, height, columns, strings, words, narrow)
             _add(narrow, filled, histograms[plane])
+            if kept is not None:
+                _keep(bits, weights, kept[plane], start if strings else start * columns)
             if plane == 0 and (low == 0 or high >= top):
                 zeros, _, _ = _fill(itemsize, base, weights, bits, rules[0], magnitude)
                 nonfinite, _, _ = _fill(itemsize, base, weights, bits, rules[1], magnitude)
@@ -524,13 +553,14 @@ def count_planes(
     histograms,
     totals,
     ones,
+    kept,
 ):
     """Count the blocks of several bit-planes, tile by tile; what is not said here is as in count_rows.
 
     kind, source: size and address of the elements that levels are made of: codes of 1 or 2 bytes, by `tables`, uint8
     [bytes of a level, codes]; or 4, float32 numbers, by lo, delta and the highest level. Where itemsize is 0, zeros and
     non-finite numbers are not counted. strings: whether blocks are strings of 12 of one row. levels: uint8 [TILE + 128]
-    scratch. histograms, ones: of the planes, added to.
+    scratch. histograms, ones: of the planes, added to. kept: of the planes, or None.
     """
     start = 0
     stop = columns if strings else rows
@@ -550,7 +580,88 @@ def count_planes(
             ones[plane] += _fill_bits(levels, weights, 1 << (plane & 7), bits)
             filled = _cut(bits, height, columns, strings, words, narrow)
             _add(narrow, filled, histograms[plane])
+            if kept is not None:
+                _keep(bits, weights, kept[plane], first)
         start += height
+
+
+@njit(nogil=True, cache=True)
+def _difference(bits, earlier, position, weights, changed):
+    """XOR `weights` kept bits, from bit `position` on, with earlier ones; returns how many differ."""
+    words = (weights + 63) >> 6
+    now = bits[position >> 6 :]
+    old = earlier[position >> 6 :]
+    if position & 63 == 0:
+        for index in range(words):
+            changed[index] = now[index] ^ old[index]
+    else:
+        shift = np.uint64(position & 63)
+        back = np.uint64(64) - shift
+        for index in range(words - 1):
+            changed[index] = ((now[index] ^ old[index]) >> shift) | ((now[index + 1] ^ old[index + 1]) << back)
+        last = (now[words - 1] ^ old[words - 1]) >> shift
+        if words < now.size:
+            last |= (now[words] ^ old[words]) << back
+        changed[words - 1] = last
+    if weights & 63:
+        changed[words - 1] &= (np.uint64(1) << np.uint64(weights & 63)) - np.uint64(1)
+    changed[words] = np.uint64(0)
+    ones = 0
+    for index in range(words):
+        ones += np.int64(_popcount(changed[index]))
+    return ones
+
+
+@njit(nogil=True, cache=True)
+def _add_sparse(words, narrow, filled, histogram):
+    """Count codes most of which are 0, in `words` of 4 (`narrow` is the same memory): take these out first.
+
+    One counter that is almost always the next, but not quite, takes up to three times as long as different ones.
+    """
+    some = 0
+    for index in range(filled >> 2):
+        word = words[index]
+        words[some] = word
+        some += np.int64(word != 0)
+    found = 0
+    for index in range(4 * some):
+        code = narrow[index]
+        narrow[found] = code
+        found += np.int64(code != 0)
+    for index in range(filled & ~3, filled):
+        narrow[found] = narrow[index]
+        found += 1
+    histogram[0] += np.uint32(filled - found)
+    _add(narrow, found, histogram)
+
+
+@njit(nogil=True, cache=True)
+def count_changes(bits, earlier, rows, columns, strings, changed, words, narrow, histograms, ones):
+    """Count the blocks of the bits that differ between two kept copies of `rows` x `columns` planes, tile by tile.
+
+    bits, earlier: uint64 [planes, words], as count_rows writes them. changed: scratch as count_rows has for bits.
+    histograms: uint32 [planes, possible blocks]; ones: int64 [planes], how many bits differ; both added to. Other
+    arguments are those of count_rows; columns alone are bounded.
+    """
+    stop = columns if strings else rows
+    for plane in range(bits.shape[0]):
+        start = 0
+        while start < stop:
+            height = _tile(rows, columns, start, strings)
+            weights = height if strings else height * columns
+            first = start if strings else start * columns
+            found = _difference(bits[plane], earlier[plane], first, weights, changed)
+            ones[plane] += found
+            if found == 0:
+                blocks = height // 12 if strings else (height >> 2) * (columns >> 2)
+                histograms[plane, 0] += np.uint32(blocks)
+            else:
+                filled = _cut(changed, height, columns, strings, words, narrow)
+                if found << 5 < weights:
+                    _add_sparse(words, narrow, filled, histograms[plane])
+                else:
+                    _add(narrow, filled, histograms[plane])
+            start += height
 
 
 @njit(nogil=True, cache=True)

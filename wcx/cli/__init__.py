@@ -23,6 +23,7 @@ __all__ = ["cli", "main", "run"]
 
 _COMMANDS = {
     "analyze": "wcx.cli.analyze",
+    "compare": "wcx.cli.compare",
     "inspect": "wcx.cli.inspect",
     "motifs": "wcx.cli.motifs",
     "verify": "wcx.cli.verify",

@@ -11,13 +11,21 @@ from dataclasses import replace
 
 from wcx.errors import CheckpointError, UnknownFormatError
 from wcx.formats._evidence import gather
-from wcx.formats._find import can_give_several, candidates_of, find_checkpoints, has_wildcard
+from wcx.formats._find import Steps, can_give_several, candidates_of, find_checkpoints, find_steps, has_wildcard
 from wcx.formats._format import Evidence, Format, Match
 from wcx.formats._unsupported import describe, describe_unknown
 from wcx.registry import Registry
 from wcx.types import Checkpoint, TensorReader
 
-__all__ = ["FORMATS", "can_give_several", "find_checkpoints", "open_checkpoint", "open_reader"]
+__all__ = [
+    "FORMATS",
+    "Steps",
+    "can_give_several",
+    "find_checkpoints",
+    "find_steps",
+    "open_checkpoint",
+    "open_reader",
+]
 
 FORMATS: Registry[Format] = Registry(
     "format",

@@ -34,38 +34,38 @@ _KINDS = (
 
 
 @contextmanager
-def open_regular(path: str) -> Iterator[tuple[int, os.stat_result]]:
+def open_regular(path: str, wanted: str = "a checkpoint file") -> Iterator[tuple[int, os.stat_result]]:
     """Yield a descriptor of the regular file at `path` and its status; CheckpointError where there is none.
 
-    Asks what the path is before opening it, since opening a pipe waits and opening a device can have effects, and
-    again afterwards, since it may have changed in between.
+    `wanted` is what a message says should be named instead. Asks what the path is before opening it, since opening a
+    pipe waits and opening a device can have effects, and again afterwards, since it may have changed in between.
     """
-    descriptor = _open_descriptor(path)
+    descriptor = _open_descriptor(path, wanted)
     try:
         yield descriptor, os.fstat(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _open_descriptor(path: str) -> int:
+def _open_descriptor(path: str, wanted: str = "a checkpoint file") -> int:
     try:
-        _check_regular(path, os.stat(path))
+        _check_regular(path, os.stat(path), wanted)
         descriptor = os.open(path, _FLAGS)
     except (OSError, ValueError) as error:
         raise CheckpointError(path, describe_os_error(path, error)) from error
     try:
-        _check_regular(path, os.fstat(descriptor))
+        _check_regular(path, os.fstat(descriptor), wanted)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _check_regular(path: str, status: os.stat_result) -> None:
+def _check_regular(path: str, status: os.stat_result, wanted: str) -> None:
     if stat.S_ISREG(status.st_mode):
         return
     kind = next((name for test, name in _KINDS if test(status.st_mode)), "something unknown")
-    raise CheckpointError(path, f"{kind}, not a file: name a checkpoint file")
+    raise CheckpointError(path, f"{kind}, not a file: name {wanted}")
 
 
 def describe_os_error(path: str, error: OSError | ValueError) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from wcx.escape import escape
@@ -22,6 +23,8 @@ _STRING = re.compile(rb'"((?:[^"\\\x00-\x1f]++|\\[^\x00-\x1f])*+)"' + _SPACE)
 _COLON = re.compile(rb":" + _SPACE)
 _COMMA = re.compile(rb"," + _SPACE)
 _END = re.compile(rb"\}" + _SPACE)
+_BEGIN_ARRAY = re.compile(_SPACE + rb"\[" + _SPACE)
+_END_ARRAY = re.compile(rb"\]" + _SPACE)
 _NULL = re.compile(rb"null" + _SPACE)
 _FLAT = re.compile(rb"(\{[^{}\\]{0,1048576}+\})" + _SPACE)
 _SCALAR = re.compile(rb"([-+.0-9A-Za-z]{1,4096}+)" + _SPACE)
@@ -69,6 +72,17 @@ class JsonWalker:
                 break
         self._expect(_END, "a ',' or '}'")
 
+    def elements(self) -> Iterator[int]:
+        """Read an array: yield the place of each element, counted from 1; the caller must read it before the next."""
+        self._expect(_BEGIN_ARRAY, "a '['")
+        if self._skip(_END_ARRAY):
+            return
+        for place in count(1):
+            yield place
+            if not self._skip(_COMMA):
+                break
+        self._expect(_END_ARRAY, "a ',' or ']'")
+
     def end(self) -> None:
         """Check that nothing is left."""
         if self.position != len(self._text):
@@ -102,6 +116,10 @@ class JsonWalker:
     def at_object(self) -> bool:
         """Whether an object is at the position."""
         return self._text.startswith(b"{", self.position)
+
+    def at_array(self) -> bool:
+        """Whether an array is at the position."""
+        return self._text.startswith(b"[", self.position)
 
     def at_string(self) -> bool:
         """Whether a string is at the position."""

@@ -19,7 +19,7 @@ from wcx.outputs.encoding import Encoder
 from wcx.outputs.rows import COLUMNS, Row, layer_rows, report_rows
 from wcx.types import LayerReport, Report
 
-__all__ = ["open_writer"]
+__all__ = ["Cells", "open_writer"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
@@ -36,9 +36,7 @@ class CsvWriter:
 
     def __init__(self, stream: TextIO, view: View) -> None:
         self._stream = stream
-        self._terminal = view.terminal
-        self._encoding = encoding_of(stream)
-        self._encoder = Encoder.for_stream(stream, indented=False)
+        self._cells = Cells(stream, view)
         self._stream.write(",".join(COLUMNS) + "\n")
         self._stream.flush()
 
@@ -58,8 +56,21 @@ class CsvWriter:
 
     def _write(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            self._stream.write(",".join(self._cell(row.get(column)) for column in COLUMNS) + "\n")
+            self._stream.write(self._cells.line(row.get(column) for column in COLUMNS))
         self._stream.flush()
+
+
+class Cells:
+    """Values as cells of CSV, in what the stream can take."""
+
+    def __init__(self, stream: TextIO, view: View) -> None:
+        self._terminal = view.terminal
+        self._encoding = encoding_of(stream)
+        self._encoder = Encoder.for_stream(stream, indented=False)
+
+    def line(self, values: Iterable[Any]) -> str:
+        """A line of such cells."""
+        return ",".join(map(self._cell, values)) + "\n"
 
     def _cell(self, value: Any) -> str:  # noqa: ANN401
         if value is None:

@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from json.encoder import encode_basestring, encode_basestring_ascii
 from math import isfinite
+from types import NoneType
 from typing import Any, TextIO
 
 __all__ = ["Encoder"]
@@ -24,20 +25,22 @@ _FLAT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=Fal
 class Encoder:
     """Turns values into JSON text; `indented` gives lines of two spaces per level, else everything is on one line.
 
-    ascii_only: for a stream that can't take every character. NaN and infinities raise ValueError, values that are
-    neither dataclasses nor plain raise TypeError.
+    ascii_only: for a stream that can't take every character. inline: lists of numbers and nulls stand on one line,
+    which a series of hundreds of values asks for. NaN and infinities raise ValueError, values that are neither
+    dataclasses nor plain raise TypeError.
     """
 
-    def __init__(self, indented: bool, ascii_only: bool = False) -> None:
+    def __init__(self, indented: bool, ascii_only: bool = False, inline: bool = False) -> None:
         self._indented = indented
         self._ascii_only = ascii_only
+        self._inline = inline and indented
         self._colon = ": " if indented else ":"
 
     @classmethod
-    def for_stream(cls, stream: TextIO, indented: bool) -> Encoder:
+    def for_stream(cls, stream: TextIO, indented: bool, inline: bool = False) -> Encoder:
         """An encoder whose text the stream's encoding can take."""
         encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("_", "-")
-        return cls(indented, ascii_only=encoding not in ("utf-8", "utf8"))
+        return cls(indented, ascii_only=encoding not in ("utf-8", "utf8"), inline=inline)
 
     def pieces(self, value: Any) -> Iterator[str]:  # noqa: ANN401
         """The text of a report in pieces: each item of its lists is one, all other fields are one each."""
@@ -61,6 +64,8 @@ class Encoder:
         if value is None or kind is bool or kind is int:
             return _CONSTANTS[value] if kind is not int else int.__repr__(value)
         if isinstance(value, (list, tuple)):
+            if self._inline and all(isinstance(item, (int, float, NoneType)) for item in value):
+                return f"[{', '.join(map(self.text, value))}]"
             return self._group("[]", (self.text(item, level + 1) for item in value), level)
         if isinstance(value, Mapping) or is_dataclass(value):
             return self._group("{}", self._pairs(value, level + 1), level)

@@ -13,6 +13,7 @@ __all__ = [
     "per_weight",
     "ratio",
     "score",
+    "share",
     "two_places",
 ]
 
@@ -53,6 +54,20 @@ def score(z: float | None) -> str:
     if abs(z) < 1e5:
         return f"{z:+.1f}" if abs(z) < 99.95 else f"{z:+.0f}"
     return _short_exponent(f"{z:+.1e}")
+
+
+def share(value: float | None) -> str:
+    """A part of a whole, in per cent.
+
+    >>> share(0.2577), share(0.0635), share(0.000012), share(0.0)
+    ('25.8%', '6.35%', '1.2e-3%', '0%')
+    """
+    if value is None:
+        return MISSING
+    percent = 100 * value
+    if 0 < percent < 0.005:
+        return _short_exponent(f"{percent:.1e}") + "%"
+    return f"{percent:.{2 if 0 < percent < 9.995 else 1 if percent else 0}f}%"
 
 
 def per_weight(bits: float | None, weights: int) -> str:

@@ -16,14 +16,14 @@ from wcx.outputs.layout import longest_bar
 from wcx.outputs.ranking import select
 from wcx.types import Report
 
-__all__ = ["render_html"]
+__all__ = ["CELL", "HUES", "RULE", "TABLE", "head", "render_html", "safe"]
 
 _MOST_RANK = 13
 _BAR_PIXELS = 72
-_HUES = {"less": "#0e9aa7", "more": "#c2559d"}
-_CELL = "padding:1px 8px;white-space:nowrap"
-_RULE = "border-top:1px solid rgba(128,128,128,.5)"
-_TABLE = "color:inherit;border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:90%"
+HUES = {"less": "#0e9aa7", "more": "#c2559d"}
+CELL = "padding:1px 8px;white-space:nowrap"
+RULE = "border-top:1px solid rgba(128,128,128,.5)"
+TABLE = "color:inherit;border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:90%"
 
 
 def render_html(report: Report) -> str:
@@ -40,10 +40,10 @@ def render_html(report: Report) -> str:
     ]
     return "".join(
         [
-            f"<div><p><b>{_safe(report.checkpoint.path)}</b>: {_safe(prose.facts(report))}<br>",
-            f"<small>{_safe(prose.settings(report.settings))}</small></p>",
+            f"<div><p><b>{safe(report.checkpoint.path)}</b>: {safe(prose.facts(report))}<br>",
+            f"<small>{safe(prose.settings(report.settings))}</small></p>",
             *(_table(main, apart, model) if lines else ()),
-            f"<p><small>{'<br>'.join(map(_safe, sentences))}</small></p></div>",
+            f"<p><small>{'<br>'.join(map(safe, sentences))}</small></p></div>",
         ]
     )
 
@@ -52,33 +52,34 @@ def _table(main: list[Line], apart: list[Line], model: list[Line]) -> Iterator[s
     lines = [*main, *apart, *model]
     shown = [column for column in columns(lines) if column.rank < _MOST_RANK]
     longest = longest_bar(lines)
-    heads = "".join(_head(" ".join(column.heads).strip(), column.left) for column in shown)
-    yield f'<table style="{_TABLE}"><thead><tr>{_head("layer", True)}{heads}</tr></thead><tbody>'
+    heads = "".join(head(" ".join(column.heads).strip(), column.left) for column in shown)
+    yield f'<table style="{TABLE}"><thead><tr>{head("layer", True)}{heads}</tr></thead><tbody>'
     for line in main:
         yield _row(line, shown, longest, "")
     if apart:
-        yield f'<tr><td colspan="{len(shown) + 1}" style="{_CELL};text-align:left;opacity:.6">{prose.APART}</td></tr>'
+        yield f'<tr><td colspan="{len(shown) + 1}" style="{CELL};text-align:left;opacity:.6">{prose.APART}</td></tr>'
     for line in apart:
         yield _row(line, shown, longest, "")
     for index, line in enumerate(model):
-        yield _row(line, shown, longest, "font-weight:bold;" + (_RULE if index == 0 else ""))
+        yield _row(line, shown, longest, "font-weight:bold;" + (RULE if index == 0 else ""))
     yield "</tbody></table>"
 
 
-def _head(text: str, left: bool) -> str:
-    return f'<th style="{_CELL};text-align:{"left" if left else "right"}">{_safe(text)}</th>'
+def head(text: str, left: bool) -> str:
+    """A cell of a heading."""
+    return f'<th style="{CELL};text-align:{"left" if left else "right"}">{safe(text)}</th>'
 
 
 def _row(line: Line, shown: Sequence[Column], longest: float, style: str) -> str:
-    name = f'<td style="{_CELL};text-align:left">{_safe(line.label)}</td>'
+    name = f'<td style="{CELL};text-align:left">{safe(line.label)}</td>'
     return f'<tr style="{style}">{name}{"".join(_cell(column, line, longest) for column in shown)}</tr>'
 
 
 def _cell(column: Column, line: Line, longest: float) -> str:
     cell = column.cell(line)
-    tone = "opacity:.6" if cell.tone == "dim" else f"color:{_HUES[cell.tone]}" if cell.tone in _HUES else ""
-    content = _bar(bar_share(line), longest) if column.key == "bar" else _safe(cell.text.strip())
-    return f'<td style="{_CELL};text-align:{"left" if column.left else "right"};{tone}">{content}</td>'
+    tone = "opacity:.6" if cell.tone == "dim" else f"color:{HUES[cell.tone]}" if cell.tone in HUES else ""
+    content = _bar(bar_share(line), longest) if column.key == "bar" else safe(cell.text.strip())
+    return f'<td style="{CELL};text-align:{"left" if column.left else "right"};{tone}">{content}</td>'
 
 
 def _bar(share: float | None, longest: float) -> str:
@@ -89,5 +90,6 @@ def _bar(share: float | None, longest: float) -> str:
     return (FANCY.less if share < 0 else FANCY.more) + bar
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
+    """A text in which nothing is markup."""
     return escape_html(escape(text))

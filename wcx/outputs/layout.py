@@ -6,18 +6,32 @@ even 16 characters are left for names, columns go in the opposite order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from wcx.outputs.bars import Bars
 from wcx.outputs.columns import Cell, Column, Line, bar_share
 
-__all__ = ["Grid", "lay_out", "longest_bar"]
+__all__ = ["BASE_RANK", "Grid", "choose", "lay_out", "longest_bar"]
 
-_BASE_RANK = 10
+BASE_RANK = 10
+"""Columns of a lower rank belong in 80 characters."""
+
 _NAME_AT_LEAST = 16
 _NAME_UNBROKEN = 100
 _BAR_FLOOR = 0.05
+
+
+class _Ranked(Protocol):
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def rank(self) -> int: ...
+
+
+RankedT = TypeVar("RankedT", bound=_Ranked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +83,13 @@ def lay_out(
     """Fit columns into `width`; `names` are the widths of the names, which stay as they are where `whole`."""
     longest_name = min(max((*names, len("layer"))), _NAME_UNBROKEN if whole else width)
     bar = 11 if width >= 110 else 6
-    base = [column for column in columns if column.rank < _BASE_RANK]
+    base = [column for column in columns if column.rank < BASE_RANK]
     widths = {column.key: _width(column, lines, bar, tight=False) for column in columns}
     tight = longest_name + sum(widths[column.key] + 2 for column in base) > width
     if tight:
         widths = {column.key: _width(column, lines, bar, tight) for column in columns}
     gap = 1 if tight else 2
-    chosen = _choose(columns, {key: value + gap for key, value in widths.items()}, width, longest_name)
+    chosen = choose(columns, {key: value + gap for key, value in widths.items()}, width, longest_name)
     room = width - sum(widths[column.key] + gap for column in chosen)
     name_width = longest_name if whole else max(min(longest_name, room), 1)
     kept = [widths[column.key] for column in chosen]
@@ -98,12 +112,12 @@ def _width(column: Column, lines: Sequence[Line], bar: int, tight: bool) -> int:
     return max(len(heads[0]), len(heads[1]), *(len(column.cell(line).text) for line in lines))
 
 
-def _choose(columns: Sequence[Column], costs: dict[str, int], width: int, longest_name: int) -> list[Column]:
+def choose(columns: Sequence[RankedT], costs: Mapping[str, int], width: int, longest_name: int) -> list[RankedT]:
     """Columns by rank while they fit, those of the base beside a shortened name, the others beside a whole one."""
     kept: set[str] = set()
     room = width
     for column in sorted(columns, key=lambda column: column.rank):
-        least = min(longest_name, _NAME_AT_LEAST) if column.rank < _BASE_RANK else longest_name
+        least = min(longest_name, _NAME_AT_LEAST) if column.rank < BASE_RANK else longest_name
         if room - costs[column.key] < least:
             break
         kept.add(column.key)

@@ -16,7 +16,7 @@ from wcx.outputs.layout import longest_bar
 from wcx.outputs.ranking import check, select
 from wcx.types import LayerReport, Report
 
-__all__ = ["open_writer"]
+__all__ = ["code", "open_writer", "row", "text"]
 
 _BAR_WIDTH = 6
 _MOST_RANK = 11
@@ -46,10 +46,10 @@ class MarkdownWriter:
 
     def report(self, report: Report) -> None:
         """Write the report."""
-        text = "\n".join(self._lines(report)) + "\n"
-        text = ("" if self._first else "\n") + text
+        written = "\n".join(self._lines(report)) + "\n"
+        written = ("" if self._first else "\n") + written
         self._first = False
-        self._stream.write(text.encode(self._encoding, "xmlcharrefreplace").decode(self._encoding))
+        self._stream.write(written.encode(self._encoding, "xmlcharrefreplace").decode(self._encoding))
         self._stream.flush()
 
     def error(self, error: CheckpointError) -> None:
@@ -63,8 +63,8 @@ class MarkdownWriter:
         main, apart = list(layer_lines(selection.main)), list(layer_lines(selection.apart))
         model = list(model_lines(report.model))
         if not self._view.quiet:
-            yield from (f"### {_code(report.checkpoint.path)}", "")
-            yield from (_text(f"{prose.facts(report)}; {prose.settings(report.settings)}"), "")
+            yield from (f"### {code(report.checkpoint.path)}", "")
+            yield from (text(f"{prose.facts(report)}; {prose.settings(report.settings)}"), "")
         lines = [*main, *apart, *model]
         if self._view.planes and report.layers:
             view = make_heat([*selection.main, *selection.apart], report.model, self._view)
@@ -76,20 +76,20 @@ class MarkdownWriter:
             sentences = [*prose.left_out(report, selection), *prose.legend(lines, self._bars)]
             sentences += [*prose.skipped(report), *(f"{kind}: {text}" for kind, text in prose.remarks(report))]
             yield ""
-            yield from (f"- {_text(sentence)}" for sentence in sentences)
+            yield from (f"- {text(sentence)}" for sentence in sentences)
 
     def _table(self, main: list[Line], apart: list[Line], model: list[Line]) -> Iterator[str]:
         lines = [*main, *apart, *model]
         shown = [column for column in columns(lines) if column.rank < _MOST_RANK]
         longest = longest_bar(lines)
-        yield _row(["layer", *(" ".join(column.heads).strip() for column in shown)])
-        yield _row([":--", *(":--" if column.left else "--:" for column in shown)])
+        yield row(["layer", *(" ".join(column.heads).strip() for column in shown)])
+        yield row([":--", *(":--" if column.left else "--:" for column in shown)])
         for line in [*main, *apart]:
             if apart and line is apart[0]:
-                yield _row([f"*{prose.APART}*", *("" for _ in shown)])
-            yield _row([_code(line.label) if line.label else "", *self._cells(shown, line, longest)])
+                yield row([f"*{prose.APART}*", *("" for _ in shown)])
+            yield row([code(line.label) if line.label else "", *self._cells(shown, line, longest)])
         for line in model:
-            yield _row([f"**{line.label}**" if line.label else "", *self._cells(shown, line, longest)])
+            yield row([f"**{line.label}**" if line.label else "", *self._cells(shown, line, longest)])
 
     def _cells(self, shown: Sequence[Column], line: Line, longest: float) -> Iterator[str]:
         for column in shown:
@@ -100,20 +100,21 @@ class MarkdownWriter:
 
 
 def _heat(view: Heat) -> Iterator[str]:
-    yield _row(["layer", *view.planes])
-    yield _row([":--", *("--:" for _ in view.planes)])
+    yield row(["layer", *view.planes])
+    yield row([":--", *("--:" for _ in view.planes)])
     for name, values in view.rows:
-        yield _row([_code(name), *(view.text(value, 3) for value in values)])
+        yield row([code(name), *(view.text(value, 3) for value in values)])
     for name, values in view.model:
-        yield _row([f"**{name}**", *(view.text(value, 3) for value in values)])
-    yield f"\n{_text(prose.heat(view))}"
+        yield row([f"**{name}**", *(view.text(value, 3) for value in values)])
+    yield f"\n{text(prose.heat(view))}"
 
 
-def _row(cells: Sequence[str]) -> str:
+def row(cells: Sequence[str]) -> str:
+    """A line of a table."""
     return f"| {' | '.join(cells)} |"
 
 
-def _code(name: str) -> str:
+def code(name: str) -> str:
     """A name as code; one with other than the usual characters has these as entities, which are never markup."""
     name = escape(name)
     if _PLAIN_NAME.fullmatch(name):
@@ -121,7 +122,8 @@ def _code(name: str) -> str:
     return f"<code>{_entities(_NO_TEXT, name)}</code>"
 
 
-def _text(sentence: str) -> str:
+def text(sentence: str) -> str:
+    """A sentence in which nothing is markup."""
     return _entities(_MARKUP, escape(sentence))
 
 

@@ -1,0 +1,116 @@
+"""`wcx compare`: how complexity moves over the checkpoints of one network, and with the training log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wcx.cli.complain import complain
+from wcx.cli.options import analysis_options, choose_output, make_view, output_options
+from wcx.errors import UsageError
+
+if TYPE_CHECKING:
+    from wcx.comparison_types import Comparison
+    from wcx.conditions import Condition
+
+__all__ = ["command"]
+
+_UNREADABLE = 3
+_CONDITION_HELD = 1
+
+
+@click.command(name="compare")
+@click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT...")
+@click.option(
+    "--order",
+    type=click.Choice(["step", "given"]),
+    default="step",
+    help="By the step in the names, or as given.  [step]",
+)
+@click.option("--log", "log", multiple=True, metavar="FILE", help="Training log: CSV, TSV, JSON lines, trainer_state.")
+@click.option("--step-column", metavar="NAME", help="The log's column of steps or epochs.  [found by its name]")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="A column of the log; repeatable.  [all]")
+@click.option("--smooth", metavar="NAME", help="sakabe: series and metrics smoothed as the paper does.")
+@click.option("--group", is_flag=True, help="Several runs, told apart by their directories.")
+@click.option("--plot", metavar="FILE", help="Draw the series too: .png, .svg or .pdf; needs matplotlib.")
+@click.option("--no-cache", "cache", flag_value=False, default=True, help="Read everything again, trust nothing kept.")
+@analysis_options
+@output_options
+@click.option("--fail-on", "conditions", multiple=True, metavar="EXPR", help="Exit 1 where it holds; repeatable.")
+def command(
+    checkpoints: tuple[str, ...],
+    threads: int | None,
+    plot: str | None,
+    kind: str | None,
+    output: str | None,
+    sort: str | None,
+    top: int | None,
+    planes: bool,
+    quiet: bool,
+    no_progress: bool,
+    color: str,
+    conditions: tuple[str, ...],
+    **options: Any,  # noqa: ANN401
+) -> int:
+    """Follow the checkpoints of one network: each layer's complexity, what changed, and whether it tracks the loss.
+
+    CHECKPOINTs are files, quoted patterns, or directories of checkpoints, ordered by the step in their names. Layers
+    are matched by name. With --log, each measure is set against each column of the log: over levels, detrended, and
+    over first differences, since any two series that fall together correlate.
+
+    \b
+    Examples:
+      wcx compare "runs/epoch_*.safetensors"
+      wcx compare runs/ --log runs/log.csv --metric train_loss
+      wcx compare runs/seed_* --group --log log.csv --plot series.pdf
+
+    Exit codes: 0 done, 1 a --fail-on condition holds, 2 usage, 3 an input can't be read.
+    """
+    from wcx.cli.destination import opened
+    from wcx.cli.progress import progress_bar
+    from wcx.comparison.run import compare_checkpoints
+    from wcx.comparison.settings import make_comparison_settings
+    from wcx.conditions import parse_comparison
+    from wcx.outputs.comparison import COMPARISON_OUTPUTS, check_plot
+    from wcx.workers import cores
+
+    if planes:
+        raise UsageError("--planes is a view of one checkpoint: use wcx analyze")
+    settings = make_comparison_settings(**options)
+    parsed = [parse_comparison(text) for text in conditions]
+    if plot is not None:
+        check_plot(plot)
+    write = COMPARISON_OUTPUTS[choose_output(kind, output)]
+    with opened(output) as stream:
+        view = make_view(stream, several=False, sort=sort, top=top, planes=False, color=color, quiet=quiet)
+        with progress_bar(not (quiet or no_progress), 0, lambda _layer: None) as progress:
+            comparison = compare_checkpoints(checkpoints, settings, threads or cores(), progress)
+        for checkpoint in comparison.checkpoints:
+            if checkpoint.error is not None:
+                complain(f"{checkpoint.path}: {checkpoint.error}")
+        write(comparison, stream, view)
+    if plot is not None:
+        _draw(comparison, plot)
+    held = _any_holds(parsed, comparison)
+    unreadable = any(checkpoint.error is not None for checkpoint in comparison.checkpoints)
+    return _UNREADABLE if unreadable else _CONDITION_HELD if held else 0
+
+
+def _draw(comparison: Comparison, path: str) -> None:
+    from wcx.outputs.comparison import draw
+
+    draw(comparison, path)
+
+
+def _any_holds(conditions: list[Condition], comparison: Comparison) -> bool:
+    """Say on stderr which conditions hold, and which had nothing to look at."""
+    held = False
+    for condition in conditions:
+        match = condition.match(comparison)
+        held |= match is not None
+        if match is not None:
+            complain(match)
+        elif not condition.applies(comparison):
+            complain(f"{condition}: no layer or no value that it could be met by")
+    return held

@@ -1,0 +1,93 @@
+"""The training logs of a comparison: which file belongs to which run, and what each checkpoint takes from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wcx.comparison.discovery import Located
+from wcx.comparison.log_join import JoinedLog, join
+from wcx.comparison.settings import ComparisonSettings
+from wcx.comparison.training_log import read_log
+from wcx.comparison_types import Joined
+from wcx.errors import UsageError
+
+__all__ = ["Logs", "join_logs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """values: what each checkpoint takes, by column; metrics: all columns, in order. settings: as the JSON has them.
+
+    Without a log, nothing: settings and joined are None.
+    """
+
+    values: tuple[Mapping[str, float | None], ...]
+    metrics: tuple[str, ...] = ()
+    settings: dict[str, Any] | None = None
+    joined: Joined | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def join_logs(located: Sequence[Located], settings: ComparisonSettings) -> Logs:
+    """Join each run's log to its checkpoints; CheckpointError for a log that can't be read, UsageError for one that
+    does not fit.
+    """
+    if not settings.logs:
+        return Logs(tuple({} for _ in located))
+    runs: dict[str | None, list[int]] = {}
+    for number, one in enumerate(located):
+        runs.setdefault(one.group, []).append(number)
+    paths = _paths(settings.logs, {name: [located[at].path for at in numbers] for name, numbers in runs.items()})
+    values: list[Mapping[str, float | None]] = [{} for _ in located]
+    joins: list[JoinedLog] = []
+    notes: list[str] = []
+    warnings: list[str] = []
+    metrics: dict[str, None] = {}
+    for (name, numbers), path in zip(runs.items(), paths, strict=True):
+        log = read_log(path, step_column=settings.step_column, metrics=settings.metrics)
+        joined = join(log, [located[at] for at in numbers])
+        joins.append(joined)
+        metrics.update(dict.fromkeys(log.metrics))
+        for at, found in zip(numbers, joined.values, strict=True):
+            values[at] = found
+        said = "" if name is None else f"{name}: "
+        notes += [said + note for note in (*log.notes, *joined.notes)]
+        warnings += [said + warning for warning in (*log.warnings, *joined.warnings)]
+    columns = tuple(metrics)
+    return Logs(
+        tuple({name: found.get(name) for name in columns} for found in values),
+        columns,
+        {"path": paths[0], "step_column": joins[0].step_column, "rule": joins[0].rule, "paths": list(paths)},
+        Joined(*(sum(parts) for parts in zip(*(_parts(one.joined) for one in joins), strict=True))),
+        tuple(dict.fromkeys(notes)),
+        tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _parts(joined: Joined) -> tuple[int, int, int, int]:
+    return joined.rows, joined.used, joined.unused, joined.duplicates
+
+
+def _paths(logs: Sequence[str], runs: Mapping[str | None, Sequence[str]]) -> list[str]:
+    """The log of each run: as many as there are runs, or one name that each run's directory has."""
+    if len(logs) == len(runs):
+        return list(logs)
+    if len(logs) > 1:
+        raise UsageError(f"{len(logs)} logs for {len(runs)} run{'s' * (len(runs) > 1)}: one for each, or one name")
+    return [_beside(logs[0], str(name), paths) for name, paths in runs.items()]
+
+
+def _beside(log: str, run: str, paths: Sequence[str]) -> str:
+    """The file of that name beside a run's checkpoints, or above or inside the last of them."""
+    last = paths[-1]
+    inside = [last] if os.path.isdir(last) else []
+    directory = os.path.dirname(os.path.normpath(last))
+    for place in (directory, *inside, os.path.dirname(directory)):
+        path = os.path.join(place, log)
+        if os.path.isfile(path):
+            return path
+    raise UsageError(f"--log {log}: run {run} has no such file beside its checkpoints; give one --log for each run")

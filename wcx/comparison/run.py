@@ -1,0 +1,264 @@
+"""Paths to one Comparison: survey, match, walk, join the log, correlate. The only file of the folder that knows all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import closing
+from math import prod
+from typing import Any
+
+from wcx import __version__
+from wcx.comparison.collected import Collected
+from wcx.comparison.discovery import locate
+from wcx.comparison.logs import Logs, join_logs
+from wcx.comparison.matching import Matching, match
+from wcx.comparison.reading import Around, Member
+from wcx.comparison.settings import ComparisonSettings, make_comparison_settings
+from wcx.comparison.statistics.correlate import correlate
+from wcx.comparison.statistics.values import Correlated, Measured
+from wcx.comparison.store import Store, open_store
+from wcx.comparison.survey import Surveyed, duplicates, key_of, survey
+from wcx.comparison.walk import Walk
+from wcx.comparison_types import ComparedCheckpoint, Comparison, LayerSeries, ModelSeries, Series, SeriesMap
+from wcx.count import worth_compiling
+from wcx.dtypes import DTYPES
+from wcx.errors import CheckpointError, UsageError
+from wcx.pipeline import Progress, open_reference, quantizer_of
+from wcx.settings import check_whole, preset_notes
+from wcx.streams import STREAMS
+from wcx.types import Checkpoint
+from wcx.workers import cores
+
+__all__ = ["compare", "compare_checkpoints"]
+
+SCHEMA = "wcx/comparison/1"
+_COVERAGE = ("distinct", "load")  # how far to trust a number, rather than one
+
+
+def compare(
+    *paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    threads: int | None = None,
+    **settings: Any,  # noqa: ANN401
+) -> Comparison:
+    """Compare checkpoints of one network and return the series of their numbers, and what changed between them.
+
+    paths: files, patterns, or directories of checkpoints, one by one or in a list. threads: workers, all cores by
+    default; the result does not depend on it. settings: log, step_column, metrics, smooth, group, order, cache, as the
+    options of `wcx compare` (cache=False for --no-cache), and those of analyze.
+
+    Raises UsageError for settings that make no sense, CheckpointError where no checkpoint can be read, or the log.
+
+        comparison = wcx.compare("runs/epoch_*.safetensors", log="runs/log.csv")
+        comparison.model.planes[0].pooled["bdm"]
+        pandas.DataFrame(comparison.table())
+    """
+    if threads is not None:
+        check_whole("threads", threads, 1)
+    arguments: list[str] = []
+    for path in paths:
+        arguments += [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [os.fspath(one) for one in path]
+    made = make_comparison_settings(**settings)
+    found = compare_checkpoints(arguments, made, threads or cores())
+    unreadable = [checkpoint for checkpoint in found.checkpoints if checkpoint.error is not None]
+    if len(unreadable) == len(found.checkpoints):
+        raise CheckpointError(unreadable[0].path, unreadable[0].error or "can't be read")
+    return found
+
+
+def compare_checkpoints(
+    arguments: Sequence[str], settings: ComparisonSettings, threads: int, progress: Progress | None = None
+) -> Comparison:
+    """Compare the checkpoints that the arguments name; one that can't be read is told in the result."""
+    progress = progress or Progress()
+    if not arguments:
+        raise UsageError("no checkpoint: name files, a pattern, or a directory of checkpoints")
+    series = locate(arguments, order=settings.order, group=settings.group)
+    store = open_store(enabled=settings.cache)
+    reference = open_reference(settings.analysis)
+    surveyed = survey(series.located, settings.analysis, reference)
+    logs = join_logs(series.located, settings)  # a log that can't be read is told before hours of counting
+    progress.on_start(sum(one.nbytes for one in surveyed))
+    matching = match(
+        [one.located.label for one in surveyed],
+        [None if one.error else one.layers for one in surveyed],
+        [one.located.group for one in surveyed],
+    )
+    collected = _walked(surveyed, matching, settings, store, threads, progress, reference)
+    same = duplicates(surveyed, store)
+    labels = [one.label for one in series.located]
+    checkpoints = tuple(
+        _checkpoint(one, collected.errors.get(number), labels[same[number]] if number in same else None, values)
+        for number, (one, values) in enumerate(zip(surveyed, logs.values, strict=True))
+    )
+    layers, model = tuple(collected.layers(matching.layers)), collected.model()
+    correlated = _correlate(layers, model, checkpoints, logs, settings)
+    return Comparison(
+        schema=SCHEMA,
+        wcx=__version__,
+        settings=settings.to_dict(logs.settings, correlated.block_length),
+        checkpoints=checkpoints,
+        layers=layers,
+        model=model,
+        correlations=correlated.correlations,
+        differences=correlated.differences,
+        groups=correlated.groups,
+        conclusions=correlated.conclusions,
+        joined=logs.joined,
+        unmatched=tuple(matching.unmatched),
+        notes=tuple(_notes((series, matching, collected, logs, correlated), surveyed, collected.errors, settings)),
+        warnings=tuple(_warnings((series, logs, correlated), checkpoints, collected.warnings)),
+    )
+
+
+def _walked(
+    surveyed: Sequence[Surveyed],
+    matching: Matching,
+    settings: ComparisonSettings,
+    store: Store,
+    threads: int,
+    progress: Progress,
+    reference: Checkpoint | None,
+) -> Collected:
+    """Walk every run; returns what was found, by checkpoint."""
+    core = set(matching.core)
+    names: list[dict[str, str]] = [{} for _ in surveyed]
+    bits: dict[str, int] = {}
+    for layer in matching.layers:
+        for number, own in enumerate(layer.members):
+            if own is not None:
+                names[number][own] = layer.name
+    for number, one in enumerate(surveyed):
+        for (own, *_), width in zip(one.layers, one.bits, strict=True):
+            if own in names[number]:
+                bits[names[number][own]] = max(width, bits.get(names[number][own], 0))
+    around = Around(settings, bits, threads, progress, _is_large(surveyed, settings), reference)
+    collected = Collected(len(surveyed), null=settings.analysis.null != "none")
+    tells = "" if reference is None else key_of(reference)
+    for numbers in _runs(surveyed):
+        members = []
+        for number in numbers:
+            own_core = frozenset(own for own, name in names[number].items() if name in core)
+            members.append(Member(surveyed[number], names[number], own_core, len(own_core) == len(core)))
+        walk = Walk(members, around, store, tells)
+        with closing(walk.outcomes()) as outcomes:
+            for number, outcome in zip(numbers, outcomes, strict=True):
+                collected.add(number, outcome)
+    return collected
+
+
+def _is_large(surveyed: Sequence[Surveyed], settings: ComparisonSettings) -> bool:
+    """Whether compiled code is worth its start: the planes of all checkpoints, and twice what changed in them."""
+    planes = 3 * len(quantizer_of(settings.analysis).planes(DTYPES["U8"]))
+    weights = sum(prod(shape) for one in surveyed for _, shape, _ in one.layers)
+    return worth_compiling(weights, sum(len(one.layers) for one in surveyed), planes)
+
+
+def _runs(surveyed: Sequence[Surveyed]) -> list[list[int]]:
+    """The checkpoints of each run, by number, in order."""
+    runs: dict[str | None, list[int]] = {}
+    for number, one in enumerate(surveyed):
+        runs.setdefault(one.located.group, []).append(number)
+    return list(runs.values())
+
+
+def _checkpoint(
+    one: Surveyed, error: CheckpointError | None, duplicate_of: str | None, log: Mapping[str, float | None]
+) -> ComparedCheckpoint:
+    located = one.located
+    return ComparedCheckpoint(
+        label=located.label,
+        step=located.step,
+        unit=located.unit,
+        epoch=located.epoch,
+        path=located.path,
+        format=one.format,
+        group=located.group,
+        duplicate_of=duplicate_of,
+        error=None if error is None else _reason(error),
+        log=log,
+    )
+
+
+def _reason(error: CheckpointError) -> str:
+    return error.reason if error.offset is None else f"{error.reason} (byte {error.offset})"
+
+
+def _correlate(
+    layers: Sequence[LayerSeries],
+    model: ModelSeries,
+    checkpoints: Sequence[ComparedCheckpoint],
+    logs: Logs,
+    settings: ComparisonSettings,
+) -> Correlated:
+    """What the series and the log's columns say of each other; nothing without a log."""
+    if logs.settings is None:
+        return Correlated((), (), (), (), None, (), ())
+    measured = list(_measured(layers, model, settings))
+    metrics = {name: [checkpoint.log.get(name) for checkpoint in checkpoints] for name in logs.metrics}
+    steps = [None if checkpoint.step is None else float(checkpoint.step) for checkpoint in checkpoints]
+    groups = [checkpoint.group for checkpoint in checkpoints]
+    return correlate(
+        measured,
+        metrics,
+        steps,
+        groups,
+        seed=settings.analysis.seed,
+        resamples=settings.resamples,
+        smooth=settings.smooth,
+    )
+
+
+def _measured(layers: Sequence[LayerSeries], model: ModelSeries, settings: ComparisonSettings) -> Iterator[Measured]:
+    """The series that are set against the log: measures, ratios to the null, compressed sizes, statistics."""
+    for plane in model.planes:
+        yield from (Measured("pooled", None, plane.plane, *one) for one in _wanted(plane.pooled, settings))
+        yield from (Measured("sum", None, plane.plane, *one) for one in _wanted(plane.sum, settings))
+    yield from (Measured("model", None, None, *one) for one in _wanted(model.measures, settings))
+    for layer in layers:
+        yield from (Measured("layer", layer.name, layer.plane, *one) for one in _wanted(layer.series, settings))
+
+
+def _wanted(series: SeriesMap, settings: ComparisonSettings) -> Iterator[tuple[str, Series]]:
+    analysis = settings.analysis
+    for name, values in series.items():
+        first, _, last = name.partition(".")
+        plain = name in (*analysis.measures, "density") and name not in _COVERAGE
+        stream = first in STREAMS and last != "ratio"
+        if plain or stream or (first == "null" and last.endswith(".ratio")):
+            yield name, values
+
+
+# --------------------------------------------------------------------------------------------- what is said beside it
+
+
+def _notes(
+    said: Sequence[Any], surveyed: Sequence[Surveyed], errors: Container[int], settings: ComparisonSettings
+) -> Iterator[str]:
+    """What a reader should know of the numbers as a whole."""
+    for one in said:
+        yield from one.notes
+    yield from preset_notes(settings.analysis)
+    read = [one for number, one in enumerate(surveyed) if number not in errors]
+    if read and read[-1].skipped:
+        skipped = read[-1].skipped
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in skipped.items())
+        yield f"{sum(skipped.values()):,} tensors of {read[-1].located.label} are not compared: {reasons}"
+    if settings.logs and not settings.packed and "gzip" not in settings.analysis.measures:
+        yield "gzip is not among the measures, so bdm is not set against it: add -m gzip"
+
+
+def _warnings(
+    said: Sequence[Any], checkpoints: Sequence[ComparedCheckpoint], found: Mapping[tuple[str, str], Sequence[int]]
+) -> Iterator[str]:
+    """What a reader should do something about. found: of layers, with the checkpoints that have it."""
+    for checkpoint in checkpoints:
+        if checkpoint.error is not None:
+            yield f"{checkpoint.label} can't be read and is left out: {checkpoint.error}"
+        if checkpoint.duplicate_of is not None:
+            yield f"{checkpoint.label} holds the same tensors as {checkpoint.duplicate_of}"
+    for one in said:
+        yield from one.warnings
+    for (name, text), numbers in found.items():
+        more = f" and {len(numbers) - 1:,} more" if len(numbers) > 1 else ""
+        yield f"{name}: {text} ({checkpoints[numbers[0]].label}{more})"

@@ -1,0 +1,49 @@
+"""Runs: which checkpoints of a series belong to one training, by their directories, and what the runs are called."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from wcx.comparison.places import Parts, Place, common_length
+from wcx.comparison.steps import read_steps
+
+__all__ = ["homes_of", "names_of_runs"]
+
+
+def homes_of(places: Sequence[Place]) -> dict[int, Parts]:
+    """The run of each checkpoint: its directories without the one that says the step."""
+    homes = {place.number: _home(place) for place in places}
+    numbered = {homes[place.number] for place in places if place.step is not None and not place.is_initial}
+    for place in places:
+        home = homes[place.number]
+        if home not in numbered and home[:-1] in numbered:  # run/best/model.safetensors beside run/checkpoint-500
+            homes[place.number] = home[:-1]
+    return homes
+
+
+def _home(place: Place) -> Parts:
+    if not place.at:
+        return place.parts[:-1]
+    at = len(place.parts) - 1 - place.at
+    return tuple(
+        part
+        for index, part in enumerate(place.parts if place.directory else place.parts[:-1])
+        if index != at and not (index > at and _step_of(part) == place.step)  # checkpoint-500/global_step500
+    )
+
+
+def _step_of(name: str) -> int | None:
+    (reading,) = read_steps([name])
+    return None if reading is None else reading.step
+
+
+def names_of_runs(homes: Mapping[int, Parts]) -> dict[Parts, str]:
+    """What the runs are called: the parts of their directories without those that all begin or end with."""
+    different = list(dict.fromkeys(homes.values()))
+    if len(different) == 1:
+        return {different[0]: different[0][-1] if different[0] else os.sep}
+    first = common_length(different)
+    rests = [home[first:] for home in different]
+    last = min(common_length([rest[::-1] for rest in rests]), *map(len, rests))
+    return {home: "/".join(rest[: len(rest) - last]) or "." for home, rest in zip(different, rests, strict=True)}

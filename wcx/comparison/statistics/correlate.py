@@ -1,0 +1,209 @@
+"""Every measure against every column of the log, run by run: the whole of the statistics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wcx.comparison.statistics.against import opponents
+from wcx.comparison.statistics.conclusions import conclude
+from wcx.comparison.statistics.pairs import Compared, Related, Run
+from wcx.comparison.statistics.resampling import FEWEST, block_length
+from wcx.comparison.statistics.runs import Sides, fisher_means
+from wcx.comparison.statistics.significance import false_discovery
+from wcx.comparison.statistics.smoothing import smoothed
+from wcx.comparison.statistics.transforms import TRANSFORMS, Values
+from wcx.comparison.statistics.values import COEFFICIENTS, Correlated, Measured
+from wcx.comparison_types import Correlation, CorrelationDifference, Series
+
+__all__ = ["RESAMPLES", "correlate"]
+
+RESAMPLES = 2000
+
+_KENDALL_LIMITS = {"layer": 200}  # points above which tau has no interval: it takes n^2 sums a resample
+_KENDALL_LIMIT = 2000
+
+Found = tuple[list[Correlation], list[tuple[CorrelationDifference, Sides]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One run: its name, which checkpoints it has, in their order, and when they were."""
+
+    group: str | None
+    places: list[int]
+    times: Values
+    by_step: bool
+
+
+def correlate(
+    measured: Sequence[Measured],
+    metrics: Mapping[str, Series],
+    steps: Sequence[float | None],
+    groups: Sequence[str | None],
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+    smooth: str | None = None,
+) -> Correlated:
+    """Correlate measures with columns of the log: docs/compare.md has every definition.
+
+    measured, metrics: one value a checkpoint, None (or NaN) where there is none. groups: the run of each checkpoint.
+    steps: of the checkpoints; where all of a run are there and none is twice, they give the order and the times.
+    smooth: sakabe. The same input and seed give the same numbers, whatever the threads. UsageError: unknown smoothing.
+    """
+    parts = [_part(group, groups, steps) for group in dict.fromkeys(groups)]
+    correlations: list[Correlation] = []
+    differences: list[tuple[CorrelationDifference, Sides]] = []
+    for part in parts:
+        of_part = _of_part(part, measured, metrics, seed, resamples, smooth)
+        correlations += of_part[0]
+        differences += of_part[1]
+    correlations = _over_layers(correlations)
+    means = fisher_means(correlations, differences)
+    public = [difference for difference, _ in differences]
+    points = max((one.n for one in correlations if one.transform == "raw"), default=0)
+    return Correlated(
+        tuple(correlations),
+        tuple(public),
+        tuple(means),
+        tuple(conclude(correlations, public, means, smooth)),
+        block_length(points) if points >= FEWEST else None,
+        tuple(_notes(parts, correlations, smooth)),
+        (),
+    )
+
+
+def _part(group: str | None, groups: Sequence[str | None], steps: Sequence[float | None]) -> _Part:
+    """The checkpoints of one run, in order of step where every one has its own."""
+    places = [place for place, name in enumerate(groups) if name == group]
+    own = [steps[place] for place in places]
+    known = [float(step) for step in own if step is not None]
+    if len(known) < len(own) or len(set(known)) < len(known):
+        return _Part(group, places, np.arange(len(places), dtype=np.float64), False)
+    order = sorted(range(len(places)), key=known.__getitem__)
+    return _Part(group, [places[at] for at in order], np.array([known[at] for at in order]), True)
+
+
+def _of_part(
+    part: _Part,
+    measured: Sequence[Measured],
+    metrics: Mapping[str, Series],
+    seed: int,
+    resamples: int,
+    smooth: str | None,
+) -> Found:
+    """The statistics of one run, in the order of measures, then columns, then transforms."""
+    columns = _matrix(list(metrics.values()), part, smooth)
+    run = Run(columns, part.times, resamples, seed)
+    related: dict[tuple[int, int, str], Related] = {}
+    compared: dict[tuple[int, int, int, str], Compared] = {}
+    against = opponents(measured)
+    transforms = [name for name in TRANSFORMS if not (smooth and name == "log")]
+    for rows in _bundles(measured):
+        pairs = [(row, other) for row in rows for other in against[row]]
+        at = list(dict.fromkeys([*rows, *(other for _, other in pairs)]))
+        place = {row: number for number, row in enumerate(at)}
+        values = _matrix([measured[row].values for row in at], part, smooth)
+        limit = _KENDALL_LIMITS.get(measured[rows[0]].scope, _KENDALL_LIMIT)
+        numbers = [(place[one], place[other]) for one, other in pairs]
+        for transform in transforms:
+            found = run.correlate(values, range(len(rows)), numbers, transform, limit)
+            for (row, column), one in found.related.items():
+                related[at[row], column, transform] = one
+            for (row, other, column), difference in found.compared.items():
+                compared[at[row], at[other], column, transform] = difference
+    names = list(enumerate(metrics))
+    correlations = [
+        _correlation(one, name, transform, part.group, related[row, column, transform])
+        for row, one in enumerate(measured)
+        for column, name in names
+        for transform in transforms
+    ]
+    differences = [
+        _difference(one, measured[other].measure, name, transform, part.group, compared[row, other, column, transform])
+        for row, one in enumerate(measured)
+        for other in against[row]
+        for column, name in names
+        for transform in transforms
+    ]
+    return correlations, differences
+
+
+def _bundles(measured: Sequence[Measured]) -> list[list[int]]:
+    """The measures of each plane of each layer or row of the model, by number."""
+    found: dict[tuple[str, str | None, str | None], list[int]] = {}
+    for number, one in enumerate(measured):
+        found.setdefault((one.scope, one.layer, one.plane), []).append(number)
+    return list(found.values())
+
+
+def _matrix(series: Sequence[Series], part: _Part, smooth: str | None) -> Values:
+    """Series [rows, checkpoints of the run], NaN where there is no value."""
+    plain = [[math.nan if (value := one[place]) is None else value for place in part.places] for one in series]
+    matrix = np.array(plain, dtype=np.float64).reshape(len(series), len(part.places))
+    return matrix if smooth is None else np.array([smoothed(row, smooth) for row in matrix]).reshape(matrix.shape)
+
+
+def _correlation(one: Measured, metric: str, transform: str, group: str | None, found: Related) -> Correlation:
+    pearson, spearman, kendall = found.values
+    return Correlation(
+        scope=one.scope,
+        layer=one.layer,
+        group=group,
+        plane=one.plane,
+        measure=one.measure,
+        metric=metric,
+        transform=transform,
+        n=found.points,
+        n_effective=found.effective,
+        q=None,
+        pearson=pearson,
+        spearman=spearman,
+        kendall=kendall,
+    )
+
+
+def _difference(
+    one: Measured, against: str, metric: str, transform: str, group: str | None, found: Compared
+) -> tuple[CorrelationDifference, Sides]:
+    pearson, spearman, kendall = found.values
+    difference = CorrelationDifference(
+        scope=one.scope,
+        layer=one.layer,
+        group=group,
+        plane=one.plane,
+        measure=one.measure,
+        against=against,
+        metric=metric,
+        transform=transform,
+        n=found.points,
+        pearson=pearson,
+        spearman=spearman,
+        kendall=kendall,
+    )
+    return difference, found.coefficients
+
+
+def _over_layers(correlations: list[Correlation]) -> list[Correlation]:
+    """With q: Benjamini and Hochberg over the layers of one run, plane, measure, column and transform."""
+    families: dict[tuple[str | None, str | None, str, str, str], list[int]] = {}
+    for place, one in enumerate(correlations):
+        if one.scope == "layer":
+            key = one.group, one.plane, one.measure, one.metric, one.transform
+            families.setdefault(key, []).append(place)
+    out = list(correlations)
+    for places in families.values():
+        q = {name: false_discovery([getattr(correlations[place], name).p for place in places]) for name in COEFFICIENTS}
+        for number, place in enumerate(places):
+            one = correlations[place]
+            corrected = {name: replace(getattr(one, name), q=q[name][number]) for name in COEFFICIENTS}
+            out[place] = replace(one, q=q["spearman"][number], **corrected)
+    return out
+
+
+def _notes(parts: Sequence[_Part], correlations: Sequence[Correlation], smooth: str | None) -> list[str]:
+    return []

@@ -1,0 +1,98 @@
+"""Correlations over several runs: the mean of Fisher's z and its interval over the runs, each run one observation.
+
+Fisher, Metron 1 (1921), 3: z = atanh(r). Points of different runs are never put together: they are not independent, and
+runs differ in level. Of two correlations with one column, the difference is that of their z.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from wcx.comparison.statistics.values import COEFFICIENTS
+from wcx.comparison_types import Correlation, CorrelationDifference, FisherMean
+
+__all__ = ["Sides", "fisher_means", "fisher_z", "mean_and_interval"]
+
+Key = tuple[str, str | None, str | None, str, str | None, str, str]
+"""scope, layer, plane, measure, against, metric, transform."""
+
+Sides = tuple[tuple[float | None, float | None], ...]
+"""The two correlations of a difference, by coefficient."""
+
+_LARGEST = 1 - 1e-6
+
+
+def fisher_z(r: float) -> float:
+    """atanh(r); r beyond 0.999999 counts as 0.999999, so that a perfect correlation is finite.
+
+    >>> fisher_z(0.5), fisher_z(1.0)
+    (0.5493061443340549, 7.254328619247362)
+    """
+    return math.atanh(max(-_LARGEST, min(_LARGEST, r)))
+
+
+def mean_and_interval(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """The mean of two or more values and its 95 % interval by Student's t with one degree fewer than there are.
+
+    >>> mean_and_interval([1.0, 2.0, 3.0])
+    (2.0, (-0.48413771175033027, 4.48413771175033))
+    """
+    from scipy.special import stdtrit
+
+    number = len(values)
+    mean = math.fsum(values) / number
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    half = float(stdtrit(number - 1, 0.975)) * math.sqrt(squares / (number - 1) / number)
+    return mean, (mean - half, mean + half)
+
+
+def fisher_means(
+    correlations: Iterable[Correlation], differences: Iterable[tuple[CorrelationDifference, Sides]]
+) -> list[FisherMean]:
+    """One mean of each correlation, difference and difference of strength that at least two runs have."""
+    z: dict[tuple[str, str, Key], list[float]] = {}
+    for one in correlations:
+        key: Key = (one.scope, one.layer, one.plane, one.measure, None, one.metric, one.transform)
+        for name in COEFFICIENTS:
+            r = getattr(one, name).r
+            if r is not None:
+                z.setdefault(("correlation", name, key), []).append(fisher_z(r))
+    for of, sides in differences:
+        key = of.scope, of.layer, of.plane, of.measure, of.against, of.metric, of.transform
+        for name, (first, second) in zip(COEFFICIENTS, sides, strict=True):
+            if first is not None and second is not None:
+                one_z, other_z = fisher_z(first), fisher_z(second)
+                z.setdefault(("difference", name, key), []).append(one_z - other_z)
+                z.setdefault(("strength", name, key), []).append(abs(one_z) - abs(other_z))
+    return [_mean(quantity, name, key, values) for (quantity, name, key), values in z.items() if len(values) > 1]
+
+
+def _mean(quantity: str, coefficient: str, key: Key, values: list[float]) -> FisherMean:
+    scope, layer, plane, measure, against, metric, transform = key
+    mean, ci95 = mean_and_interval(values)
+    if quantity == "correlation":
+        mean, ci95 = math.tanh(mean), (math.tanh(ci95[0]), math.tanh(ci95[1]))
+    return FisherMean(
+        label=_label(quantity, coefficient, key),
+        n=len(values),
+        fisher_mean=mean,
+        ci95=ci95,
+        quantity=quantity,
+        scope=scope,
+        layer=layer,
+        plane=plane,
+        measure=measure,
+        against=against,
+        metric=metric,
+        transform=transform,
+        coefficient=coefficient,
+    )
+
+
+def _label(quantity: str, coefficient: str, key: Key) -> str:
+    """All of it in one text, such as `spearman diff: bdm - block_entropy ~ train_loss (pooled, sign)`."""
+    scope, layer, plane, measure, against, metric, transform = key
+    sides = {"difference": f"{measure} - {against}", "strength": f"|{measure}| - |{against}|"}
+    where = ", ".join(part for part in (scope, layer, plane) if part is not None)
+    return f"{coefficient} {transform}: {sides.get(quantity, measure)} ~ {metric} ({where})"

@@ -1,0 +1,259 @@
+"""A training log by columns: which of them count steps or epochs, which are metrics, and how sound each one is.
+
+The rows come from log_files, the join with checkpoints is in log_join. A column is sparse: the rows that have a finite
+number in it. NaN, infinite and empty cells are missing values, as loggers write NaN for "not measured here" too.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from wcx.comparison.log_files import Cell, Reading, read_rows
+from wcx.errors import UsageError
+from wcx.formats._json import shortened
+
+__all__ = ["Axis", "Column", "TrainingLog", "read_log"]
+
+_MAX_ROWS = 2_000_000
+_MAX_COLUMNS = 10_000
+_MAX_NUMBERS = 6_000_000  # 16 bytes each
+
+_STEP_NAMES = (
+    "step",
+    "global_step",
+    "train_step",
+    "training_step",
+    "optimizer_step",
+    "steps",
+    "iteration",
+    "iterations",
+    "iter",
+    "iters",
+    "iter_num",
+    "it",
+    "num_updates",
+    "updates",
+    "update",
+    "batch",
+    "_step",  # of Weights & Biases: how often something was logged
+)
+_EPOCH_NAMES = ("epoch", "epochs", "current_epoch", "ep")
+_CLOCKS = re.compile(
+    r"_?(wall ?time|time|timestamp|date|datetime|created_at|elapsed|eta|duration|seconds|runtime|total_flos)"
+    r"|.*_(time|runtime|seconds|secs|ms|per_second|per_sec)"
+    r"|.*[ _](wall ?time|timestamp)|relative time.*"
+    r"|(num_input_tokens|num_tokens|tokens|samples|examples)(_seen)"
+)
+_SPREAD = ("__MIN", "__MAX")  # of the smoothing that an export of Weights & Biases has beside each value
+
+
+@dataclass(slots=True)
+class Column:
+    """The finite numbers of a column with their rows (from 0, ascending); how many cells were no such numbers."""
+
+    rows: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    nonfinite: int = 0
+    text: int = 0
+
+    def add(self, row: int, cell: float | Cell) -> None:
+        """Take in what stands in a row that is not empty."""
+        if isinstance(cell, float):
+            self.rows.append(row)
+            self.values.append(cell)
+        elif cell is Cell.NONFINITE:
+            self.nonfinite += 1
+        else:
+            self.text += 1
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether it holds numbers, be they finite or not, rather than text."""
+        return len(self.values) + self.nonfinite > self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A column that counts how far training was. unit: `step` or `epoch`, None where its name does not say."""
+
+    name: str
+    unit: str | None
+    column: Column
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingLog:
+    """A log that was read. rows: all of them, those that were left out too; the rows of columns count what was read.
+
+    axes: columns that count steps or epochs, at most one of each, or the one that was asked for (`chosen`). metrics:
+    in the order asked for, else in the file's, by name.
+    """
+
+    path: str
+    kind: str
+    rows: int
+    axes: tuple[Axis, ...]
+    chosen: bool
+    metrics: Mapping[str, Column]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def read_log(path: str, *, step_column: str | None = None, metrics: Sequence[str] = ()) -> TrainingLog:
+    """Read a training log; `metrics` are the columns wanted, all that hold numbers where none is named.
+
+    CheckpointError where the file can't be read, UsageError where it has no such column.
+    """
+    reading = Reading(path)
+    columns: dict[str, Column] = {}
+    rows = _read_columns(reading, columns)
+    if rows <= reading.left_out:
+        raise reading.error(f"no row that can be read: {reading.why_left_out or 'nothing'} ({reading.kind})")
+    axes = _axes(path, columns, step_column)
+    wanted = {name: _asked(path, columns, name) for name in metrics} or _default_metrics(columns, axes)
+    if not wanted:
+        raise UsageError(f"--log {path}: no column with numbers beside the steps; {_listed(columns)}")
+    notes, warnings = _remarks(reading), _doubts(reading)
+    if not metrics:
+        notes += _unused(columns, axes, wanted)
+    for name, column in wanted.items():
+        warnings += _cell_doubts(name, column)
+    return TrainingLog(path, reading.kind, rows, axes, step_column is not None, wanted, tuple(notes), tuple(warnings))
+
+
+def _read_columns(reading: Reading, columns: dict[str, Column]) -> int:
+    """Fill the columns; returns the number of rows, those left out too."""
+    numbers = read = 0
+    for read, row in enumerate(read_rows(reading), 1):
+        if read > _MAX_ROWS:
+            raise reading.error(f"more than {_MAX_ROWS:,} rows: thin the log out")
+        for name, cell in row.items():
+            column = columns.get(name)
+            if column is None:
+                if len(columns) == _MAX_COLUMNS:
+                    raise reading.error(f"more than {_MAX_COLUMNS:,} columns")
+                column = columns[name] = Column()
+            if cell is not None:
+                column.add(read - 1, cell)
+                numbers += 1
+        if numbers > _MAX_NUMBERS:
+            raise reading.error(f"more than {_MAX_NUMBERS:,} values: thin the log out")
+    return read + reading.left_out
+
+
+# ----------------------------------------------------------------------------------------------- which columns are what
+
+
+def _plain(name: str) -> str:
+    """Of 'train/global_step' and 'run - train/global_step': global_step."""
+    return re.split(r"[/.]| - ", name)[-1].strip().lower()
+
+
+def _unit(name: str) -> str | None:
+    plain = _plain(name)
+    return "step" if plain in _STEP_NAMES else "epoch" if plain in _EPOCH_NAMES else None
+
+
+def _axes(path: str, columns: Mapping[str, Column], asked: str | None) -> tuple[Axis, ...]:
+    if asked is not None:
+        return (Axis(asked, _unit(asked), _asked(path, columns, asked, "--step-column")),)
+    axes = [_axis(columns, unit, names) for unit, names in (("step", _STEP_NAMES), ("epoch", _EPOCH_NAMES))]
+    found = tuple(axis for axis in axes if axis is not None)
+    if not found:
+        raise UsageError(
+            f"--log {path}: no column counts steps or epochs, name it by --step-column; {_listed(columns)}"
+        )
+    return found
+
+
+def _axis(columns: Mapping[str, Column], unit: str, names: Sequence[str]) -> Axis | None:
+    """The column that counts `unit`: the first of `names`, a plain one before one behind a slash (train/epoch)."""
+    usable = [name for name, column in columns.items() if len(column.values) and _plain(name) in names]
+    if not usable:
+        return None
+    best = min(usable, key=lambda name: (names.index(_plain(name)), len(name)))
+    return Axis(best, unit, columns[best])
+
+
+def _asked(path: str, columns: Mapping[str, Column], name: str, option: str = "--metric") -> Column:
+    """The column of a name that was asked for."""
+    column = columns.get(name)
+    if column is None:
+        close = get_close_matches(name, columns, 1)
+        hint = f" (did you mean {shortened(close[0])}?)" if close else ""
+        raise UsageError(f"{option} {shortened(name)}: {path} has no such column{hint}; {_listed(columns)}")
+    if not column.values and not (column.nonfinite and option == "--metric"):
+        raise UsageError(f"{option} {shortened(name)}: this column of {path} has no number; {_listed(columns)}")
+    return column
+
+
+def _default_metrics(columns: Mapping[str, Column], axes: Sequence[Axis]) -> dict[str, Column]:
+    """The columns of numbers that are no counts, clocks or bounds of another column."""
+    counts = {axis.name for axis in axes}
+    return {
+        name: column
+        for name, column in columns.items()
+        if column.is_numeric
+        and name not in counts
+        and not (_unit(name) or _CLOCKS.fullmatch(_plain(name)) or _is_spread(name, columns))
+    }
+
+
+def _is_spread(name: str, columns: Mapping[str, Column]) -> bool:
+    return name.endswith(_SPREAD) and name[: -len(_SPREAD[0])] in columns
+
+
+# ------------------------------------------------------------------------------------------------- what is said of it
+
+
+def _remarks(reading: Reading) -> list[str]:
+    notes = [f"read as {reading.kind}"]
+    if reading.repeated:
+        notes.append(
+            f"the header stands {reading.repeated:,} more times, as after a resume; these lines were passed over"
+        )
+    if reading.unnamed:
+        notes.append(f"columns without a name, passed over: {reading.unnamed:,}")
+    if reading.decimal_comma:
+        notes.append("commas in numbers were read as decimal signs")
+    return notes
+
+
+def _doubts(reading: Reading) -> list[str]:
+    warnings = []
+    if reading.left_out:
+        warnings.append(f"rows that can't be read, left out: {reading.left_out:,} ({reading.why_left_out})")
+    if reading.short:
+        warnings.append(f"lines with fewer cells than the header: {reading.short:,}; the rest counts as missing")
+    if reading.cut:
+        warnings.append("the last line has no line end: its last number may be cut short")
+    return warnings
+
+
+def _unused(columns: Mapping[str, Column], axes: Sequence[Axis], wanted: Mapping[str, Column]) -> list[str]:
+    """Which columns were passed over although they hold numbers."""
+    counted = {axis.name for axis in axes}
+    others = [name for name, column in columns.items() if column.values and name not in wanted and name not in counted]
+    return [f"no metrics by default, name them with --metric: {_names(others)}"] if others else []
+
+
+def _cell_doubts(name: str, column: Column) -> list[str]:
+    warnings = []
+    if column.nonfinite:
+        warnings.append(f"{shortened(name)}: {column.nonfinite:,} values are NaN or infinite and count as missing")
+    if column.text:
+        warnings.append(f"{shortened(name)}: {column.text:,} cells are no numbers and count as missing")
+    return warnings
+
+
+def _listed(columns: Mapping[str, Column]) -> str:
+    return f"there are {_names(list(columns))}" if columns else "there are none"
+
+
+def _names(names: Sequence[str], limit: int = 20) -> str:
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(shortened(name) for name in names[:limit]) + more
