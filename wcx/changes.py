@@ -114,14 +114,14 @@ class BitStore:
                 f"{error.strerror or error}; set TMPDIR to one with more room"
             ) from error
 
-    def _read(self, place: int, nbytes: int) -> bytes:
+    def _read(self, place: int, nbytes: int) -> bytearray:
         found = bytearray()
         while len(found) < nbytes:
             part = os.pread(self._file.fileno(), nbytes - len(found), place + len(found))
             if not part:
                 raise UsageError(f"the temporary directory {tempfile.gettempdir()} lost what was written to it")
             found += part
-        return bytes(found)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

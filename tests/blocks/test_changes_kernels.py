@@ -186,14 +186,32 @@ def test_kept_bits_of_another_size_are_refused() -> None:
     counter.begin(DTYPES["U8"], (BIT, BIT))
     codes = np.zeros(80, np.uint8)
     for words in (3, 5):
-        with pytest.raises(ValueError, match="reshape"):
+        with pytest.raises(ValueError, match="words of uint64 are not the bits of 2 x 4 x 20 codes"):
             counter.count(codes, 4, 20, np.zeros(words, np.uint64))
         for one, other in ((4, words), (words, 4)):
-            with pytest.raises(ValueError, match="reshape"):
+            with pytest.raises(ValueError, match="words of uint64 are not the bits of 2 x 4 x 20 codes"):
                 ChangeCounter(2, KERNELS).count(np.zeros(one, np.uint64), np.zeros(other, np.uint64), 4, 20, 2)
 
 
+def test_kept_bits_that_would_be_copied_are_refused() -> None:
+    counter = Counter(1, KERNELS)
+    counter.begin(DTYPES["U8"], (BIT,))
+    for some in (np.zeros(4, np.uint64)[::2], np.zeros(2, np.int64), np.zeros(16, np.uint8)):
+        with pytest.raises(ValueError, match="are not the bits of"):
+            counter.count(np.zeros(80, np.uint8), 4, 20, some)
+
+
 # ------------------------------------------------------------------------------------------------------------ changes
+
+
+def test_bits_that_may_not_be_written_are_compared_by_the_same_code() -> None:
+    now, earlier = planes_like(1, (16, 64), 0), planes_like(1, (16, 64), 1)
+    some = [kept_plane(planes) for planes in (now, earlier)]
+    for bits in some:
+        bits.flags.writeable = False
+    compiled = list(KERNELS.count_changes.nopython_signatures) if COMPILED else None
+    assert changes(KERNELS, *some, (16, 64), 1) == expected(now, earlier)
+    assert not COMPILED or KERNELS.count_changes.nopython_signatures == compiled
 
 
 @PATHS

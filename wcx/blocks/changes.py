@@ -55,6 +55,7 @@ class ChangeCounter:
             self._count_plainly(now, old, rows, columns)
         else:
             some = self._changed, self._words, self._narrow, self._found.blocks, self._ones
+            now, old = (np.require(bits, None, "W") for bits in (now, old))  # else numba compiles it once more
             self._kernels.count_changes(now, old, rows, columns, self._strings, *some)
         whole = columns % 12 == 0 if self._strings else rows % 4 == 0 and columns % 4 == 0
         if self._least and not whole:

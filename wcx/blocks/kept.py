@@ -28,11 +28,13 @@ def kept_words(rows: int, columns: int, planes: int) -> int:
 
 
 def as_planes(kept: Kept, rows: int, columns: int, planes: int) -> Kept:
-    """Kept bits as [planes, words]; ValueError where they are not of that size.
+    """Kept bits as [planes, words], the same memory; ValueError where they are not of that size, or not contiguous.
 
     >>> as_planes(np.zeros(16, np.uint64), 4, 20, 8).shape
     (8, 2)
     """
+    if kept.dtype != np.uint64 or not kept.flags.c_contiguous or kept.size != kept_words(rows, columns, planes):
+        raise ValueError(f"{kept.size} words of {kept.dtype} are not the bits of {planes} x {rows} x {columns} codes")
     return kept.reshape(planes, kept_words(rows, columns, 1))
 
 

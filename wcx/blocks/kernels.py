@@ -46,6 +46,7 @@ TILE = 1 << 17
 _STRING_TILE = TILE // 768 * 768  # whole strings, and whole words of bits
 _LANES = 64
 _AHEAD = 2048  # on Sapphire Rapids F32 goes from 0.70 to 1.15 of the read limit with it; 1024 and 4096 are worse
+_VECTOR = 4  # words of a bit row that phase B takes together
 _I64 = ir.IntType(64)
 
 
@@ -263,6 +264,63 @@ def _bits8(typing, address, words, out, bit):
     return types.none(*(types.int64,) * 4), generate
 
 
+def _shuffle_signature(lanes: int) -> Any:
+    """Return the numba signature and the code generator of phase B: four bit rows, `lanes` words of each at a time.
+
+    row0..: addresses of the words with the first bits; shift0..: by how many bits these stand in them (one word after
+    the last is read). For each word of a row, four words of 16-bit codes of blocks come out.
+    """
+    wide = ir.VectorType(_I64, lanes)
+
+    def constant(value: int) -> Any:
+        return ir.Constant(wide, [value] * lanes)
+
+    def load(builder: Any, start: Any, shift: Any, index: Any) -> Any:
+        place = builder.add(start, builder.mul(index, ir.Constant(_I64, 8 * lanes)))
+        after = builder.add(place, ir.Constant(_I64, 8))
+        low, high = (
+            builder.load(builder.inttoptr(some, wide.as_pointer()), typ=wide, align=8) for some in (place, after)
+        )
+        high = builder.shl(builder.shl(high, builder.sub(constant(63), shift)), constant(1))
+        return builder.or_(builder.lshr(low, shift), high)
+
+    def merge(builder: Any, first: Any, second: Any, mask: int, bits: int) -> tuple[Any, Any]:
+        """What a mask takes of both, the second `bits` up; and what it leaves, the first `bits` down."""
+        taken, left, by = constant(mask), constant(mask << bits), constant(bits)
+        upper = builder.shl(builder.and_(second, taken), by)
+        lower = builder.and_(builder.lshr(first, by), taken)
+        return builder.or_(builder.and_(first, taken), upper), builder.or_(lower, builder.and_(second, left))
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        *starts, shift0, shift1, shift2, shift3, number, out = arguments
+        shifts = [_splat(builder, shift, lanes) for shift in (shift0, shift1, shift2, shift3)]
+
+        def shuffle(index: Any) -> None:
+            rows = [load(builder, start, shift, index) for start, shift in zip(starts, shifts, strict=True)]
+            tops = merge(builder, rows[0], rows[1], 0x0F0F0F0F0F0F0F0F, 4)  # a byte: two rows of a block
+            bottoms = merge(builder, rows[2], rows[3], 0x0F0F0F0F0F0F0F0F, 4)
+            first = builder.mul(index, ir.Constant(_I64, 4))
+            for half, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
+                for place, codes in enumerate(merge(builder, top, bottom, 0x00FF00FF00FF00FF, 8)):
+                    at = builder.add(first, ir.Constant(_I64, 2 * half + place))
+                    builder.store(codes, _at(builder, out, at, 8 * lanes, wide), align=8)
+
+        _loop(builder, number, shuffle)
+        return context.get_dummy_value()
+
+    return types.none(*(types.int64,) * 4, *(types.uint64,) * 4, types.int64, types.int64), generate
+
+
+@intrinsic
+def _shuffle_words(typing, row0, row1, row2, row3, shift0, shift1, shift2, shift3, number, out):
+    return _shuffle_signature(1)
+
+
+@intrinsic
+def _shuffle_vectors(typing, row0, row1, row2, row3, shift0, shift1, shift2, shift3, number, out):
+    return _shuffle_signature(_VECTOR)
+
+
 @intrinsic
 def _popcount(typing, word):
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -304,7 +362,25 @@ def _look_up_interpreted(kind: str) -> Any:
     return look_up
 
 
+def _shuffle_interpreted(lanes: int) -> Any:
+    """Return phase B as plain Python."""
+
+    def shuffle(row0, row1, row2, row3, shift0, shift1, shift2, shift3, number, out):
+        number = lanes * int(number)
+        rows = []
+        for start, shift in ((row0, shift0), (row1, shift1), (row2, shift2), (row3, shift3)):
+            words = _memory(start, number + 1, np.uint64).tolist()
+            rows.append([(words[at] | words[at + 1] << 64) >> int(shift) for at in range(number)])
+        target = _memory(out, 16 * number, np.uint16)
+        for at, four in enumerate(zip(*rows, strict=True)):
+            for block in range(16):
+                target[16 * at + block] = sum((row >> 4 * block & 15) << 4 * place for place, row in enumerate(four))
+
+    return shuffle
+
+
 if config.DISABLE_JIT:
+    _shuffle_words, _shuffle_vectors = _shuffle_interpreted(1), _shuffle_interpreted(_VECTOR)
     _look_up8, _look_up16 = _look_up_interpreted("<u1"), _look_up_interpreted("<u2")
 
     def _quantize32(address, words, out, lo, delta, highest, shift):
@@ -363,37 +439,42 @@ def _word_at(bits, position):
 
 
 @njit(nogil=True, cache=True)
+def _shuffle_part(vectors, bits, at, columns, number, words, slot):
+    """Cut `number` vectors or words of four bit rows, the first from bit `at` on, into words[slot] and those after."""
+    start = bits.ctypes.data
+    out = words.ctypes.data + 8 * slot
+    row0 = start + (at >> 6 << 3)
+    row1 = start + ((at + columns) >> 6 << 3)
+    row2 = start + ((at + 2 * columns) >> 6 << 3)
+    row3 = start + ((at + 3 * columns) >> 6 << 3)
+    shift0 = np.uint64(at & 63)
+    shift1 = np.uint64((at + columns) & 63)
+    shift2 = np.uint64((at + 2 * columns) & 63)
+    shift3 = np.uint64((at + 3 * columns) & 63)
+    if vectors:
+        _shuffle_vectors(row0, row1, row2, row3, shift0, shift1, shift2, shift3, number, out)
+    else:
+        _shuffle_words(row0, row1, row2, row3, shift0, shift1, shift2, shift3, number, out)
+
+
+@njit(nogil=True, cache=True)
 def _shuffle(bits, stripes, columns, words, narrow):
     """Cut `stripes` x 4 bit rows into blocks: their codes in `words` (4 a word, `narrow` is the same memory).
 
-    The blocks of a row's whole words come first, four vectors of codes that each hold every fourth block; then, one by
-    one, those of the incomplete last words. Returns how many codes there are.
+    The blocks of a row's whole words come first, in no particular order; then, one by one, those of the incomplete last
+    words. Returns how many codes there are.
     """
-    nibble = np.uint64(0x000F000F000F000F)
     whole = columns >> 6
     total = stripes * whole
+    vectors = whole // _VECTOR
+    done = vectors * _VECTOR
     for stripe in range(stripes):
-        for index in range(whole):
-            at = 4 * stripe * columns + (index << 6)
-            if columns & 63 == 0:
-                row0 = bits[at >> 6]
-                row1 = bits[(at + columns) >> 6]
-                row2 = bits[(at + 2 * columns) >> 6]
-                row3 = bits[(at + 3 * columns) >> 6]
-            else:
-                row0 = _word_at(bits, at)
-                row1 = _word_at(bits, at + columns)
-                row2 = _word_at(bits, at + 2 * columns)
-                row3 = _word_at(bits, at + 3 * columns)
-            slot = stripe * whole + index
-            for quarter in range(4):
-                shift = np.uint64(4 * quarter)
-                words[quarter * total + slot] = (
-                    ((row0 >> shift) & nibble)
-                    | (((row1 >> shift) & nibble) << np.uint64(4))
-                    | (((row2 >> shift) & nibble) << np.uint64(8))
-                    | (((row3 >> shift) & nibble) << np.uint64(12))
-                )
+        at = 4 * stripe * columns
+        slot = 4 * stripe * whole
+        if vectors:
+            _shuffle_part(True, bits, at, columns, vectors, words, slot)
+        if done < whole:
+            _shuffle_part(False, bits, at + (done << 6), columns, whole - done, words, slot + 4 * done)
     filled = 16 * total
     last = (columns & 63) >> 2
     if last:

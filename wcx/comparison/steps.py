@@ -141,7 +141,7 @@ def read_steps(names: Sequence[str]) -> list[Reading | None]:
     [(900, 3), (2000, 4)]
     """
     found = [_numbers_of(stem_of(name)) for name in names]
-    if any(_FAIRSEQ.match(_without_dates(stem_of(name))) for name in names):
+    if any(_are_of_fairseq(numbers) for numbers in found):
         found = [_with_epochs(numbers) for numbers in found]
     alone = len(set(names)) == 1
     constant = {
@@ -222,6 +222,11 @@ def _numbers_of(stem: str) -> dict[str, Numbered]:
 def _with_epochs(numbers: Mapping[str, Numbered]) -> dict[str, Numbered]:
     """The numbers where checkpointN.pt was written after epoch N."""
     return {EPOCH if kind == CHECKPOINT else kind: one for kind, one in numbers.items()}
+
+
+def _are_of_fairseq(numbers: Mapping[str, Numbered]) -> bool:
+    """Whether step and epoch stand under one word."""
+    return STEP in numbers and EPOCH in numbers and numbers[STEP].start == numbers[EPOCH].start
 
 
 def _of_fairseq(match: re.Match[str]) -> dict[str, Numbered] | None:
