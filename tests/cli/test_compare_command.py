@@ -108,7 +108,12 @@ def test_the_table_shows_layers_model_and_what_is_wrong(series: Path) -> None:
     assert "epoch_005.safetensors" in done.stderr
     for text in ("5 checkpoints", "fc1.weight", "pooled", "epoch_005", "train_loss", "note: 15 tensors of epoch_010"):
         assert text in done.stdout, text
-    assert max(map(len, done.stdout.splitlines()[:20])) <= 80
+
+
+def test_the_table_fits_a_terminal(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = run(series, "--log", series / "log.csv", *FAST)
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_exit_codes(series: Path, tmp_path: Path) -> None:
@@ -147,10 +152,12 @@ def test_memory_is_bounded(quantize: str, tmp_path: Path) -> None:
     for step in range(3):
         save_file({"w": values[:2500], "v": values[2500:]}, tmp_path / f"step{step}.safetensors")
         values[:: step + 2] *= -1
-    done = run_measured(["compare", tmp_path, "--json", "-q", quantize, *FAST])
+    arguments = ["compare", tmp_path, "--json", "--no-cache", "-q", quantize, *FAST]
+    run_measured(arguments)  # what is not compiled yet takes some 50 MiB more, once
+    done = run_measured(arguments)
     assert done.code == 0, done.stderr
     assert done.peak_mib < 300
-    found = json.loads(done.stdout)["layers"][0]
+    found = next(layer for layer in json.loads(done.stdout)["layers"] if layer["name"] == "w")
     if quantize == "sign":
         nonzero = np.count_nonzero(values[:2500], axis=1) / values[:2500].size
         assert found["flips"][1:] == pytest.approx([nonzero[::2].sum(), nonzero[::3].sum()])
