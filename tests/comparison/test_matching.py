@@ -166,6 +166,18 @@ def test_two_layers_are_never_shown_under_one_name() -> None:
     matching = match("abc", [[("a", SHAPE, ("b",))], layers("a", "b"), layers("model.b", "b", "a")])
     assert len({layer.name for layer in matching.layers}) == len(matching.layers)
 
+    renamed: list[list[Layer]] = [[("w", (8, 8))], [("v", SHAPE, ("w",))], layers("v", "w")]
+    assert members(match("abc", renamed)) == {"v": (None, None, "v"), "v#2": (None, "v", "w")}
+    doubled = [layers("module.module.x", "module.module.module.x"), layers("module.module.x", "x"), layers("y")]
+    assert sum(layer.members[0] is not None for layer in match("abc", doubled).layers) == 2
+
+
+def test_labels_stand_in_the_order_of_the_series() -> None:
+    other, third = layers("fc", "g"), layers("g", "fc")
+    wide: list[Layer] = [("fc", (4, 8)), ("g", SHAPE)]
+    matching = match("abcdefg", [wide, other, third, other, wide, wide, wide])
+    assert matching.unmatched[0]["in"] == ["b", "c", "d"]
+
 
 def test_notes_are_safe() -> None:
     matching = match("ab", [layers("module.\x1b[31m" + "x" * 500), layers("\x1b[31m" + "x" * 500)])
@@ -237,7 +249,8 @@ def test_equal_files_match_as_they_are(own: list[Layer], number: int) -> None:
 def test_names_without_end_take_no_time() -> None:
     hostile = ["module." * 100_000 + "x", "model." * 100_000 + "x", "a." * 500_000 + "w", "module.x", "x"]
     start = time.process_time()
-    match("abc", [layers(*hostile), layers("b." * 500_000 + "w"), layers("a." * 500_000 + "v")])
+    match("abcd", [layers(*hostile), layers("b." * 500_000 + "w"), layers("a." * 500_000 + "v"),
+                   layers("model." * 300_000 + "x", "y")])  # fmt: skip
     assert time.process_time() - start < 10
 
 
