@@ -56,7 +56,7 @@ _FIELDS = {
 _FLIPS = ("flips", "flips_from_first")
 _DELTAS = ("delta", "delta_from_first")
 _SHOWN_SERIES = {
-    "layer": (*PLANE_NUMBERS, *_FLIPS, *LAYER_NUMBERS),
+    "layer": (*PLANE_NUMBERS, *_FLIPS),
     "model.pooled": (*PLANE_NUMBERS, *_FLIPS),
     "model.sum": ("bdm",),
 }
