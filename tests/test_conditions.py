@@ -234,7 +234,11 @@ def compared(layers: tuple[LayerSeries, ...]) -> Comparison:
 
 
 FC1 = series_of(
-    "fc1.weight", "sign", (None, 0.25, 0.125), bdm=(500.0, 400.0, 300.0), **{"null.bdm.z": (-9.0, None, -7.0)}
+    "fc1.weight",
+    "sign",
+    (None, 0.25, 0.125),
+    bdm=(500.0, 400.0, 300.0),
+    **{"null.bdm.z": (-9.0, None, -7.0), "gzip.ratio": (1.25, 1.125, 1.5)},
 )
 FC1_WHOLE = series_of("fc1.weight", None, (), sparsity=(0.0, 0.5, 0.75), **{"gzip.ratio": (0.9, 0.9, 0.8)})
 FC2 = series_of("fc2.weight", "sign", (None, None, 0.5), bdm=(None, 50.0, 60.0))
@@ -264,8 +268,11 @@ THREE = compared((FC1, FC1_WHOLE, FC2))
         ("layer.delta_from_first.density > 0", False),
         ("layer.sparsity > 0.5", True),
         ("layer.measures.sparsity > 0.5", True),
-        ("all layer.gzip.ratio < 0.9", False),
-        ("layer.gzip.ratio < 0.9", True),
+        ("layer.gzip.ratio < 1.2", True),  # of the plane
+        ("layer.gzip.ratio < 1.1", False),
+        ("layer.measures.gzip.ratio < 0.9", True),  # of the stored bytes
+        ("layer.measures.gzip.ratio > 0.9", False),
+        ("all layer.measures.gzip.ratio < 0.9", False),
         ("model.pooled.bdm < 701", True),
         ("model.pooled.flips >= 0.2", True),
         ("model.pooled.flips_from_first > 0.3", False),
@@ -289,7 +296,7 @@ def test_a_condition_on_a_comparison(expression: str, expected: bool) -> None:
         ("layer.flips > 9", True),
         ("layer[fc3*].flips > 9", False),
         ("layer.mean_ctm > 9", False),
-        ("layer.zeros > 9", False),
+        ("layer.nonfinite > 9", False),
         ("layer[fc2*].delta_from_first.bdm > 90", True),
         ("model.pooled.delta_from_first.bdm > 9", False),
         ("model.pooled.lzma.nbytes > 0", False),
@@ -342,6 +349,11 @@ def test_the_message_names_layer_plane_and_checkpoint(expression: str, message: 
         ("model.pooled.nonfinite_ > 0", "has no number"),
         ("model.pooled.weights > 0", "has no number"),
         ("model.sum.flips > 0", "there are bdm$"),
+        ("model.pooled.measures.gzip.ratio > 0", "has no number"),
+        ("model.pooled.sparsity > 0", "has no number"),
+        ("layer.zeros > 0", "has no number"),
+        ("layer.measures.bdm > 0", "has no number"),
+        ("layer.sparsity.ratio > 0 1", "not of the form"),
         ("layer.regime == 0", "has no number"),
         ("layer.__class__ > 0", "has no number"),
         ("checkpoint.bdm > 0", "not of the form"),

@@ -9,9 +9,10 @@ measures.gzip.ratio where it was asked for). Every
 plane of every layer counts. A null never meets a condition; `all` needs at least one value. Names match as with
 --include: fnmatch, case-sensitive, the whole name.
 
-Of a comparison, FIELD is the name of a series (bdm, gzip.nbytes, which may be written measures.gzip.nbytes), flips,
-flips_from_first, or delta. or delta_from_first. and a plane's number. Every checkpoint counts; what is null, since a
-layer is missing there or a first checkpoint has none before it, is no value: `all` needs those that are there.
+Of a comparison, FIELD is the name of a series (bdm; gzip.ratio of a plane's bits, measures.gzip.ratio of the layer's
+stored bytes), flips, flips_from_first, or delta. or delta_from_first. and a plane's number. Every checkpoint counts;
+what is null, since a layer is missing there or a first checkpoint has none before it, is no value: `all` needs those
+that are there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from math import isfinite
@@ -55,14 +56,18 @@ _FIELDS = {
 _FLIPS = ("flips", "flips_from_first")
 _DELTAS = ("delta", "delta_from_first")
 _SHOWN_SERIES = {
-    "layer": (*PLANE_NUMBERS, *_FLIPS, *LAYER_NUMBERS),
+    "layer": (*PLANE_NUMBERS, *_FLIPS),
     "model.pooled": (*PLANE_NUMBERS, *_FLIPS),
     "model.sum": ("bdm",),
 }
-_MORE_SERIES = (  # of layers and the pooled row; too many to list in a message
-    *(f"{delta}.{name}" for delta in _DELTAS for name in PLANE_NUMBERS),
-    *(name + ending for name in STREAMS for ending in ("", ".nbytes", ".ratio")),
-)
+_COMPRESSED = tuple(f"{name}.{kind}" for name in STREAMS for kind in ("nbytes", "ratio"))  # of a plane's bits
+_OF_WHOLE_LAYERS = "measures."
+_PLANE_SERIES = (*(f"{delta}.{name}" for delta in _DELTAS for name in PLANE_NUMBERS), *_COMPRESSED)
+_MORE_SERIES = {  # too many to list in a message
+    "layer": (*_PLANE_SERIES, *STREAMS, *(_OF_WHOLE_LAYERS + name for name in (*STREAMS, *_COMPRESSED))),
+    "model.pooled": _PLANE_SERIES,
+    "model.sum": (),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +148,19 @@ class Condition:
             for layer in comparison.layers:
                 if self._is_meant(layer.name):
                     plane = "" if layer.plane is None else f", plane {layer.plane}"
-                    yield f"layer {layer.name}{plane}", _series_of(layer, layer.series, self.field)
+                    yield f"layer {layer.name}{plane}", _series_of_layer(layer, self.field)
             return
         for item in comparison.model.planes:
             series = item.pooled if self.scope == "model.pooled" else item.sum
             yield f"{self.scope}, plane {item.plane}", _series_of(item, series, self.field)
+
+
+def _series_of_layer(layer: LayerSeries, field: str) -> Series:
+    """The values of a field: a compression without `measures.` is of a plane, and of the whole layer with it."""
+    whole = layer.plane is None
+    if (field.startswith(_OF_WHOLE_LAYERS) and not whole) or (field in _COMPRESSED and whole):
+        return ()
+    return _series_of(layer, layer.series, field.removeprefix(_OF_WHOLE_LAYERS))
 
 
 def _series_of(item: LayerSeries | ModelPlaneSeries, series: SeriesMap, field: str) -> Series:
@@ -176,12 +189,11 @@ def parse(text: str) -> Condition:
 def parse_comparison(text: str) -> Condition:
     """Read one expression on a comparison of checkpoints; UsageError as of `parse`.
 
-    >>> str(parse_comparison("layer.delta.bdm>100")), parse_comparison("layer.measures.gzip.nbytes < 1").field
-    ('any layer.delta.bdm > 100', 'gzip.nbytes')
+    >>> str(parse_comparison("layer.delta.bdm>100"))
+    'any layer.delta.bdm > 100'
     """
     condition = _parsed(text)
-    condition = replace(condition, field=condition.field.removeprefix("measures."))
-    shown, more = _SHOWN_SERIES[condition.scope], () if condition.scope == "model.sum" else _MORE_SERIES
+    shown, more = _SHOWN_SERIES[condition.scope], _MORE_SERIES[condition.scope]
     if condition.field not in (*shown, *more):
         raise _unknown(text, condition, shown, more)
     return condition

@@ -201,8 +201,8 @@ def test_the_last_written_counts_after_a_resume(tmp_path: Path) -> None:
     assert loss(found) == [5, 60, 70, 80]
     assert found.joined == Joined(rows=6, used=4, unused=2, duplicates=2)
     assert found.warnings == (
-        "'step' goes back (first from 700 to 600), as after a resume: of rows of one step the last written counts, "
-        "2 rows gave way",
+        "'step' goes back (first from 700 to 600), as after a resume: of rows of one step the last written counts; "
+        "rows that gave way: 2",
     )
     assert found.notes == ()
 
@@ -250,7 +250,7 @@ def test_rows_of_one_epoch(tmp_path: Path) -> None:
     assert found.step_column == "epoch"
     assert found.joined.duplicates == 2
     assert found.warnings == ()
-    assert found.notes == ("of several rows of one epoch the last written counts: 2 rows gave way",)
+    assert found.notes == ("of several rows of one epoch the last written counts; rows that gave way: 2",)
 
 
 def test_steps_that_only_go_down_are_no_stale_rows(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_trainer_state_has_training_and_evaluation_in_rows_of_their_own(tmp_path
         "train_loss": {3: 1.5},
     }
     assert values(log.axes[1].column) == {0: 0.5, 1: 0.5, 2: 1.0, 3: 1.0}
-    assert log.warnings == ("'grad_norm': 1 values are NaN or infinite and count as missing",)
+    assert log.warnings == ("'grad_norm': NaN or infinite values, which count as missing: 1",)
     assert "'eval_runtime', 'eval_samples_per_second', 'total_flos', 'train_runtime'" in log.notes[0]
 
 
@@ -181,7 +181,7 @@ def test_numbers(tmp_path: Path, cell: str, expected: float) -> None:
 def test_what_is_not_finite_is_missing_and_said(tmp_path: Path, cell: str) -> None:
     log = read(tmp_path, f"step,loss\n1,{cell}\n2,1\n")
     assert values(log.metrics["loss"]) == {1: 1}
-    assert log.warnings == ("'loss': 1 values are NaN or infinite and count as missing",)
+    assert log.warnings == ("'loss': NaN or infinite values, which count as missing: 1",)
 
 
 @pytest.mark.parametrize("cell", ["", "null", "None", "N/A", "-", "NA"])
@@ -195,14 +195,14 @@ def test_what_is_not_there_is_missing(tmp_path: Path, cell: str) -> None:
 def test_what_is_no_number_is_missing_and_said(tmp_path: Path, cell: str) -> None:
     log = read(tmp_path, f'step,loss\n1,"{cell}"\n2,1\n3,2\n')
     assert values(log.metrics["loss"]) == {1: 1, 2: 2}
-    assert log.warnings == ("'loss': 1 cells are no numbers and count as missing",)
+    assert log.warnings == ("'loss': cells that are no numbers and count as missing: 1",)
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", '"nan"', "1e999", "1" + "0" * 400])
 def test_what_is_not_finite_in_json(tmp_path: Path, value: str) -> None:
     log = read(tmp_path, f'{{"step": 1, "loss": {value}}}\n{{"step": 2, "loss": 1}}\n')
     assert values(log.metrics["loss"]) == {1: 1}
-    assert "1 values are NaN" in log.warnings[0]
+    assert "NaN or infinite values, which count as missing: 1" in log.warnings[0]
 
 
 @pytest.mark.parametrize("value", ["true", "[1]", '"x"', "{}"])
@@ -334,7 +334,9 @@ def test_constant_columns_are_kept_and_text_is_not(tmp_path: Path) -> None:
 def test_a_column_of_more_text_than_numbers_is_no_metric_by_default(tmp_path: Path) -> None:
     text = "step,tag,loss\n1,a,1\n2,b,2\n3,5,3\n"
     assert list(read(tmp_path, text).metrics) == ["loss"]
-    assert read(tmp_path, text, metrics=("tag",)).warnings == ("'tag': 2 cells are no numbers and count as missing",)
+    assert read(tmp_path, text, metrics=("tag",)).warnings == (
+        "'tag': cells that are no numbers and count as missing: 2",
+    )
 
 
 def test_delimiters_in_quotes_are_none(tmp_path: Path) -> None:
@@ -348,10 +350,16 @@ def test_long_lines_are_bounded_one_by_one(tmp_path: Path, line: str) -> None:
     assert log.rows == 20
 
 
+def test_what_is_passed_over_is_said_only_where_nothing_was_asked_for(tmp_path: Path) -> None:
+    text = "iteration,step,wall_time,loss\n1,2,3,0.5\n"
+    assert read(tmp_path, text).notes == ("no metrics by default, name them with --metric: 'iteration', 'wall_time'",)
+    assert read(tmp_path, text, metrics=("loss",)).notes == ()
+
+
 def test_a_column_of_nan_is_kept_and_said(tmp_path: Path) -> None:
     log = read(tmp_path, "step,loss\n1,nan\n2,nan\n")
     assert values(log.metrics["loss"]) == {}
-    assert "2 values are NaN" in log.warnings[0]
+    assert "NaN or infinite values, which count as missing: 2" in log.warnings[0]
     assert list(read(tmp_path, "step,loss\n1,nan\n", metrics=("loss",)).metrics) == ["loss"]
     with pytest.raises(UsageError, match=r"'loss': this column of .* has no number"):
         read(tmp_path, "step,loss\n1,nan\n", step_column="loss")
@@ -426,7 +434,7 @@ def test_the_header_again_after_a_resume(tmp_path: Path) -> None:
     log = read(tmp_path, "step,loss\n1,0.5\nstep,loss\n2,0.25\n")
     assert log.rows == 2
     assert values(log.metrics["loss"]) == {0: 0.5, 1: 0.25}
-    assert any("header stands 1 more times" in note for note in log.notes)
+    assert any("passed over: 1" in note for note in log.notes)
 
 
 def test_an_index_without_a_name(tmp_path: Path) -> None:

@@ -320,7 +320,7 @@ def _notes(attempt: _Attempt, checkpoints: Sequence[Numbered]) -> Iterator[str]:
     yield from _partly_missing(attempt, checkpoints)
     if attempt.lost_rows and not _goes_back(attempt):
         unit = attempt.axis.unit or "step"
-        yield f"of several rows of one {unit} the last written counts: {attempt.lost_rows:,} rows gave way"
+        yield f"of several rows of one {unit} the last written counts; rows that gave way: {attempt.lost_rows:,}"
 
 
 def _partly_missing(attempt: _Attempt, checkpoints: Sequence[Numbered]) -> Iterator[str]:
@@ -393,7 +393,7 @@ def _resumed(attempt: _Attempt, checkpoints: Sequence[Numbered]) -> Iterator[str
         return
     yield (
         f"{shortened(attempt.axis.name)} goes back (first from {back[0]:.15g} to {back[1]:.15g}), as after a resume: "
-        f"of rows of one step the last written counts, {attempt.lost_rows:,} rows gave way"
+        f"of rows of one step the last written counts; rows that gave way: {attempt.lost_rows:,}"
     )
     stale = sorted({at for name in attempt.found for at in _stale(attempt, name)})
     if stale:

@@ -234,9 +234,7 @@ def _is_spread(name: str, columns: Mapping[str, Column]) -> bool:
 def _remarks(reading: Reading) -> list[str]:
     notes = []
     if reading.repeated:
-        notes.append(
-            f"the header stands {reading.repeated:,} more times, as after a resume; these lines were passed over"
-        )
+        notes.append(f"lines that are the header again, as after a resume, passed over: {reading.repeated:,}")
     if reading.unnamed:
         notes.append(f"columns without a name, passed over: {reading.unnamed:,}")
     if reading.decimal_comma:
@@ -265,9 +263,9 @@ def _unused(columns: Mapping[str, Column], axes: Sequence[Axis], wanted: Mapping
 def _cell_doubts(name: str, column: Column) -> list[str]:
     warnings = []
     if column.nonfinite:
-        warnings.append(f"{shortened(name)}: {column.nonfinite:,} values are NaN or infinite and count as missing")
+        warnings.append(f"{shortened(name)}: NaN or infinite values, which count as missing: {column.nonfinite:,}")
     if column.text:
-        warnings.append(f"{shortened(name)}: {column.text:,} cells are no numbers and count as missing")
+        warnings.append(f"{shortened(name)}: cells that are no numbers and count as missing: {column.text:,}")
     return warnings
 
 
