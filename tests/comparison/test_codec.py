@@ -335,6 +335,79 @@ def test_numbers_inside_of_a_frame_that_are_not_true_take_no_memory(place: int) 
     assert peak < 2 << 20
 
 
+def frame(
+    layer: tuple[Any, ...] = (1, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0),
+    kind: bytes = b"\0\x10\0\0",
+    head: tuple[int, int, int, int] = (0, 1, 16, 0),
+    columns: bytes = b"\x07\0",
+    codes: int = 1,
+) -> bytes:
+    """A layer of one plane with one block: its number, then how often it occurs less one."""
+    table = np.array([layer], codec._LAYER).tobytes()
+    heads = np.array([head], codec._PLANE).tobytes()
+    return packed(b"wcxcoun1", codec._SIZES.pack(1, 1, 1, codes) + kind + table + heads + columns)
+
+
+def wide(number: int) -> bytes:
+    """A number in the columns of a frame, in the widest there is."""
+    return b"\xff\xff\xff" + (number - 255 - 65535).to_bytes(8, "little")
+
+
+def test_a_frame_made_by_hand_is_read() -> None:
+    plane = BlockCounts("", np.array([7], np.uint16), np.array([1]), 16, 0)
+    assert decode_counted(frame()) == [(Fit(), CountedLayer((plane,), 0, 0, False))]
+    ((fit, counted),) = decode_counted(
+        frame((1, 5, 6, 1, 33, -0.5, 0.0, 0.0, 0.0, 0.0, -3), head=(0, 1, 2**62, 3), columns=b"\x07" + wide(2**41 - 1))
+    )
+    assert (fit, counted.zeros, counted.nonfinite, counted.few_values) == (Fit(lo=-0.5, zero_point=-3), 5, 6, True)
+    assert counted.planes[0].counts.tolist() == [2**41]
+
+
+NO_FIT = (0.0, 0.0, 0.0, 0.0, 0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (frame(columns=b"\x07\0\0"), "more bytes"),
+        (frame(columns=b"\x07"), "fewer bytes"),
+        (frame((0xFFFF, 0, 0, 0, 0, *NO_FIT)), "wrong number of planes"),
+        (frame((0, 0, 0, 0, 0, *NO_FIT)), "wrong number of planes"),
+        (frame((2, 0, 0, 0, 0, *NO_FIT)), "wrong number of planes"),
+        (frame((1, 0, 0, 2, 0, *NO_FIT)), "no counted layer"),
+        (frame((1, 0, 0, 0, 64, *NO_FIT)), "no counted layer"),
+        (frame((1, 0, 0, 0, 1, math.nan, *NO_FIT[1:])), "not finite"),
+        (frame((1, 0, 0, 0, 2, 0.0, math.inf, *NO_FIT[2:])), "not finite"),
+        (frame(kind=b"\0\x11\0\0"), "wrong shape"),
+        (frame(kind=b"\0\x00\0\0"), "wrong shape"),
+        (frame(kind=b"\0\x10\2\0"), "wrong shape"),
+        (frame(kind=b"\0\x10\0\1\0"), "wrong shape"),
+        (frame(kind=b"\1\x10\0\0\xff"), "utf-8"),
+        (frame(head=(1, 1, 16, 0)), "of no kind"),
+        (frame(head=(0, 2, 32, 0)), "wrong number of codes"),
+        (frame(codes=2, columns=b"\x07\0\0\0"), "wrong number of codes"),
+        (frame(head=(0, 1, 16, 17)), "add up"),
+        (frame(head=(0, 1, 15, 0)), "add up"),
+        (frame(head=(0, 1, 31, 0), columns=b"\x07\1"), "add up"),
+        (frame(kind=b"\0\x10\0\1\x09", head=(0, 1, 15, 0)), "add up"),
+        (frame(kind=b"\0\x04\0\0", columns=b"\x10\0"), "no block has"),
+        (frame(columns=wide(65790) + b"\0"), "no block has"),
+        (frame(columns=wide(1 << 17) + b"\0"), "too large"),
+        (frame(head=(0, 1, 2**62, 0), columns=b"\x07" + wide(1 << 41)), "too large"),
+        (frame(head=(0, 1, 2**62, 0), columns=b"\x07" + wide(1 << 63)), "too large"),
+    ],
+)
+def test_a_frame_that_says_what_can_not_be_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        decode_counted(data)
+
+
+def test_a_counted_layer_has_planes() -> None:
+    table = np.array([(0xFFFF, 0, 0, 0, 0, *NO_FIT)], codec._LAYER).tobytes()
+    with pytest.raises(ValueError, match="no counted layer"):
+        decode_counted(packed(b"wcxcoun1", codec._SIZES.pack(1, 0, 0, 0) + table))
+
+
 def test_no_more_layers_are_read_than_a_frame_has() -> None:
     """Bytes of zlib can stand for many: a kilobyte for a million layers."""
     for layers in (codec._FRAME_LAYERS, codec._FRAME_LAYERS + 1):
