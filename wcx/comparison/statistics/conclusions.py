@@ -15,6 +15,7 @@ from wcx.escape import escape
 __all__ = ["conclude"]
 
 _SIGNIFICANT = 0.05
+_FEWEST_EFFECTIVE = 5  # of 4 points even the same order has an exact p of 2 / 4! = 0.083
 _MAIN = ("bdm", "null.bdm.ratio", "block_entropy")
 _PACKED = ("gzip", "bz2", "lzma", "zstd")
 _COEFFICIENT = "spearman"
@@ -51,10 +52,11 @@ class _Finding:
 
     @property
     def correlated(self) -> int | None:
-        """The sign of a coefficient that is no chance by its interval and, over one run, by its p too; else 0."""
+        """The sign of a coefficient that is no chance: by its interval and, over one run, by its p too; else 0."""
         if self.sign is None or self.runs > 1:
             return self.sign
-        return self.sign if self.p is not None and self.p < _SIGNIFICANT else 0
+        enough = self.effective is not None and self.effective >= _FEWEST_EFFECTIVE
+        return self.sign if enough and self.p is not None and self.p < _SIGNIFICANT else 0
 
 
 Findings = dict[_Subject, dict[str, _Finding]]
@@ -199,7 +201,7 @@ def _moves(what: str, finding: _Finding) -> str:
         return f"{what} move {'together' if finding.correlated > 0 else 'against each other'} ({inside})"
     if finding.sign and finding.effective is not None:
         inside += f", but as few as {finding.effective:.1f} of {finding.points} points are independent"
-        inside += "" if finding.p is None else f", p {finding.p:.2g}"
+        inside += "" if finding.p is None or finding.p < _SIGNIFICANT else f", p {finding.p:.2g}"
     return f"{what} show no link beyond chance ({inside})"
 
 
