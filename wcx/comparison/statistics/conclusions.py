@@ -214,7 +214,7 @@ def _verdict(raw: int | None, diff: int | None) -> str:
         return "of opposite signs, so the link of levels is the common trend's"
     if raw:
         return "only the common trend survives"
-    return "they move together only from one checkpoint to the next" if diff else "no link to speak of"
+    return "a link from one checkpoint to the next, none of levels" if diff else "no link to speak of"
 
 
 def _stronger(what: str, against: str, finding: _Finding) -> str:
@@ -223,7 +223,7 @@ def _stronger(what: str, against: str, finding: _Finding) -> str:
     inside = f"{_number(finding.value, '+')}, 95 % interval {_range(finding.ci95)}"
     quantity = "difference of abs(Fisher z)" if finding.runs > 1 else "difference of abs(Spearman)"
     if not finding.sign:
-        return f"{what} as closely ({quantity} {inside})"
+        return f"{what} alike within chance ({quantity} {inside})"
     return f"{what} {'more' if finding.sign > 0 else 'less'} closely ({quantity} {inside})"
 
 
