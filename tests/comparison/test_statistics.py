@@ -23,8 +23,9 @@ import wcx
 from wcx.comparison.statistics.correlate import correlate
 from wcx.comparison.statistics.pairs import FEWEST_POINTS
 from wcx.comparison.statistics.resampling import Resamples, block_length, intervals
-from wcx.comparison.statistics.significance import false_discovery
+from wcx.comparison.statistics.significance import Ties, false_discovery, kendall_spread
 from wcx.comparison.statistics.values import COEFFICIENTS, Correlated, Measured
+from wcx.comparison.statistics.weighted import linear_and_ranked
 from wcx.comparison_types import Correlation, CorrelationDifference
 from wcx.errors import UsageError
 
@@ -139,6 +140,13 @@ def test_effective_points_follow_from_the_autocorrelations() -> None:
     assert tau is not None
     z = tau / math.sqrt(2 * (2 * effective + 5) / (9 * effective * (effective - 1)))
     assert found.kendall.p == pytest.approx(2 * stats.norm.sf(abs(z)), rel=1e-9)
+
+
+def test_ties_of_both_series_change_the_p_of_tau_as_in_scipy() -> None:
+    x, y = np.random.default_rng(0).integers(0, 3, size=(2, 14)).astype(float)
+    spread = kendall_spread(14, Ties(x), Ties(y))
+    expected = stats.kendalltau(x, y, method="asymptotic")
+    assert math.erfc(abs(expected.statistic) / spread / math.sqrt(2)) == pytest.approx(expected.pvalue, rel=1e-12)
 
 
 def test_a_perfect_correlation_has_p_0_and_no_infinity() -> None:
@@ -326,6 +334,14 @@ def test_intervals_leave_out_what_has_no_value() -> None:
     assert whole == pytest.approx(np.percentile(draws[0], [2.5, 97.5]))
     assert half == pytest.approx(np.percentile(draws[1, 50:], [2.5, 97.5]))
     assert none is None
+
+
+def test_a_resample_of_one_value_is_constant_whatever_rounding_says() -> None:
+    random = np.random.default_rng(0)
+    series = np.stack([np.array([0.1] * 4 + [0.7, 0.3]), random.normal(size=6)])
+    counts = np.stack([random.multinomial(6, [0.25] * 4 + [0, 0]) for _ in range(20)], axis=1)
+    for r in linear_and_ranked(series, [(0, 1)], counts):
+        assert np.isnan(r).all()
 
 
 def test_tau_of_layers_has_no_interval_above_200_points() -> None:

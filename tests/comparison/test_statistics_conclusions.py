@@ -66,6 +66,15 @@ def test_a_trend_of_few_independent_points() -> None:
     assert "of 31 points are independent" in conclusion.text
 
 
+def test_an_interval_off_0_is_not_enough() -> None:
+    random = np.random.default_rng(1)
+    series = np.cumsum(random.normal(size=(2, 60)), axis=1)
+    bdm, loss = (one + 2 * random.normal(size=60) for one in series)
+    conclusion = said(run([pooled("bdm", bdm)], loss), "tracks")
+    assert conclusion.levels is False
+    assert "95 % interval 0.02 to 0.45, but as few as 57.6 of 60 points are independent, p 0.073" in conclusion.text
+
+
 def test_a_link_the_other_way() -> None:
     link = 3 * noise(0)
     conclusion = said(run([pooled("bdm", -link)], link + 0.5 * noise(1)), "tracks")
