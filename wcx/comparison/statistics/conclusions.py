@@ -200,7 +200,7 @@ def _moves(what: str, finding: _Finding) -> str:
     if finding.correlated:
         return f"{what} move {'together' if finding.correlated > 0 else 'against each other'} ({inside})"
     if finding.sign and finding.effective is not None:
-        inside += f", but as few as {finding.effective:.1f} of {finding.points} points are independent"
+        inside += f", but of {finding.points} points only {finding.effective:.1f} count as independent"
         inside += "" if finding.p is None or finding.p < _SIGNIFICANT else f", p {finding.p:.2g}"
     return f"{what} show no link beyond chance ({inside})"
 
