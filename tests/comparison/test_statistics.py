@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import math
 import os
@@ -557,6 +559,13 @@ def test_an_unknown_smoothing_is_refused() -> None:
 
 
 # ------------------------------------------------------------------------------------------------- whole and stable
+
+
+@pytest.mark.parametrize("name", ["transforms", "weighted", "resampling", "significance", "runs"])
+def test_the_values_in_docstrings_are_right(name: str) -> None:
+    done = doctest.testmod(importlib.import_module(f"wcx.comparison.statistics.{name}"))
+    assert done.attempted
+    assert not done.failed
 
 
 def test_nothing_is_nothing() -> None:
