@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import math
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 from scipy.ndimage import gaussian_filter1d
 
@@ -22,26 +25,29 @@ import wcx
 from wcx.comparison.statistics.correlate import correlate
 from wcx.comparison.statistics.pairs import FEWEST_POINTS
 from wcx.comparison.statistics.resampling import Resamples, block_length, intervals
-from wcx.comparison.statistics.significance import false_discovery
+from wcx.comparison.statistics.significance import Ties, false_discovery, kendall_spread
 from wcx.comparison.statistics.values import COEFFICIENTS, Correlated, Measured
+from wcx.comparison.statistics.weighted import linear_and_ranked
 from wcx.comparison_types import Correlation, CorrelationDifference
 from wcx.errors import UsageError
 
 Floats = list[float | None]
+Array = NDArray[np.float64]
+Numbers = Array | Sequence[float | None]
 
 TRANSFORMS = ("raw", "log", "detrended", "diff")
 
 
-def pooled(values: Any, measure: str = "bdm", plane: str | None = "sign") -> Measured:
+def pooled(values: Numbers, measure: str = "bdm", plane: str | None = "sign") -> Measured:
     return Measured("pooled", None, plane, measure, tuple(values))
 
 
-def of_layer(name: str, values: Any, measure: str = "bdm") -> Measured:
+def of_layer(name: str, values: Numbers, measure: str = "bdm") -> Measured:
     return Measured("layer", name, "sign", measure, tuple(values))
 
 
 def run(
-    measured: list[Measured], metrics: dict[str, Any], groups: list[str | None] | None = None, **options: Any
+    measured: list[Measured], metrics: dict[str, Numbers], groups: list[str | None] | None = None, **options: object
 ) -> Correlated:
     count = len(measured[0].values)
     options = {"seed": 0, "resamples": 200, "steps": list(range(count)), **options}
@@ -49,7 +55,7 @@ def run(
     return correlate(measured, metrics, steps, groups or [None] * count, **options)
 
 
-def one(found: Correlated, transform: str = "raw", **fields: Any) -> Correlation:
+def one(found: Correlated, transform: str = "raw", **fields: str | None) -> Correlation:
     """The correlation that is meant."""
     wanted = {"transform": transform, **fields}
     (only,) = [
@@ -73,7 +79,7 @@ def curves(seed: int = 0, points: int = 31) -> tuple[Floats, Floats]:
     return (18000 - 40 * time + 60 * random.normal(size=points)).tolist(), loss.tolist()
 
 
-def by_hand(values: Any, transform: str, times: Any) -> Any:
+def by_hand(values: Numbers, transform: str, times: Sequence[float]) -> Array:
     x = np.array(values, float)
     if transform == "log":
         return np.log10(x)
@@ -136,6 +142,13 @@ def test_effective_points_follow_from_the_autocorrelations() -> None:
     assert tau is not None
     z = tau / math.sqrt(2 * (2 * effective + 5) / (9 * effective * (effective - 1)))
     assert found.kendall.p == pytest.approx(2 * stats.norm.sf(abs(z)), rel=1e-9)
+
+
+def test_ties_of_both_series_change_the_p_of_tau_as_in_scipy() -> None:
+    x, y = np.random.default_rng(0).integers(0, 3, size=(2, 14)).astype(float)
+    spread = kendall_spread(14, Ties(x), Ties(y))
+    expected = stats.kendalltau(x, y, method="asymptotic")
+    assert math.erfc(abs(expected.statistic) / spread / math.sqrt(2)) == pytest.approx(expected.pvalue, rel=1e-12)
 
 
 def test_a_perfect_correlation_has_p_0_and_no_infinity() -> None:
@@ -272,7 +285,7 @@ def test_size_does_not_matter(scale: float) -> None:
 # -------------------------------------------------------------------------------------------------------- intervals
 
 
-def drawn_by_hand(points: int, resamples: int, seed: int) -> list[Any]:
+def drawn_by_hand(points: int, resamples: int, seed: int) -> list[NDArray[np.int64]]:
     """Indices of each resample: blocks laid end to end."""
     length = block_length(points)
     random = np.random.default_rng([seed, points])
@@ -311,7 +324,7 @@ def test_blocks_are_whole_and_every_resample_is_full() -> None:
     assert (counts.sum(axis=0) == 31).all()
     assert (resamples.counts(100, 200) == counts[:, 100:200]).all()
     by_hand = [np.bincount(index, minlength=31) for index in drawn_by_hand(31, 500, 3)]
-    assert (counts.T == by_hand).all()
+    assert (by_hand == counts.T).all()
     assert not (Resamples(31, 500, 4).counts(0, 500) == counts).all()
 
 
@@ -323,6 +336,14 @@ def test_intervals_leave_out_what_has_no_value() -> None:
     assert whole == pytest.approx(np.percentile(draws[0], [2.5, 97.5]))
     assert half == pytest.approx(np.percentile(draws[1, 50:], [2.5, 97.5]))
     assert none is None
+
+
+def test_a_resample_of_one_value_is_constant_whatever_rounding_says() -> None:
+    random = np.random.default_rng(0)
+    series = np.stack([np.array([0.1] * 4 + [0.7, 0.3]), random.normal(size=6)])
+    counts = np.stack([random.multinomial(6, [0.25] * 4 + [0, 0]) for _ in range(20)], axis=1)
+    for r in linear_and_ranked(series, [(0, 1)], counts):
+        assert np.isnan(r).all()
 
 
 def test_tau_of_layers_has_no_interval_above_200_points() -> None:
@@ -373,9 +394,7 @@ def test_a_difference_is_over_the_points_that_all_three_have() -> None:
     gaps = [None if place < 5 else value for place, value in enumerate(loss[::-1])]
     found = run([pooled(measure), pooled(gaps, "block_entropy")], {"loss": loss})
     compared = difference(found, "block_entropy")
-    expected = (
-        stats.spearmanr(measure[5:], loss[5:]).statistic - stats.spearmanr(loss[::-1][5:], loss[5:]).statistic
-    )
+    expected = stats.spearmanr(measure[5:], loss[5:]).statistic - stats.spearmanr(loss[::-1][5:], loss[5:]).statistic
     assert (one(found, measure="bdm").n, compared.n) == (31, 26)
     assert compared.spearman.difference == pytest.approx(expected, abs=1e-12)
 
@@ -400,7 +419,9 @@ def test_a_measure_against_its_own_double_differs_by_nothing() -> None:
 def test_q_is_that_of_scipy_over_the_layers() -> None:
     _, loss = curves()
     random = np.random.default_rng(4)
-    layers = [of_layer(f"fc{number}", (random.normal(size=31) - np.array(loss) * number).tolist()) for number in range(6)]
+    layers = [
+        of_layer(f"fc{number}", (random.normal(size=31) - np.array(loss) * number).tolist()) for number in range(6)
+    ]
     layers.append(of_layer("still", [1.0] * 31))
     found = run([*layers, pooled(curves()[0])], {"loss": loss, "other": loss[::-1]})
     for transform in TRANSFORMS:
@@ -435,7 +456,7 @@ def test_false_discovery_is_that_of_scipy(p: list[float | None]) -> None:
 # -------------------------------------------------------------------------------------------------------------- runs
 
 
-def three_runs() -> tuple[list[Measured], dict[str, Any], list[str | None], list[int]]:
+def three_runs() -> tuple[list[Measured], dict[str, Numbers], list[str | None], list[int]]:
     """The curves of three seeds, one after the other."""
     several = [curves(seed) for seed in range(3)]
     measure = [value for one, _ in several for value in one]
@@ -504,7 +525,7 @@ def test_one_run_has_no_mean_and_a_run_without_values_no_part_in_it() -> None:
 def test_smoothing_is_that_of_the_paper() -> None:
     measure, loss = curves()
 
-    def paper(values: Any) -> Any:
+    def paper(values: Numbers) -> Array:
         filtered = gaussian_filter1d(np.log1p(np.array(values)), sigma=1)
         return (filtered - filtered.min()) / (filtered.max() - filtered.min())
 
@@ -538,6 +559,13 @@ def test_an_unknown_smoothing_is_refused() -> None:
 
 
 # ------------------------------------------------------------------------------------------------- whole and stable
+
+
+@pytest.mark.parametrize("name", ["transforms", "weighted", "resampling", "significance", "runs"])
+def test_the_values_in_docstrings_are_right(name: str) -> None:
+    done = doctest.testmod(importlib.import_module(f"wcx.comparison.statistics.{name}"))
+    assert done.attempted
+    assert not done.failed
 
 
 def test_nothing_is_nothing() -> None:

@@ -15,6 +15,7 @@ from wcx.escape import escape
 __all__ = ["conclude"]
 
 _SIGNIFICANT = 0.05
+_FEWEST_EFFECTIVE = 5  # of 4 points even the same order has an exact p of 2 / 4! = 0.083
 _MAIN = ("bdm", "null.bdm.ratio", "block_entropy")
 _PACKED = ("gzip", "bz2", "lzma", "zstd")
 _COEFFICIENT = "spearman"
@@ -51,10 +52,11 @@ class _Finding:
 
     @property
     def correlated(self) -> int | None:
-        """The sign of a coefficient that is no chance by its interval and, over one run, by its p too; else 0."""
+        """The sign of a coefficient that is no chance: by its interval and, over one run, by its p too; else 0."""
         if self.sign is None or self.runs > 1:
             return self.sign
-        return self.sign if self.p is not None and self.p < _SIGNIFICANT else 0
+        enough = self.effective is not None and self.effective >= _FEWEST_EFFECTIVE
+        return self.sign if enough and self.p is not None and self.p < _SIGNIFICANT else 0
 
 
 Findings = dict[_Subject, dict[str, _Finding]]
@@ -198,8 +200,8 @@ def _moves(what: str, finding: _Finding) -> str:
     if finding.correlated:
         return f"{what} move {'together' if finding.correlated > 0 else 'against each other'} ({inside})"
     if finding.sign and finding.effective is not None:
-        inside += f", but as few as {finding.effective:.1f} of {finding.points} points are independent"
-        inside += "" if finding.p is None else f", p {finding.p:.2g}"
+        inside += f", but of {finding.points} points only {finding.effective:.1f} count as independent"
+        inside += "" if finding.p is None or finding.p < _SIGNIFICANT else f", p {finding.p:.2g}"
     return f"{what} show no link beyond chance ({inside})"
 
 
@@ -212,7 +214,7 @@ def _verdict(raw: int | None, diff: int | None) -> str:
         return "of opposite signs, so the link of levels is the common trend's"
     if raw:
         return "only the common trend survives"
-    return "they move together only from one checkpoint to the next" if diff else "no link to speak of"
+    return "a link from one checkpoint to the next, none of levels" if diff else "no link to speak of"
 
 
 def _stronger(what: str, against: str, finding: _Finding) -> str:
@@ -221,7 +223,7 @@ def _stronger(what: str, against: str, finding: _Finding) -> str:
     inside = f"{_number(finding.value, '+')}, 95 % interval {_range(finding.ci95)}"
     quantity = "difference of abs(Fisher z)" if finding.runs > 1 else "difference of abs(Spearman)"
     if not finding.sign:
-        return f"{what} as closely ({quantity} {inside})"
+        return f"{what} alike within chance ({quantity} {inside})"
     return f"{what} {'more' if finding.sign > 0 else 'less'} closely ({quantity} {inside})"
 
 

@@ -37,7 +37,7 @@ def transformed(series: Values, times: Values, transform: str) -> Values:
     one before it. Rows are scaled by a power of two; one that is constant up to rounding becomes 0.
 
     >>> transformed(np.array([[1.0, 2.0, 4.0]]), np.arange(3.0), "diff").tolist()
-    [[0.125, 0.25]]
+    [[0.25, 0.5]]
     """
     if not series.shape[1]:
         return series
