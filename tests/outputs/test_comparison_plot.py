@@ -128,7 +128,7 @@ def test_no_third_column(library: Any) -> None:  # noqa: ANN401
 
 def test_the_settings_of_the_user_are_left_and_have_no_say(library: Any) -> None:  # noqa: ANN401
     usual = render(two(), "svg")
-    with library.rc_context({"font.size": 30, "lines.linewidth": 9, "text.parse_math": True}):
+    with library.rc_context({"font.size": 30, "axes.edgecolor": "red", "text.parse_math": True}):
         assert render(two(), "svg") == usual
         assert library.rcParams["font.size"] == 30
 

@@ -61,7 +61,7 @@ def flat(text: str) -> str:
 def test_no_line_is_wider_than_the_terminal(name: str, color: bool) -> None:
     if name == "hostile":  # its planes' names, which quantizers give, are wider than any terminal of 40
         return
-    for width in range(60, 181, 8):
+    for width in range(30, 181, 10):
         text = ESCAPES.sub("", table(COMPARISONS[name](), View(terminal=True, width=width, color=color)))
         assert max(map(cell_len, text.splitlines())) <= width, width
 
