@@ -14,6 +14,7 @@ import pytest
 from strategies import DTYPE_NAMES, as_counts, bits_of, counts_of, random_plane, special_codes
 
 from wcx.blocks.counts import BlockCounts
+from wcx.comparison_types import Comparison, ModelSeries
 from wcx.dtypes import DTYPES, Codes, DType
 from wcx.errors import CheckpointError, UsageError
 from wcx.formats._format import Evidence as FileEvidence
@@ -21,10 +22,11 @@ from wcx.formats._format import Format, Match
 from wcx.measures.evidence import Evidence, Measure
 from wcx.measures.tables import load_table
 from wcx.outputs import OpenWriter, View
+from wcx.outputs.comparison import WriteComparison
 from wcx.quantizers import Quantizer, QuantizerKind
 from wcx.types import Fit, Statistics
 
-__all__ = ["check_format", "check_measure", "check_output", "check_quantizer"]
+__all__ = ["check_comparison_output", "check_format", "check_measure", "check_output", "check_quantizer"]
 
 UNITS = ("bits", "bits/block", "bits/weight", "blocks", "1", "")
 
@@ -192,3 +194,13 @@ def check_output(name: str, open_writer: OpenWriter) -> None:
     for method in ("layer", "report", "error", "end"):
         assert callable(getattr(writer, method))
     writer.end()
+
+
+def check_comparison_output(name: str, write: WriteComparison) -> None:
+    """Writes on the stream and nowhere else, also of a comparison of nothing."""
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
+    model = ModelSeries((), {}, {})
+    nothing = Comparison("wcx/comparison/1", "0.1.0", {}, (), (), model, (), (), (), (), None, (), (), ())
+    stream = io.StringIO()
+    write(nothing, stream, View())
+    assert stream.getvalue().endswith("\n")

@@ -21,13 +21,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contracts import check_dtype, check_format, check_measure, check_output, check_quantizer
+from contracts import (
+    check_comparison_output,
+    check_dtype,
+    check_format,
+    check_measure,
+    check_output,
+    check_quantizer,
+)
 from strategies import DTYPE_NAMES
 
 import wcx
 from wcx.formats import FORMATS
 from wcx.measures import MEASURES
 from wcx.outputs import OUTPUTS
+from wcx.outputs.comparison import COMPARISON_OUTPUTS
 from wcx.quantizers import QUANTIZERS
 
 PACKAGE = Path(wcx.__file__).parent
@@ -39,7 +47,7 @@ FOUNDATION = {"types", "comparison_types", "errors", "registry", "dtypes", "esca
 MIDDLE = {"formats", "quantizers", "blocks", "measures", "streams", "outputs"}
 SCRIPTS = {"wcx.measures.data.make_tables"}  # run by hand, not part of the program
 
-HEAVY = {"numpy", "numba", "onnx", "scipy", "rich", "ml_dtypes", "safetensors", "pybdm", "torch"}
+HEAVY = {"matplotlib", "numpy", "numba", "onnx", "scipy", "rich", "ml_dtypes", "safetensors", "pybdm", "torch"}
 
 
 def part_of(module: str) -> str:
@@ -165,6 +173,7 @@ def _imports_when_loaded(module: str) -> Iterator[str]:
                 "wcx.comparison.statistics.smoothing",
             },
         ),
+        ("matplotlib", {"wcx.outputs.comparison.plot"}),
         ("torch", set()),
         ("onnx", set()),
         ("hypothesis", set()),
@@ -318,6 +327,12 @@ def test_formats_keep_their_contract(name: str) -> None:
 @pytest.mark.parametrize("name", tuple(OUTPUTS))
 def test_outputs_keep_their_contract(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     check_output(name, OUTPUTS[name])
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", tuple(COMPARISON_OUTPUTS))
+def test_outputs_of_comparisons_keep_their_contract(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    check_comparison_output(name, COMPARISON_OUTPUTS[name])
     assert capfd.readouterr() == ("", "")
 
 

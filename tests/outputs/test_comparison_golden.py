@@ -1,7 +1,6 @@
 """Whole texts of comparisons, kept in golden_comparison/: what a person or a program sees, to the byte.
 
-A missing file fails. After a wanted change: WCX_UPDATE_GOLDEN=1 python -m pytest tests/outputs/test_comparison_golden.py,
-then read the difference.
+A missing file fails. After a wanted change: WCX_UPDATE_GOLDEN=1 and this file alone, then read the difference.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def flat(text: str) -> str:
 def test_no_line_is_wider_than_the_terminal(name: str, color: bool) -> None:
     if name == "hostile":  # its planes' names, which quantizers give, are wider than any terminal of 40
         return
-    for width in range(60, 181, 3):
+    for width in range(30, 181, 10):
         text = ESCAPES.sub("", table(COMPARISONS[name](), View(terminal=True, width=width, color=color)))
         assert max(map(cell_len, text.splitlines())) <= width, width
 
@@ -82,7 +82,8 @@ def test_elsewhere_than_on_a_terminal_no_name_is_shortened_and_no_layer_left_out
 
 def test_another_encoding_gets_ascii() -> None:
     buffer = io.BytesIO()
-    COMPARISON_OUTPUTS["table"](training(), io.TextIOWrapper(buffer, encoding="ascii"), NARROW)
+    stream = io.TextIOWrapper(buffer, encoding="ascii")
+    COMPARISON_OUTPUTS["table"](training(), stream, NARROW)
     text = buffer.getvalue().decode("ascii")
     assert "*=~-..____" in text
 
@@ -92,7 +93,7 @@ def test_another_encoding_gets_ascii() -> None:
 
 def test_the_biggest_movers_come_first() -> None:
     assert select(training(), View()).names == ("fc1.weight", "fc2.weight", "head.weight")
-    assert select(transformer(), View()).names[0] == "model.layers.6.self_attn.q_proj.weight"
+    assert select(transformer(), View()).names[0] == "model.layers.12.self_attn.q_proj.weight"
 
 
 def test_other_orders() -> None:
@@ -107,7 +108,7 @@ def test_other_orders() -> None:
 
 def test_a_measure_of_whole_layers_can_be_shown() -> None:
     text = table(training(), View(sort="sparsity"))
-    assert re.search(r"^fc1\.weight +0 +0\.125", text, re.MULTILINE)
+    assert re.search(r"^fc1\.weight.* 0 +0\.125", text, re.MULTILINE)
 
 
 def test_forty_lines_on_a_terminal_and_how_many_are_left_out() -> None:
@@ -131,9 +132,9 @@ def test_a_line_has_first_last_change_and_the_flips() -> None:
 
 
 def test_a_file_compared_with_itself_has_no_change_no_flips_and_a_null_delta() -> None:
-    for name in ("fc1.weight", "null.bdm_rarefied.ratio"):
+    for name in ("fc1.weight", "null.bdm_rarefied.ratio  "):
         words = line_of(table(same(), NARROW), name).split()
-        assert words[3:] == ["0.00%", "0%", "0%"]
+        assert words[-3:] == ["0.00%", "0%", "0%"]
     assert "XOR" not in table(same(), NARROW)
 
 
@@ -148,7 +149,7 @@ def test_a_layer_that_the_last_checkpoint_has_not_is_marked() -> None:
     assert "* missing in the first or last checkpoint" in text
     assert "* missing" not in table(two(), NARROW)
     late = replace(training(), layers=(layer("late.weight", (64, 64), missing=(0, 7)),))
-    assert re.search(r"late\.weight +\d\.\d{4}\*", table(late, NARROW))
+    assert re.search(r"late\.weight.* \d\.\d{4}\*", table(late, NARROW))
 
 
 def test_an_unreadable_checkpoint_is_no_gap_in_a_line_but_is_said() -> None:
@@ -174,22 +175,18 @@ def test_nothing_to_show_is_said_too() -> None:
     ("values", "width", "expected"),
     [
         ([0, 1, 2, 3, 4, 5, 6, 7], 8, "▁▂▃▄▅▆▇█"),
-        ([0, 1, 2, 3, 4, 5, 6, 7], 4, "▁▄▅█"),
+        ([0, 1, 2, 3, 4, 5, 6, 7], 4, "▁▃▅▇"),
         ([7, None, 0], 10, "█·▁"),
         ([None, None], 10, "··"),
         ([], 10, ""),
-        ([5.0] * 4, 4, "▄▄▄▄"),
-        ([0.0] * 3, 3, "▄▄▄"),
-        ([1.0, 1.0005], 2, "▄▄"),
+        ([5.0] * 4, 4, "▅▅▅▅"),
+        ([0.0] * 3, 3, "▅▅▅"),
+        ([1.0, 1.0005], 2, "▄▅"),
         ([-1.0, 1.0], 2, "▁█"),
     ],
 )
 def test_sparklines(values: list[float | None], width: int, expected: str) -> None:
-    drawn = FANCY.draw(values, width)
-    assert len(drawn) == len(expected)
-    assert drawn == expected or values == [0, 1, 2, 3, 4, 5, 6, 7]
-    assert drawn[:1] == expected[:1]
-    assert drawn[-1:] == expected[-1:]
+    assert FANCY.draw(values, width) == expected
 
 
 def test_the_widest_terminal_draws_one_character_a_checkpoint() -> None:

@@ -23,6 +23,8 @@ __all__ = ["Cells", "open_writer"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
+_SHORT = 200
+_MOST_KNOWN = 20_000
 _SPECIAL = re.compile('[,"\r\n]')
 
 
@@ -67,17 +69,32 @@ class Cells:
         self._terminal = view.terminal
         self._encoding = encoding_of(stream)
         self._encoder = Encoder.for_stream(stream, indented=False)
+        self._known: dict[str, str] = {}
 
     def line(self, values: Iterable[Any]) -> str:
         """A line of such cells."""
         return ",".join(map(self._cell, values)) + "\n"
 
     def _cell(self, value: Any) -> str:  # noqa: ANN401
+        kind = type(value)
+        if kind is str:
+            return self._quoted(value)
         if value is None:
             return ""
+        if kind is float or kind is int:
+            return self._encoder.text(value)
         if isinstance(value, Mapping):
             return _quoted(self._encoder.text(value)) if value else ""
-        return _quoted(self._text(value)) if isinstance(value, str) else self._encoder.text(value)
+        return self._encoder.text(value)
+
+    def _quoted(self, text: str) -> str:
+        """A text in quotes where it needs them; most stand in many rows."""
+        known = self._known.get(text)
+        if known is None:
+            known = _quoted(self._text(text))
+            if len(text) <= _SHORT and len(self._known) < _MOST_KNOWN:
+                self._known[text] = known
+        return known
 
     def _text(self, text: str) -> str:
         if text.startswith(("=", "+", "-", "@")) and not _NUMBER.fullmatch(text):

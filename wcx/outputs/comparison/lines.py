@@ -159,10 +159,10 @@ def select(comparison: Comparison, view: View) -> Selection:
     measure = shown_measure(comparison, view)
     order = view.sort if view.sort in _ORDERS else "change"
     found = runs(comparison)
-    lines: dict[str, list[Line]] = {}
-    for layer in comparison.layers:
-        if _is_shown(layer, measure):
-            lines.setdefault(layer.name, []).extend(_line(layer, measure, run) for run in found)
+    lines = {
+        name: [_line(layer, measure, run) for layer in layers for run in found]
+        for name, layers in _shown(comparison, measure).items()
+    }
     names = _ordered(lines, order)
     most = view.top if view.top is not None else _top(lines) if view.terminal else 0
     return Selection(tuple(names[:most] if most else names), len(names), order, measure)
@@ -173,9 +173,14 @@ def _top(lines: Mapping[str, Sequence[Line]]) -> int:
     return max(_MOST // max(map(len, lines.values()), default=1), 1)
 
 
-def _is_shown(layer: LayerSeries, measure: str) -> bool:
-    """A plane, or a layer as a whole where the measure is one of that."""
-    return layer.plane is not None or measure in layer.series
+def _shown(comparison: Comparison, measure: str) -> dict[str, list[LayerSeries]]:
+    """By name the planes, or the layers as a whole, that have the measure; the planes where nothing of a layer has."""
+    having = {layer.name for layer in comparison.layers if measure in layer.series}
+    found: dict[str, list[LayerSeries]] = {}
+    for layer in comparison.layers:
+        if measure in layer.series or (layer.name not in having and layer.plane is not None):
+            found.setdefault(layer.name, []).append(layer)
+    return found
 
 
 def _ordered(lines: Mapping[str, Sequence[Line]], order: str) -> list[str]:
@@ -204,10 +209,7 @@ def layer_lines(comparison: Comparison, selection: Selection) -> Iterator[Line]:
 
 def _layer_lines(comparison: Comparison, selection: Selection) -> Iterator[Line]:
     found = runs(comparison)
-    by_name: dict[str, list[LayerSeries]] = {}
-    for layer in comparison.layers:
-        if _is_shown(layer, selection.measure):
-            by_name.setdefault(layer.name, []).append(layer)
+    by_name = _shown(comparison, selection.measure)
     for name in selection.names:
         for layer in by_name[name]:
             yield from (_line(layer, selection.measure, run) for run in found)

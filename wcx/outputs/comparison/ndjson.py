@@ -1,7 +1,8 @@
 """A comparison as one flat JSON object a line; `row` says what each is.
 
-checkpoint, value (the tidy rows of --csv), correlation, difference, group, conclusion, unmatched, note, warning, in
-this order. Names with a dot are nested fields of the JSON; the two ends of an interval are .low and .high.
+comparison (schema, version, settings), checkpoint, value (the tidy rows of --csv), correlation, difference, group,
+conclusion, unmatched, note, warning, in this order. Names with a dot are nested fields of the JSON; the two ends of an
+interval are .low and .high.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ _INTERVALS = ("ci95", "strength_ci95")
 def write(comparison: Comparison, stream: TextIO, view: View) -> None:
     """Write the lines one after the other; raises ValueError for NaN or an infinity."""
     encoder = Encoder.for_stream(stream, indented=False)
-    stream.writelines(encoder.line(row) + "\n" for row in _rows(comparison))
+    for row in _rows(comparison):  # the values are many, and have no names but ours and no lists
+        stream.write((encoder.line(row) if row["row"] == "value" else encoder.text(row)) + "\n")
     stream.flush()
 
 
 def _rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    head = {"schema": comparison.schema, "wcx": comparison.wcx, "settings": to_plain(comparison.settings)}
+    yield {"row": "comparison", **dict(_flat(head, ""))}
     yield from _flat_rows("checkpoint", comparison.checkpoints)
     for row in comparison.rows():
         yield {"row": "value", **dict(zip(COLUMNS, row, strict=True))}

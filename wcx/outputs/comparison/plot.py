@@ -46,6 +46,7 @@ _LEAST_INCHES, _MOST_INCHES = 0.55, 3.2
 _MARGIN_INCHES = 0.5
 _MOST_NAMES = 24
 _LONGEST_NAME = {1: 18, 2: 30}
+_PLACES = 5  # of positions on the picture, whose sides are 1
 _ELLIPSIS = "…"
 _SIGNS_AN_INCH = 12  # of the picture's width, in the legend
 _LEGEND_SIGNS = 5  # that a line and its margins take there
@@ -109,6 +110,7 @@ def render(comparison: Comparison, kind: str, columns: int = 2) -> bytes:
     stream = io.BytesIO()
     with _own_settings():
         figure = _draw(comparison, columns)
+        _freeze(figure)
         figure.savefig(stream, format=kind, dpi=_DPI, metadata=_METADATA[kind])
     return stream.getvalue()
 
@@ -138,7 +140,7 @@ def _draw(comparison: Comparison, columns: int) -> Figure:
     maps = list(heat_maps(comparison))
     heights = [_CURVES_INCHES, *(min(max(_ROW_INCHES * len(one.rows), _LEAST_INCHES), _MOST_INCHES) for one in maps)]
     height = sum(heights) + _MARGIN_INCHES * len(heights)
-    figure = Figure(figsize=(WIDTHS[columns], height), layout="constrained")
+    figure = Figure(figsize=(WIDTHS[columns], height), dpi=_DPI, layout="constrained")
     panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     _draw_curves(panels[0], list(curves(comparison, axis)), list(metrics(comparison, axis)), columns)
     for panel, one in zip(panels[1:], maps, strict=True):
@@ -149,6 +151,15 @@ def _draw(comparison: Comparison, columns: int) -> Figure:
             letter, (0, 1), (-4, 3), "axes fraction", "offset points", ha="right", va="bottom", weight="bold", size=9
         )
     return figure
+
+
+def _freeze(figure: Figure) -> None:
+    """Lay the panels out once, and round where they are: the solver's last digits are not the same each time."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for panel in figure.axes:
+        left, bottom, width, height = (round(number, _PLACES) for number in panel.get_position().bounds)
+        panel.set_position((left, bottom, width, height))
 
 
 def _draw_curves(panel: Axes, model: Sequence[Curve], logged: Sequence[Curve], columns: int) -> None:

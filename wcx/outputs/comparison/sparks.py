@@ -28,7 +28,7 @@ class Sparks:
         trend.
 
         >>> FANCY.draw([0.0, 1.0, None, 7.0], 8), FANCY.draw([1.0, 1.001, 0.999], 8), PLAIN.draw([0, 0, 7, 7], 2)
-        ('▁▂·█', '▄▅▄', '_#')
+        ('▁▂·█', '▅▅▄', '_#')
         """
         means = _stretches(values, width)
         known = [value for value in values if value is not None]
@@ -41,7 +41,7 @@ class Sparks:
         if value is None:
             return self.missing
         top = len(self.levels) - 1
-        return self.levels[min(max(round(top * (value - low) / spread), 0), top) if spread else top // 2]
+        return self.levels[min(max(round(top * (value - low) / spread), 0), top) if spread else (top + 1) // 2]
 
 
 FANCY = Sparks("▁▂▃▄▅▆▇█", "·")

@@ -105,17 +105,18 @@ class _Table:
         return grid, dict(zip(labels, printed, strict=True))
 
     def _agreements(self) -> Iterator[Text]:
-        shown = list(agreements(self._comparison))
-        most = _MOST_METRICS if self._page.view.terminal else len(shown)
-        for one in shown[:most]:
+        found = list(agreements(self._comparison))
+        metrics = list(dict.fromkeys(one.metric for one in found))
+        most = _MOST_METRICS if self._page.view.terminal else len(metrics)
+        shown = [one for one in found if one.metric in metrics[:most]]
+        for one in shown:
             yield Text()
             yield from self._sentences("bold", [one.title])
             yield from self._agreement(one)
         if self._page.view.quiet:
             return
-        if shown[most:]:
-            others = ", ".join(dict.fromkeys(one.metric for one in shown[most:]))
-            yield from self._sentences("bold", [f"not shown: {others}; --metric NAME chooses"])
+        if metrics[most:]:
+            yield from self._sentences("bold", [f"not shown: {', '.join(metrics[most:])}; --metric NAME chooses"])
         yield from self._sentences("dim", prose.agreement_legend(shown))
         yield from self._sentences("plain", prose.layer_correlations(self._comparison))
 
