@@ -6,6 +6,7 @@ import importlib
 import importlib.resources
 import sys
 import warnings
+from collections.abc import Iterator
 from types import ModuleType
 from typing import IO
 
@@ -24,6 +25,14 @@ hypothesis.settings.load_profile("wcx")
 
 def _resource_stream(package: str, path: str) -> IO[bytes]:
     return importlib.resources.files(package).joinpath(path).open("rb")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither find what the user's runs have counted, nor leave anything there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WCX_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

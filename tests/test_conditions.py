@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from outputs.reports import constant_plane, hostile, layer, lenet, plane, polarity, report, without_null
 
-from wcx.conditions import Condition, parse
+from wcx.comparison_types import ComparedCheckpoint, Comparison, LayerSeries, ModelPlaneSeries, ModelSeries, Series
+from wcx.conditions import Condition, parse, parse_comparison
 from wcx.errors import UsageError
 from wcx.outputs.fields import LAYER_NUMBERS, PLANE_NUMBERS
 from wcx.types import Report
@@ -190,3 +191,177 @@ def test_all_implies_any(path: str) -> None:
     for one in reports():
         for number in (-1, 0, 0.5, 1, 1e9):
             assert not parse(f"all {path} < {number}").holds(one) or parse(f"any {path} < {number}").holds(one)
+
+
+# --------------------------------------------------------------------------------------------------------- comparisons
+
+
+def series_of(name: str, plane: str | None, flips: Series, **series: Series) -> LayerSeries:
+    delta = {} if plane is None else {"bdm": (None, 40.0, None), "null.bdm.ratio": (None, 0.5, None)}
+    return LayerSeries(name, (64, 64), plane, series, flips, flips, delta, {"bdm": (None, 41.0, 42.0)} if delta else {})
+
+
+def compared(layers: tuple[LayerSeries, ...]) -> Comparison:
+    labels = ("epoch_000", "epoch_001", "epoch\x1b_002")
+    model = ModelPlaneSeries(
+        plane="sign",
+        pooled={"bdm": (900.0, 800.0, 700.0), "gzip.nbytes": (90.0, 80.0, 70.0)},
+        sum={"bdm": (1000.0, 900.0, 800.0)},
+        flips=(None, 0.2, 0.1),
+        flips_from_first=(0.0, 0.2, 0.3),
+        delta={"density": (None, 0.2, 0.1)},
+        delta_from_first={},
+    )
+    return Comparison(
+        schema="wcx/comparison/1",
+        wcx="0",
+        settings={},
+        checkpoints=tuple(
+            ComparedCheckpoint(label, at, "epoch", None, label, "safetensors", None, None, None)
+            for at, label in enumerate(labels)
+        ),
+        layers=layers,
+        model=ModelSeries((model,), {}, {}),
+        correlations=(),
+        differences=(),
+        groups=(),
+        conclusions=(),
+        joined=None,
+        unmatched=(),
+        notes=(),
+        warnings=(),
+    )
+
+
+FC1 = series_of(
+    "fc1.weight", "sign", (None, 0.25, 0.125), bdm=(500.0, 400.0, 300.0), **{"null.bdm.z": (-9.0, None, -7.0)}
+)
+FC1_WHOLE = series_of("fc1.weight", None, (), sparsity=(0.0, 0.5, 0.75), **{"gzip.ratio": (0.9, 0.9, 0.8)})
+FC2 = series_of("fc2.weight", "sign", (None, None, 0.5), bdm=(None, 50.0, 60.0))
+THREE = compared((FC1, FC1_WHOLE, FC2))
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("layer.flips > 0.4", True),
+        ("layer.flips > 0.5", False),
+        ("layer[fc1*].flips > 0.4", False),
+        ("all layer.flips > 0.1", True),
+        ("all layer.flips > 0.125", False),
+        ("layer.flips_from_first == 0.5", True),
+        ("layer.bdm < 60", True),
+        ("layer[fc1*].bdm < 60", False),
+        ("all layer.bdm >= 50", True),
+        ("all layer[fc1*].null.bdm.z < -6", True),
+        ("layer.null.bdm.z < -8", True),
+        ("layer.null.bdm.ratio < 9", False),
+        ("layer.delta.bdm == 40", True),
+        ("layer.delta.bdm > 40", False),
+        ("layer.delta.null.bdm.ratio < 0.6", True),
+        ("layer.delta_from_first.bdm > 41", True),
+        ("all layer.delta_from_first.bdm > 40", True),
+        ("layer.delta_from_first.density > 0", False),
+        ("layer.sparsity > 0.5", True),
+        ("layer.measures.sparsity > 0.5", True),
+        ("all layer.gzip.ratio < 0.9", False),
+        ("layer.gzip.ratio < 0.9", True),
+        ("model.pooled.bdm < 701", True),
+        ("model.pooled.flips >= 0.2", True),
+        ("model.pooled.flips_from_first > 0.3", False),
+        ("model.pooled.flips_from_first >= 0.3", True),
+        ("all model.pooled.flips_from_first >= 0", True),
+        ("model.pooled.delta.density < 0.2", True),
+        ("model.pooled.gzip.nbytes <= 70", True),
+        ("model.sum.bdm < 801", True),
+        ("model.sum.bdm < 800", False),
+    ],
+)
+def test_a_condition_on_a_comparison(expression: str, expected: bool) -> None:
+    condition = parse_comparison(expression)
+    assert condition.holds(THREE) is expected
+    assert (condition.match(THREE) is not None) is expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("layer.flips > 9", True),
+        ("layer[fc3*].flips > 9", False),
+        ("layer.mean_ctm > 9", False),
+        ("layer.zeros > 9", False),
+        ("layer[fc2*].delta_from_first.bdm > 90", True),
+        ("model.pooled.delta_from_first.bdm > 9", False),
+        ("model.pooled.lzma.nbytes > 0", False),
+    ],
+)
+def test_a_condition_applies_where_a_value_is_there(expression: str, expected: bool) -> None:
+    assert parse_comparison(expression).applies(THREE) is expected
+
+
+@pytest.mark.parametrize("quantifier", ["any", "all"])
+def test_nothing_holds_over_no_layers_of_a_comparison(quantifier: str) -> None:
+    assert not parse_comparison(f"{quantifier} layer.bdm != -1").holds(compared(()))
+    assert not parse_comparison(f"{quantifier} layer.flips != -1").holds(compared((FC1_WHOLE,)))
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        (
+            "layer.flips > 0.4",
+            "any layer.flips > 0.4 holds: layer fc2.weight, plane sign, checkpoint epoch\\x1b_002 has 0.5",
+        ),
+        (
+            "layer.bdm>300",
+            "any layer.bdm > 300 holds: layer fc1.weight, plane sign, checkpoint epoch_000 has 500.0 (and 1 more)",
+        ),
+        (
+            "layer.sparsity > 0.5",
+            "any layer.sparsity > 0.5 holds: layer fc1.weight, checkpoint epoch\\x1b_002 has 0.75",
+        ),
+        (
+            "model.sum.bdm < 901",
+            "any model.sum.bdm < 901 holds: model.sum, plane sign, checkpoint epoch_001 has 900.0 (and 1 more)",
+        ),
+    ],
+)
+def test_the_message_names_layer_plane_and_checkpoint(expression: str, message: str) -> None:
+    assert parse_comparison(expression).match(THREE) == message
+
+
+@pytest.mark.parametrize(
+    ("expression", "known"),
+    [
+        ("layer.flip > 0", r"did you mean flips\?"),
+        ("layer.delta > 0", r"delta\. or delta_from_first\. before a plane's"),
+        ("layer.delta.bmd > 0", r"did you mean delta\.bdm\?"),
+        ("layer.delta.nonfinite > 0", "has no number 'delta.nonfinite'"),
+        ("layer.flips.bdm > 0", "has no number 'flips.bdm'"),
+        ("layer.gzip2 > 0", "has no number"),
+        ("model.pooled.nonfinite_ > 0", "has no number"),
+        ("model.pooled.weights > 0", "has no number"),
+        ("model.sum.flips > 0", "there are bdm$"),
+        ("layer.regime == 0", "has no number"),
+        ("layer.__class__ > 0", "has no number"),
+        ("checkpoint.bdm > 0", "not of the form"),
+        ("layer.flips > x", "no number"),
+    ],
+)
+def test_an_unknown_series_is_a_usage_error(expression: str, known: str) -> None:
+    with pytest.raises(UsageError, match=known) as error:
+        parse_comparison(expression)
+    assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize("expression", ["layer.flips > 0", "layer.delta.bdm > 0", "layer.gzip.nbytes > 0"])
+def test_analyze_has_no_changes(expression: str) -> None:
+    with pytest.raises(UsageError, match="has no number"):
+        parse(expression)
+
+
+@pytest.mark.parametrize("field", PLANE_NUMBERS)
+def test_every_number_of_a_plane_has_a_series_and_a_delta(field: str) -> None:
+    for path in ("layer", "model.pooled"):
+        for kind in ("", "delta.", "delta_from_first."):
+            assert not parse_comparison(f"{path}.{kind}{field} > 1e9").holds(THREE)

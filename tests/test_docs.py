@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import shlex
 import subprocess
@@ -60,7 +62,7 @@ def other_commands() -> list[str]:
     for page in PAGES:
         for line in page.read_text("utf-8").splitlines():
             line = line.strip().removeprefix("$ ").partition("  #")[0]
-            if re.match(r"wcx (analyze|inspect|motifs|verify|kinds|--)", line) and "..." not in line:
+            if re.match(r"wcx (analyze|compare|inspect|motifs|verify|kinds|--)", line) and "..." not in line:
                 line = line.partition(" | ")[0].partition(" -o ")[0]
                 for name, there in READABLE.items():
                     line = line.replace(f" {name}", f" {there}")
@@ -101,6 +103,44 @@ def test_the_saturation_picture_is_what_its_script_draws() -> None:
     command = [sys.executable, "docs/saturation.py", "--svg"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == (ROOT / "docs" / "saturation.svg").read_text("utf-8")
+
+
+WALK = ROOT / "docs" / "learning-as-compression.md"
+SHOWN = r"^```python\n((?:(?!```).*\n)*)```\n+```text\n((?:(?!```).*\n)*)```"
+
+
+def transcripts(text: str) -> list[tuple[str, str]]:
+    """Commands after a $ in console blocks, each with the output that is shown under it."""
+    found = []
+    for block in fenced(text, "console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = part.partition("\n")
+            found.append((command, shown))
+    return found
+
+
+@pytest.mark.parametrize(("command", "shown"), transcripts(WALK.read_text("utf-8")))
+def test_the_walk_shows_the_real_output_of_its_commands(command: str, shown: str) -> None:
+    done = run(command)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == shown
+
+
+def test_the_walk_shows_what_its_python_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict[str, object] = {}
+    for source, shown in re.findall(SHOWN, WALK.read_text("utf-8"), re.MULTILINE):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(source, str(WALK), "exec"), names)
+        assert printed.getvalue() == shown
+
+
+def test_the_table_of_random_flips_is_what_its_script_prints() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/random_flips.py"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout in WALK.read_text("utf-8")
 
 
 def test_every_number_that_is_printed_is_defined() -> None:

@@ -29,7 +29,7 @@ from wcx.types import Scheme
 
 __all__ = ["Against", "BitStore", "ChangeWorker", "Changed", "Changes", "PieceKey"]
 
-_MEMORY = 24 << 20  # bytes of bits that one checkpoint may keep in memory; three are kept at a time
+_MEMORY = 8 << 20  # bytes of bits that one checkpoint may keep in memory; three are kept at a time
 
 
 class PieceKey(NamedTuple):

@@ -51,14 +51,22 @@ def margins_of(counts: BlockCounts) -> Margins:
 
 
 def evaluate_layer(
-    layer: Layer, counted: CountedLayer, planes: Sequence[str], settings: Settings, fit: Fit = _NO_FIT
+    layer: Layer,
+    counted: CountedLayer,
+    planes: Sequence[str],
+    settings: Settings,
+    fit: Fit = _NO_FIT,
+    nulls: Sequence[str] = NULL_MEASURES,
 ) -> LayerReport:
-    """Return the report of one layer, with its null unless that is drawn by real shuffles."""
+    """Return the report of one layer, with its null unless that is drawn by real shuffles.
+
+    nulls: measures that have one.
+    """
     tensor = layer.tensor
     reports = []
     for number, (name, counts) in enumerate(zip(planes, counted.planes, strict=True)):
         seeds = [(tensor.name, number)]
-        reports.append(_evaluate_plane(name, counts, [margins_of(counts)], seeds, settings))
+        reports.append(_evaluate_plane(name, counts, [margins_of(counts)], seeds, settings, nulls))
     bdm = None if any(plane.bdm is None for plane in reports) else fsum(plane.bdm or 0.0 for plane in reports)
     return LayerReport(
         name=tensor.name,
@@ -109,7 +117,12 @@ def evaluate_plane(name: str, counts: BlockCounts, settings: Settings) -> PlaneR
 
 
 def _evaluate_plane(
-    name: str, counts: BlockCounts, margins: Sequence[Margins], seeds: Sequence[tuple[str, int]], settings: Settings
+    name: str,
+    counts: BlockCounts,
+    margins: Sequence[Margins],
+    seeds: Sequence[tuple[str, int]],
+    settings: Settings,
+    nulls: Sequence[str] = NULL_MEASURES,
 ) -> PlaneReport:
     """Return the numbers of one plane, or of several added up (then with the margins and seeds of each)."""
     scheme = scheme_of(settings)
@@ -120,7 +133,7 @@ def _evaluate_plane(
     }
     null = None
     if settings.null == "permutation" and scheme.kind == "ignore":
-        wanted = [measure for measure in NULL_MEASURES if measure in settings.measures]
+        wanted = [measure for measure in nulls if measure in settings.measures]
         kind, expected = _expect(margins, seeds, table, settings, wanted)
         draws = SAMPLED_DRAWS if kind == "sampled" else None
         null = null_report(kind, draws, expected, values, all(plane.constant for plane in margins))
@@ -187,11 +200,12 @@ class Model:
     """The model's rows, built up layer by layer: counts are added (`pooled`), and values (`sum`).
 
     Planes are told apart by name: a layer that lacks one (integer codes have as many as their bits) adds nothing to it.
-    planes: what a model without layers shows.
+    planes: what a model without layers shows. nulls: measures that have one.
     """
 
-    def __init__(self, planes: Sequence[str], settings: Settings) -> None:
+    def __init__(self, planes: Sequence[str], settings: Settings, nulls: Sequence[str] = NULL_MEASURES) -> None:
         self._usual = planes
+        self._nulls = nulls
         self._settings = settings
         self._planes: dict[str, _ModelPlane] = {}
         self._layers = 0
@@ -214,7 +228,7 @@ class Model:
     def report(self, scheme: Scheme) -> ModelReport:
         """Return the rows for all layers that were added."""
         planes = [
-            plane.report(name, number, scheme, self._settings)
+            plane.report(name, number, scheme, self._settings, self._nulls)
             for number, (name, plane) in enumerate(self._planes.items())
         ]
         planes = planes or [ModelPlane(name, None, Sum(None)) for name in self._usual]
@@ -244,7 +258,7 @@ class _ModelPlane:
         self.layers.append(layer)
         self.margins.append(margins_of(counts))
 
-    def report(self, name: str, number: int, scheme: Scheme, settings: Settings) -> ModelPlane:
+    def report(self, name: str, number: int, scheme: Scheme, settings: Settings, nulls: Sequence[str]) -> ModelPlane:
         """Return the model's row; number: of the plane, which seeds what is drawn."""
         counts = BlockCounts.from_histogram(
             scheme.id,
@@ -256,6 +270,6 @@ class _ModelPlane:
             overlapping=scheme.shift > 0,
         )
         seeds = [(layer, number) for layer in self._names]
-        pooled = _evaluate_plane(name, counts, self.margins, seeds, settings)
+        pooled = _evaluate_plane(name, counts, self.margins, seeds, settings, nulls)
         bdm = None if None in self._bdm else fsum(value or 0.0 for value in self._bdm)
         return ModelPlane(name, pooled, Sum(bdm))

@@ -260,6 +260,16 @@ def packed(magic: bytes, raw: bytes) -> bytes:
     return codec._HEAD.pack(magic, len(inside), len(raw)) + inside
 
 
+@pytest.mark.parametrize("kind", ENCODED)
+def test_packed_bytes_that_are_not_whole_or_go_on_are_refused(kind: str) -> None:
+    data, decode = ENCODED[kind]
+    magic, _packed, nbytes = codec._HEAD.unpack_from(data)
+    inside = data[codec._HEAD.size :]
+    for other in (*(inside[:-cut] for cut in range(1, 8)), inside + b"\0", inside + inside):
+        with pytest.raises(ValueError, match="packed bytes of a wrong length"):
+            decode(codec._HEAD.pack(magic, len(other), nbytes) + other)
+
+
 @pytest.mark.parametrize("kind", ["counted", "changes"])
 def test_any_byte_changed_inside_of_a_frame_is_refused_or_reads_as_counts_that_add_up(kind: str) -> None:
     data, decode = ENCODED[kind]
@@ -323,6 +333,22 @@ def test_numbers_inside_of_a_frame_that_are_not_true_take_no_memory(place: int) 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2 << 20
+
+
+def test_no_more_layers_are_read_than_a_frame_has() -> None:
+    """Bytes of zlib can stand for many: a kilobyte for a million layers."""
+    for layers in (codec._FRAME_LAYERS, codec._FRAME_LAYERS + 1):
+        data = packed(b"wcxchan1", codec._SIZES.pack(layers, 0, 0, 0) + b"\xff\xff" * layers)
+        if layers == codec._FRAME_LAYERS:
+            assert decode_changes(data) == [None] * layers
+        else:
+            with pytest.raises(ValueError, match="more than a frame has"):
+                decode_changes(data)
+
+
+def test_no_more_kinds_of_planes_are_read_than_there_are_planes() -> None:
+    with pytest.raises(ValueError, match="more bytes than there should be"):
+        decode_changes(packed(b"wcxchan1", codec._SIZES.pack(0, 0, 3, 0) + b"\0\x10\0\0" * 3))
 
 
 def test_a_text_nested_too_deeply_is_refused() -> None:

@@ -90,6 +90,7 @@ def test_the_ends_reach_half_the_distance_to_their_neighbour(tmp_path: Path) -> 
 def test_a_log_that_ends_early_lends_its_last_value_to_no_one(tmp_path: Path) -> None:
     found = joined(tmp_path, table("step,loss", "0,3", "10,2"), steps(0, 10, 20, 30))
     assert loss(found) == [3, 2, None, None]
+    assert found.notes == ()
     assert found.warnings == ("nothing logged near enough to 2 of 4 checkpoints: step_20 (10 away), step_30 (20 away)",)
 
 
@@ -203,6 +204,13 @@ def test_the_last_written_counts_after_a_resume(tmp_path: Path) -> None:
         "'step' goes back (first from 700 to 600), as after a resume: of rows of one step the last written counts, "
         "2 rows gave way",
     )
+    assert found.notes == ()
+
+
+def test_the_last_of_many_rows_of_one_step_counts(tmp_path: Path) -> None:
+    found = joined(tmp_path, table("step,loss", *(f"{row % 7},{row}" for row in range(7000))), steps(0, 3, 6))
+    assert loss(found) == [6993, 6996, 6999]
+    assert found.joined.duplicates == 6993
 
 
 def test_a_resumed_run_that_ended_earlier_leaves_the_rest(tmp_path: Path) -> None:
@@ -272,12 +280,19 @@ BOTH = table("step,epoch,loss", "100,1,3", "200,2,2", "300,3,1")
         (steps(1, 2, 3), "epoch"),  # checkpoint-1 of an epoch
         (epochs(100, 200, 300), "step"),
         ([Named(f"{at}", at * 7000, "step", at) for at in (1, 2, 3)], "epoch"),
+        ([Named("1", 1, None), Named("epoch_2", 2, "epoch"), Named("3", 3, None)], "epoch"),
     ],
 )
 def test_the_column_that_counts_what_the_names_count(tmp_path: Path, checkpoints: list[Named], column: str) -> None:
     found = joined(tmp_path, BOTH, checkpoints)
     assert found.step_column == column
     assert loss(found) == [3, 2, 1]
+
+
+def test_the_unit_that_most_names_have_goes_first(tmp_path: Path) -> None:
+    checkpoints = [Named("1", 1, None), Named("epoch_2", 2, "epoch"), Named("3", 3, None)]
+    found = joined(tmp_path, table("step,epoch,loss", "1,3,5", "2,2,6", "3,1,7"), checkpoints)
+    assert (found.step_column, loss(found)) == ("epoch", [7, 6, 5])
 
 
 def test_another_column_is_said(tmp_path: Path) -> None:
@@ -293,6 +308,13 @@ def test_the_column_of_the_names_stays_where_it_serves(tmp_path: Path) -> None:
     )
     assert found.step_column == "step"
     assert loss(found) == [4, 3, 2, 1]
+
+
+def test_a_column_that_tells_checkpoints_apart_is_not_given_up_for_one_that_does_not(tmp_path: Path) -> None:
+    text = table("step,epoch,loss", "9100,0,4", "9200,1,3")
+    found = joined(tmp_path, text, [Named(f"e{at}-s{at}", at, "step", at // 200) for at in (100, 150, 200)])
+    assert found.step_column == "step"
+    assert loss(found) == [None, None, None]
 
 
 def test_epochs_of_a_log_that_calls_them_steps(tmp_path: Path) -> None:
@@ -329,6 +351,12 @@ def test_epochs_counted_from_another_number_are_said(
     text = table("epoch,loss", *(f"{epoch},{epoch}" for epoch in range(first, first + 3)))
     found = joined(tmp_path, text, epochs(*numbers))
     assert any(f"every one {said.strip(chr(92))} is" in warning for warning in found.warnings)
+
+
+def test_steps_one_off_are_not_said_to_be_shifted(tmp_path: Path) -> None:
+    found = joined(tmp_path, table("step,loss", "99,3", "199,2", "299,1"), steps(100, 200, 300))
+    assert loss(found) == [3, 2, 1]
+    assert found.warnings == ()
 
 
 def test_epochs_with_fractions(tmp_path: Path) -> None:

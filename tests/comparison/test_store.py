@@ -27,7 +27,7 @@ HOUR = 3600 * 10**9
 
 def entries(directory: Path) -> list[Path]:
     """The files of all entries."""
-    return sorted(path for path in (directory / "compare").glob("??/*") if path.is_file())
+    return sorted(path for path in (directory / "compare").glob("??/[!.]*") if path.is_file())
 
 
 def stored(directory: Path, key: str = "key", data: bytes = b"counts") -> Path:
@@ -136,21 +136,26 @@ def test_a_damaged_entry_is_rebuilt(tmp_path: Path) -> None:
     assert store.get("key") == b"counts"
 
 
-@pytest.mark.parametrize("kind", ["fifo", "directory", "link", "link to nothing", "link in a circle", "device"])
+@pytest.mark.parametrize(
+    "kind", ["fifo", "open fifo", "directory", "link", "link to nothing", "link in a circle", "device"]
+)
 def test_what_is_no_file_is_no_entry(tmp_path: Path, kind: str) -> None:
     path = stored(tmp_path)
     elsewhere = tmp_path / "elsewhere"
     shutil.copy(path, elsewhere)
     path.unlink()
     targets = {"link": elsewhere, "link to nothing": tmp_path / "none", "link in a circle": path, "device": "/dev/zero"}
-    if kind == "fifo":
+    if "fifo" in kind:
         os.mkfifo(path)
     elif kind == "directory":
         path.mkdir()
     else:
         path.symlink_to(targets[kind])
     store = Store(tmp_path)
+    writer = os.open(path, os.O_RDWR) if kind == "open fifo" else None
     assert store.get("key") is None
+    if writer is not None:
+        os.close(writer)
     store.put("key", b"again")
     assert elsewhere.read_bytes()[-6:] == b"counts"
     if kind == "directory":
@@ -548,4 +553,5 @@ def test_the_limit_can_be_set_and_zero_is_off(tmp_path: Path, monkeypatch: pytes
         for index in range(6):
             store.put(str(index), bytes(1 << 20))
         assert len(entries(tmp_path)) == kept
+        assert (store.trouble is None) == (limit == "0")
     assert "4 MiB" in (store.trouble or "")

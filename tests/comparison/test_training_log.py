@@ -13,6 +13,7 @@ import pytest
 from wcx.comparison import log_files, training_log
 from wcx.comparison.training_log import Column, TrainingLog, read_log
 from wcx.errors import CheckpointError, UsageError
+from wcx.escape import escape
 
 Values = dict[int, float]
 
@@ -53,6 +54,7 @@ PLAIN = "step,loss\n10,0.5\n20,0.25\n"
         ("\n# made by hand\n#\n\nstep,loss\n10,0.5\n\n# half\n20,0.25\n,\n", "CSV"),
         ("# step,loss\n10,0.5\n20,0.25\n", "CSV"),  # numpy.savetxt
         ("step,loss,\n10,0.5,\n20,0.25,\n", "CSV"),
+        ("step,loss\n10,0.5,,\n20,0.25,\n", "CSV"),
         ('{"step": 10, "loss": 0.5}\n\n{"step": 20, "loss": 0.25}\n', "JSON lines"),
         ('{"step": 10, "loss": 0.5}\n{"step": 20, "loss": 0.25}', "JSON lines"),
         ('{"step": "10", "loss": "0.5"}\r\n{"loss": "0.25", "step": "20"}\r\n', "JSON lines"),  # fairseq
@@ -102,7 +104,7 @@ def test_trainer_state_has_training_and_evaluation_in_rows_of_their_own(tmp_path
     }
     assert values(log.axes[1].column) == {0: 0.5, 1: 0.5, 2: 1.0, 3: 1.0}
     assert log.warnings == ("'grad_norm': 1 values are NaN or infinite and count as missing",)
-    assert "'eval_runtime', 'eval_samples_per_second', 'total_flos', 'train_runtime'" in log.notes[1]
+    assert "'eval_runtime', 'eval_samples_per_second', 'total_flos', 'train_runtime'" in log.notes[0]
 
 
 def test_trainer_state_on_one_line(tmp_path: Path) -> None:
@@ -126,7 +128,7 @@ def test_tensorboard_export(tmp_path: Path) -> None:
     log = read(tmp_path, "Wall time,Step,Value\n1700000000.5,0,2.5\n1700000001.5,10,1.5\n")
     assert axes(log) == {"Step": "step"}
     assert {name: values(column) for name, column in log.metrics.items()} == {"Value": {0: 2.5, 1: 1.5}}
-    assert log.notes[1] == "no metrics by default, name them with --metric: 'Wall time'"
+    assert log.notes[0] == "no metrics by default, name them with --metric: 'Wall time'"
 
 
 def test_weights_and_biases_export(tmp_path: Path) -> None:
@@ -253,13 +255,27 @@ def test_columns_that_count(tmp_path: Path, name: str, unit: str) -> None:
     ("header", "expected"),
     [
         ("batch,step,loss", "step"),
+        ("batch,iter,loss", "iter"),
         ("_step,train/global_step,loss", "train/global_step"),
-        ("eval/step,step,loss", "step"),
+        ("eval/step,iteration,loss", "iteration"),
         ("iteration,global_step,loss", "global_step"),
+        ("loss/step,train/step,loss", "train/step"),
+        ("loss/step,step/loss,_step", "_step"),
+        ("time/iterations,time/total_timesteps,loss", "time/total_timesteps"),  # Stable-Baselines3
     ],
 )
 def test_the_better_name_counts(tmp_path: Path, header: str, expected: str) -> None:
     assert axes(read(tmp_path, f"{header}\n1,2,0.5\n")) == {expected: "step"}
+
+
+def test_of_equally_good_names_the_one_with_the_most_numbers_counts(tmp_path: Path) -> None:
+    assert axes(read(tmp_path, "eval/step,train/step,loss\n1,1,3\n,2,2\n")) == {"train/step": "step"}
+
+
+def test_a_loss_of_an_epoch_is_a_metric(tmp_path: Path) -> None:
+    log = read(tmp_path, "step,loss/step,loss/epoch\n1,0.5,0.75\n")
+    assert axes(log) == {"step": "step"}
+    assert list(log.metrics) == ["loss/step", "loss/epoch"]
 
 
 def test_a_column_that_counts_has_numbers(tmp_path: Path) -> None:
@@ -280,6 +296,7 @@ def test_the_metrics_asked_for_come_in_that_order(tmp_path: Path) -> None:
         "a": {0: 2},
         "step": {0: 1},
     }
+    assert log.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -305,7 +322,7 @@ def test_the_metrics_asked_for_come_in_that_order(tmp_path: Path) -> None:
 def test_clocks_are_no_metrics_by_default(tmp_path: Path, name: str) -> None:
     log = read(tmp_path, f"step,{name},loss\n1,5,0.5\n")
     assert list(log.metrics) == ["loss"]
-    assert log.notes[1] == f"no metrics by default, name them with --metric: '{name}'"
+    assert log.notes[0] == f"no metrics by default, name them with --metric: '{name}'"
     assert list(read(tmp_path, f"step,{name},loss\n1,5,0.5\n", metrics=(name,)).metrics) == [name]
 
 
@@ -314,10 +331,30 @@ def test_constant_columns_are_kept_and_text_is_not(tmp_path: Path) -> None:
     assert list(log.metrics) == ["lr"]
 
 
+def test_a_column_of_more_text_than_numbers_is_no_metric_by_default(tmp_path: Path) -> None:
+    text = "step,tag,loss\n1,a,1\n2,b,2\n3,5,3\n"
+    assert list(read(tmp_path, text).metrics) == ["loss"]
+    assert read(tmp_path, text, metrics=("tag",)).warnings == ("'tag': 2 cells are no numbers and count as missing",)
+
+
+def test_delimiters_in_quotes_are_none(tmp_path: Path) -> None:
+    assert list(read(tmp_path, '"a;b;c;d",step,"e;f"\n1,2,3\n').metrics) == ["a;b;c;d", "e;f"]
+
+
+@pytest.mark.parametrize("line", ["%d,0.5,{}\n", '{{"step": %d, "loss": 0.5, "text": "{}"}}\n'])
+def test_long_lines_are_bounded_one_by_one(tmp_path: Path, line: str) -> None:
+    header = "" if line.startswith("{") else "step,loss,text\n"
+    log = read(tmp_path, header + "".join((line % row).format("x" * 100_000) for row in range(20)))
+    assert log.rows == 20
+
+
 def test_a_column_of_nan_is_kept_and_said(tmp_path: Path) -> None:
     log = read(tmp_path, "step,loss\n1,nan\n2,nan\n")
     assert values(log.metrics["loss"]) == {}
     assert "2 values are NaN" in log.warnings[0]
+    assert list(read(tmp_path, "step,loss\n1,nan\n", metrics=("loss",)).metrics) == ["loss"]
+    with pytest.raises(UsageError, match=r"'loss': this column of .* has no number"):
+        read(tmp_path, "step,loss\n1,nan\n", step_column="loss")
 
 
 @pytest.mark.parametrize(
@@ -403,6 +440,24 @@ def test_lines_that_are_no_json(tmp_path: Path) -> None:
     assert log.rows == 5
     assert values(log.metrics["loss"]) == {0: 0.5, 1: 0.25}
     assert log.warnings == ("rows that can't be read, left out: 3 (line 2 is no JSON object)",)
+
+
+def test_rows_with_endless_names_are_left_out(tmp_path: Path) -> None:
+    log = read(tmp_path, f'{{"step": 1, "loss": 0.5}}\n{{"step": 2, "loss": 1, "{"x" * 1001}": 1}}\n')
+    assert values(log.metrics["loss"]) == {0: 0.5}
+    assert "left out: 1 (line 2" in log.warnings[0]
+
+
+def test_objects_are_followed_sixteen_deep(tmp_path: Path) -> None:
+    def nested(depth: int) -> str:
+        return '{"a":' * depth + "5" + "}" * depth
+
+    log = read(tmp_path, f'{{"step": 1, "loss": 0.5, "b": {nested(16)}, "c": {nested(17)}}}\n')
+    assert list(log.metrics) == ["loss", "b" + ".a" * 16]
+
+
+def test_many_comments(tmp_path: Path) -> None:
+    assert read(tmp_path, f"# {'x' * 100_000}\n" * 12 + PLAIN).rows == 2
 
 
 def test_elements_that_are_no_objects(tmp_path: Path) -> None:
@@ -496,6 +551,17 @@ def test_rows_columns_and_values_are_bounded(
         read(tmp_path, text)
 
 
+def test_only_columns_that_were_asked_for_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_log, "_MAX_NUMBERS", 4)
+    text = "step,loss,a,b,seen\n1,0.5,2,3,4\n2,0.25,2,3,4\n"
+    with pytest.raises(CheckpointError, match="more than 4 values: name the columns wanted with --metric"):
+        read(tmp_path, text)
+    assert values(read(tmp_path, text, metrics=("loss",)).metrics["loss"]) == {0: 0.5, 1: 0.25}
+    assert axes(read(tmp_path, text, "seen", ("loss",))) == {"seen": None}
+    with pytest.raises(UsageError, match="there are 'step', 'loss', 'a', 'b', 'seen'"):
+        read(tmp_path, text, metrics=("c",))
+
+
 def test_memory_is_bounded_by_the_numbers(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("step,loss\n" + "".join(f"{row},0.5\n" for row in range(30_000)))
     tracemalloc.start()
@@ -529,7 +595,7 @@ def test_no_bytes_do_anything_but_make_a_log_or_be_refused(tmp_path: Path) -> No
         for _ in range(source.randrange(1, 8)):
             at = source.randrange(len(text) + 1)
             text[at : at + source.randrange(3)] = bytes(source.choices(alphabet, k=source.randrange(4)))
-        assert all(said.isprintable() for said in said_of(tmp_path, bytes(text)))
+        assert all(said == escape(said) for said in said_of(tmp_path, bytes(text)))
 
 
 def test_forms_are_told_by_content(tmp_path: Path) -> None:

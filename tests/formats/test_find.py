@@ -47,6 +47,8 @@ def _found(root: Path, *arguments: str) -> list[str]:
             ["a.safetensors.index.json", "b.safetensors.index.json"],
             ["a.safetensors.index.json", "b.safetensors.index.json"],
         ),
+        (["mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt"], ["."]),
+        (["pytorch_model.pt", "optimizer_1.bin", "scheduler.bin", "sampler.bin", "sampler_1.bin"], ["."]),
         (["config.json"], ["."]),
         ([], ["."]),
     ],

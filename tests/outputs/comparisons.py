@@ -341,7 +341,11 @@ def same() -> Comparison:
         replace(one, series={name: values[:1] * 2 for name, values in one.series.items()}, **nothing)
         for one in once.layers
     ]
-    return replace(once, layers=tuple(still))
+    plane = once.model.planes[0]
+    pooled = {name: values[:1] * 2 for name, values in plane.pooled.items()}
+    added = {name: values[:1] * 2 for name, values in plane.sum.items()}
+    unmoved = replace(plane, pooled=pooled, sum=added, **nothing)
+    return replace(once, layers=tuple(still), model=ModelSeries((unmoved,), added, {}))
 
 
 def runs(labels: Sequence[str] = ("seed_0", "seed_1", "seed_2"), count: int = 11) -> Comparison:

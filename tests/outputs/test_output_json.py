@@ -21,7 +21,9 @@ from wcx.outputs import OUTPUTS, View
 from wcx.outputs.encoding import Encoder
 
 DOCS = Path(__file__).parents[2] / "docs"
-SCHEMAS = {name: json.loads((DOCS / "schema" / f"{name}-1.json").read_text()) for name in ("analysis", "error")}
+SCHEMAS = {
+    name: json.loads((DOCS / "schema" / f"{name}-1.json").read_text()) for name in ("analysis", "error", "comparison")
+}
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -168,18 +170,26 @@ def test_a_report_is_written_layer_by_layer() -> None:
 # ------------------------------------------------------------------------------------------------------- docs/json.md
 
 
+SHARED = {
+    "plane": "plane.",
+    "statistic": "plane.null.*.",
+    "coefficient": "comparison.correlations[].*.",
+    "difference": "comparison.differences[].*.",
+}
+
+
 def documented() -> set[str]:
     lines = (DOCS / "json.md").read_text().splitlines()
     return {line.split("`")[1] for line in lines if line.startswith("| `")}
 
 
 def declared(schema: dict[str, Any], root: dict[str, Any], prefix: str) -> set[str]:
-    """The dotted names of a schema as docs/json.md writes them; planes and statistics stand there once."""
+    """The dotted names of a schema as docs/json.md writes them; what several fields share stands there once."""
     for choice in schema.get("oneOf", [schema]):
         schema = choice if choice.get("type") != "null" else schema
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        prefix = {"plane": "plane.", "statistic": "plane.null.*."}.get(name, prefix)
+        prefix = SHARED.get(name, prefix)
         return declared(root["$defs"][name], root, prefix)
     if schema.get("type") == "array":
         return declared(schema["items"], root, prefix[:-1] + "[].")
@@ -190,8 +200,12 @@ def declared(schema: dict[str, Any], root: dict[str, Any], prefix: str) -> set[s
 
 
 def test_docs_list_every_field_and_no_other() -> None:
-    analysis, error = SCHEMAS["analysis"], SCHEMAS["error"]
-    assert documented() == declared(analysis, analysis, "") | declared(error, error, "error.")
+    analysis, error, comparison = SCHEMAS["analysis"], SCHEMAS["error"], SCHEMAS["comparison"]
+    of_analysis = declared(analysis, analysis, "")
+    of_comparison = declared(comparison, comparison, "comparison.") - {
+        f"comparison.{name}" for name in of_analysis if name.startswith("settings.")
+    }
+    assert documented() == of_analysis | of_comparison | declared(error, error, "error.")
 
 
 def test_metadata_and_measures_are_open_in_the_schema() -> None:

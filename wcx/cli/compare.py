@@ -72,7 +72,7 @@ def command(
     from wcx.comparison.run import compare_checkpoints
     from wcx.comparison.settings import make_comparison_settings
     from wcx.conditions import parse_comparison
-    from wcx.outputs.comparison import COMPARISON_OUTPUTS, check_plot
+    from wcx.outputs.comparison import COMPARISON_OUTPUTS
     from wcx.workers import cores
 
     if planes:
@@ -80,7 +80,7 @@ def command(
     settings = make_comparison_settings(**options)
     parsed = [parse_comparison(text) for text in conditions]
     if plot is not None:
-        check_plot(plot)
+        _check_plot(plot)
     write = COMPARISON_OUTPUTS[choose_output(kind, output)]
     with opened(output) as stream:
         view = make_view(stream, several=False, sort=sort, top=top, planes=False, color=color, quiet=quiet)
@@ -97,10 +97,17 @@ def command(
     return _UNREADABLE if unreadable else _CONDITION_HELD if held else 0
 
 
-def _draw(comparison: Comparison, path: str) -> None:
-    from wcx.outputs.comparison import draw
+def _check_plot(path: str) -> None:
+    """Raise before the work is done: for a suffix that is none, or where matplotlib is missing."""
+    from wcx.outputs.comparison.plot import check_plot
 
-    draw(comparison, path)
+    check_plot(path)
+
+
+def _draw(comparison: Comparison, path: str) -> None:
+    from wcx.outputs.comparison.plot import plot
+
+    plot(comparison, path)
 
 
 def _any_holds(conditions: list[Condition], comparison: Comparison) -> bool:

@@ -23,7 +23,7 @@ from wcx.comparison.remarks import (
     of_what_is_empty,
 )
 from wcx.comparison.runs import homes_of, names_of_runs
-from wcx.comparison.steps import says_step
+from wcx.comparison.steps import says_step, stem_of
 from wcx.errors import UsageError
 from wcx.formats import Steps, find_steps
 from wcx.formats._natural import natural_key
@@ -142,7 +142,8 @@ def _has_epoch(place: Place) -> bool:
 
 
 def _as_counted(place: Place) -> tuple[object, ...]:
-    return tuple(natural_key(part) for part in place.parts)
+    *directories, name = place.parts
+    return tuple(map(natural_key, (*directories, stem_of(name), name)))
 
 
 def _by_step(place: Place) -> tuple[object, ...]:

@@ -31,7 +31,8 @@ _PIECES = 64
 _PIECE = 4096
 _WORK = 8 << 20  # bytes that may be decoded or picked together for the samples of a checkpoint
 _COMPARED = 1 << 20
-_WRAPPERS = re.compile(r"^(?:(?:module|_orig_mod|model|state_dict|model_state_dict)\.)+")
+_WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_CONTAINERS = re.compile(r"^(?:(?:module|model|state_dict|model_state_dict|model_state|_forward_module)\.)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _content_of(checkpoint: Checkpoint) -> list[tuple[str, TensorInfo]]:
 
 def _canonical(names: Sequence[str]) -> list[str]:
     """The names without what wrappers and containers put before them, unless two of them were then the same."""
-    found = [_WRAPPERS.sub("", name) for name in names]
+    found = [_CONTAINERS.sub("", _WRAPPERS.sub("", name)) for name in names]
     return found if len(set(found)) == len(found) else list(names)
 
 
@@ -197,10 +198,10 @@ def _read(reader: TensorReader, tensor: TensorInfo, start: int, nbytes: int) -> 
 def _read_raw(reader: TensorReader, tensor: TensorInfo, start: int, nbytes: int) -> bytes:
     """As many bytes of the tensor's storage as they are in the file, from about the same place."""
     storage = tensor.storage or Storage(tensor.offset, tensor.nbytes, 0)
-    nbytes = min(nbytes, storage.nbytes)
-    first = (storage.nbytes - nbytes) * start // tensor.nbytes
+    least = min(nbytes, storage.nbytes)
+    first = (storage.nbytes - least) * start // max(1, tensor.nbytes - nbytes)
     raw = TensorInfo(tensor.name, "U8", (storage.nbytes,), storage.nbytes, tensor.file, storage.start)
-    return b"=" + _read(reader, raw, first, nbytes)
+    return b"=" + _read(reader, raw, first, least)
 
 
 def _unchecked(tensor: TensorInfo) -> TensorInfo:

@@ -28,21 +28,22 @@ def _ways(places: Sequence[Place]) -> Iterator[dict[Parts, str]]:
     names = {name: name for name in stems}
     yield {parts: stems[parts[-1]] for parts in different}
     yield {parts: parts[-1] for parts in different}
+    shared = shared_parts(different)
     deepest = max(map(len, different))
-    varying = [len({parts[-1 - level : len(parts) - level] for parts in different}) > 1 for level in range(deepest)]
+    uneven = len({len(parts) for parts in different}) > 1
+    varying = [uneven or len({parts[-1 - level] for parts in different}) > 1 for level in range(deepest)]
     for last in (stems, names):
         for depth in range(2, deepest + 1):
-            yield {parts: _joined(parts, last, varying[:depth]) for parts in different}
-    shared = shared_parts(different)
+            yield {parts: _joined(parts, last, varying[:depth], shared) for parts in different}
     yield {parts: "/".join(parts[min(shared, len(parts) - 1) :]) for parts in different}
     yield {parts: "/".join(parts) for parts in different}
 
 
-def _joined(parts: Parts, last: dict[str, str], varying: Sequence[bool]) -> str:
-    """The parts that differ over the series, counted from the end, the last as `last` has it."""
+def _joined(parts: Parts, last: dict[str, str], varying: Sequence[bool], shared: int) -> str:
+    """The parts behind the shared ones that differ over the series, counted from the end, the last as `last` has it."""
     shown = (*parts[:-1], last[parts[-1]])
-    kept = [shown[-1 - level] for level, differs in enumerate(varying) if differs and level < len(parts)]
-    return "/".join(reversed(kept))
+    levels = [level for level, differs in enumerate(varying) if differs and level < len(parts) - shared]
+    return "/".join(shown[-1 - level] for level in reversed(levels)) or shown[-1]
 
 
 def _are_distinct(labels: dict[Parts, str], places: Sequence[Place]) -> bool:

@@ -9,7 +9,7 @@ the like. Where all of a file stands under another key (`net.`), that is seen by
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from wcx.comparison.places import common_length
 
@@ -21,6 +21,7 @@ Key = Callable[[str], str]
 
 _LEADING = frozenset({"module", "model", "state_dict", "model_state_dict", "model_state", "_forward_module"})
 _ANYWHERE = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+_DEEPEST = 8  # keys or wrappers tried one by one; a hostile name has a million
 
 
 def without_wrappers(name: str) -> str:
@@ -37,8 +38,8 @@ def without_wrappers(name: str) -> str:
 def keys_by_layout(layouts: Sequence[Mapping[str, Shape]]) -> list[Key]:
     """Return for each layout (shapes by name) what makes a name the same text wherever the layer is the same.
 
-    Names that all layouts have stay as they are. Of names that would become one within a layout, and of those like
-    them elsewhere, only what a whole file shares is left out.
+    Where all layouts have the same names, these stay as they are. Of names that would become one within a layout, and
+    of those like them elsewhere, no more is left out than what all of a layout share.
     """
     if len({frozenset(layout) for layout in layouts}) <= 1:
         return [_itself for _ in layouts]
@@ -61,28 +62,37 @@ def _itself(name: str) -> str:
 
 
 def _contested(layouts: Iterable[Iterable[str]], short: _Short) -> dict[str, set[str]]:
-    """By short name, the whole names where some layout has several for it."""
+    """By short name, where some layout has several layers for it, their names without what all of the layout share."""
     contested: dict[str, set[str]] = {}
     for layout in layouts:
-        count = Counter(short[name] for name in layout)
-        for name in layout:
+        names = list(layout)
+        shared = len(_shared_wrappers(names))
+        count = Counter(short[name] for name in names)
+        for name in names:
             if count[short[name]] > 1:
-                contested.setdefault(short[name], set()).add(name)
+                contested.setdefault(short[name], set()).add(name[shared:])
     return contested
 
 
 def _in_layout(layout: Iterable[str], short: _Short, contested: Mapping[str, set[str]]) -> Key:
-    """The short name; of a contested one that form by which others know it."""
+    """The short name; of a contested one the longest form that is known."""
     names = list(layout)
-    shared = len(_shared_wrappers(names))
 
     def key(name: str) -> str:
-        whole = contested.get(short[name])
-        if whole is None:
-            return short[name]
-        return name if name in whole or name[shared:] not in whole else name[shared:]
+        known = contested.get(short[name])
+        return short[name] if known is None else next((form for form in _forms(name) if form in known), name)
 
     return key if len(set(map(key, names))) == len(names) else _itself
+
+
+def _forms(name: str) -> Iterator[str]:
+    """The name, then with one leading wrapper after the other left out."""
+    yield name
+    for _ in range(_DEEPEST):
+        first, dot, name = name.partition(".")
+        if not dot or first not in _LEADING | _ANYWHERE:
+            return
+        yield name
 
 
 def _shared_wrappers(names: Sequence[str]) -> str:
@@ -125,7 +135,7 @@ def _moved(key: Key, own: Mapping[str, Shape], first: Mapping[str, Shape]) -> Ke
 def _roots(names: Iterable[str]) -> list[str]:
     """What all names begin with: a., a.b., ..."""
     parts = _shared_parts(names)
-    return ["".join(f"{part}." for part in parts[: number + 1]) for number in range(len(parts))]
+    return ["".join(f"{part}." for part in parts[: number + 1]) for number in range(min(len(parts), _DEEPEST))]
 
 
 def _are_alike(own: Mapping[str, Shape], first: Mapping[str, Shape]) -> bool:

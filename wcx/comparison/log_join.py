@@ -120,7 +120,7 @@ class _Found:
 class _Attempt:
     """The checkpoints, by one of the numbers in their names, joined by one column of the log."""
 
-    def __init__(self, log: TrainingLog, axis: Axis, numbers: Sequence[int | None], counted: str | None) -> None:
+    def __init__(self, log: TrainingLog, axis: Axis, numbers: Sequence[int | None], counted: str) -> None:
         self.log = log
         self.axis = axis
         self.counted = counted  # what the numbers count, as the names say
@@ -263,17 +263,15 @@ def _choose(log: TrainingLog, checkpoints: Sequence[Numbered]) -> tuple[_Attempt
 
 def _attempts(log: TrainingLog, checkpoints: Sequence[Numbered]) -> tuple[list[_Attempt], list[_Attempt]]:
     """All ways to join, best first: where names and column count the same (or one does not say), and the others."""
-    units = [one.unit for one in checkpoints if one.unit is not None]
-    order = ("epoch", "step") if units[:1] == ["epoch"] else ("step", "epoch")
+    numbers_of = {unit: [_number(one, unit) for one in checkpoints] for unit in ("step", "epoch")}
+    order = sorted(numbers_of, key=lambda unit: numbers_of[unit].count(None))
     same: list[_Attempt] = []
     crossed: list[_Attempt] = []
     for unit in order:
         for axis in log.axes:
-            numbers = [_number(one, unit) for one in checkpoints]
-            if all(number is None for number in numbers):
-                continue
-            attempt = _Attempt(log, axis, numbers, unit if units else None)
-            (same if axis.unit in (unit, None) else crossed).append(attempt)
+            if set(numbers_of[unit]) - {None}:
+                attempt = _Attempt(log, axis, numbers_of[unit], unit)
+                (same if axis.unit in (unit, None) else crossed).append(attempt)
     return same, crossed
 
 

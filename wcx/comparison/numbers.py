@@ -25,7 +25,8 @@ Row = dict[str, float | None]
 
 _NO_NUMBER = "regime"
 _CHANGE_MEASURES = ("bdm", "block_entropy", "mean_ctm")
-CHANGE_FIELDS = (*_CHANGE_MEASURES, "density", *(f"null.{name}.ratio" for name in _CHANGE_MEASURES))
+_CHANGE_NULLS = ("bdm",)
+CHANGE_FIELDS = (*_CHANGE_MEASURES, "density", *(f"null.{name}.ratio" for name in _CHANGE_NULLS))
 """What is told of the changed bits as a plane."""
 
 
@@ -151,7 +152,7 @@ class ChangeRows:
         null = "permutation" if settings.null != "none" else "none"
         self._settings = replace(settings, measures=_CHANGE_MEASURES, null=null, reference=None)
         self._rows = Rows()
-        self._model = Model((), self._settings)
+        self._model = Model((), self._settings, _CHANGE_NULLS)
 
     def add(
         self, layer: Layer, name: str, planes: Sequence[str], counts: tuple[BlockCounts, ...] | None, core: bool
@@ -160,7 +161,7 @@ class ChangeRows:
         if counts is None:
             return
         counted = CountedLayer(counts, 0, 0, few_values=False)
-        report = evaluate_layer(layer, counted, planes, self._settings)
+        report = evaluate_layer(layer, counted, planes, self._settings, nulls=_CHANGE_NULLS)
         rows = self._rows.layers.setdefault(name, {})
         rows.update({plane.plane: _change_row(plane) for plane in report.planes})
         if core:

@@ -6,6 +6,8 @@ Only directories in which the paths of the series differ count. The words and nu
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +18,7 @@ __all__ = ["Parts", "Place", "common_length", "places_of", "shared_parts", "with
 Parts = tuple[str, ...]
 """The parts of an absolute path."""
 
+_OF_TRANSFORMERS = re.compile("checkpoint-[0-9]+")
 _FIXED = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
@@ -53,7 +56,7 @@ class Place:
 def places_of(paths: Sequence[str]) -> list[Place]:
     """Cut the paths into parts; model.safetensors and the like are named by their directories where there are some."""
     parts = [tuple(part for part in os.path.abspath(path).split(os.sep) if part) or (os.sep,) for path in paths]
-    fixed = {one for one in parts if one[-1] in _FIXED and len(one) > 1}
+    fixed = _named_by_directories(parts)
     directories = [os.path.isdir(path) for path in paths]
     if len(fixed) > 1 or (fixed and any(directories)):
         directories = [is_one or one in fixed for is_one, one in zip(directories, parts, strict=True)]
@@ -62,6 +65,13 @@ def places_of(paths: Sequence[str]) -> list[Place]:
         Place(number, path, one, is_one)
         for number, (path, one, is_one) in enumerate(zip(paths, parts, directories, strict=True))
     ]
+
+
+def _named_by_directories(parts: Sequence[Parts]) -> set[Parts]:
+    """Paths of files with a fixed name, each the only such one in its directory."""
+    fixed = {one for one in parts if one[-1] in _FIXED and len(one) > 1}
+    number = Counter(one[:-1] for one in fixed)
+    return {one for one in fixed if number[one[:-1]] == 1}
 
 
 def with_steps(places: list[Place]) -> list[Place]:
@@ -111,13 +121,19 @@ def _read_level(places: list[Place], level: int, shared: int, *, only_varying: b
             place = replace(
                 place,
                 step=reading.step,
-                unit=reading.unit,
+                unit=reading.unit or _unit_of_directory(place, level),
                 epoch=reading.epoch,
                 at=level,
                 word=(reading.start, reading.end),
             )
         done.append(place)
     return done
+
+
+def _unit_of_directory(place: Place, level: int) -> str | None:
+    """Transformers, and nobody else, calls directories checkpoint-500, by the optimizer's steps."""
+    is_directory = level > 0 or place.directory
+    return "step" if is_directory and _OF_TRANSFORMERS.fullmatch(place.parts[-1 - level]) else None
 
 
 def _settled(places: Sequence[Place]) -> set[int]:

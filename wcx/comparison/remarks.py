@@ -9,6 +9,7 @@ from itertools import pairwise
 from wcx.comparison.places import Parts, Place
 from wcx.escape import escape
 from wcx.formats import Steps
+from wcx.formats._natural import natural_key
 
 __all__ = ["all_of", "of_mixed_units", "of_names", "of_run", "of_runs", "of_what_is_beside", "of_what_is_empty"]
 
@@ -62,7 +63,7 @@ def of_run(run: Sequence[Place], labels: Mapping[int, str], *, given: bool, repe
     notes = []
     if without and len(without) == len(run):
         if len(run) > 1 and not given:
-            notes.append("no step in the names: natural order")
+            notes.append("no step in the names: natural order (--order given keeps the command's)")
     elif without:
         after = "" if given else ", after the numbered ones"
         notes.append(f"no step in the name{after}: {all_of(without)}")
@@ -86,7 +87,7 @@ def _of_gaps(run: Sequence[Place]) -> list[str]:
     """Distances above the usual one, where the others are all that; growing distances are a schedule."""
     steps = sorted({place.step for place in run if place.step is not None})
     distances = [after - before for before, after in pairwise(steps)]
-    if len(distances) < 3:
+    if not distances:
         return []
     usual, number = Counter(distances).most_common(1)[0]
     gaps = [(steps[index], steps[index + 1]) for index, distance in enumerate(distances) if distance > usual]
@@ -109,7 +110,7 @@ def of_runs(places: Sequence[Place], homes: Mapping[int, Parts], names: Mapping[
     if len(members) < 2 or (len(longer) < 2 and max(repeated.values()) < 2):
         return []
     what = "the same steps" if max(repeated.values()) > 1 else "steps"
-    called = all_of([names[home] for home in members])
+    called = all_of(sorted((names[home] for home in members), key=natural_key))
     return [f"{what} in {len(members)} directories ({called}): where each is a run of its own, use --group"]
 
 

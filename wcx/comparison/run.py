@@ -195,7 +195,7 @@ def _correlate(
     if logs.settings is None:
         return Correlated((), (), (), (), None, (), ())
     measured = list(_measured(layers, model, settings))
-    metrics = {name: [checkpoint.log.get(name) for checkpoint in checkpoints] for name in logs.metrics}
+    metrics = {name: tuple(checkpoint.log.get(name) for checkpoint in checkpoints) for name in logs.metrics}
     steps = [None if checkpoint.step is None else float(checkpoint.step) for checkpoint in checkpoints]
     groups = [checkpoint.group for checkpoint in checkpoints]
     return correlate(

@@ -13,7 +13,8 @@ __all__ = ["homes_of", "names_of_runs"]
 
 def homes_of(places: Sequence[Place]) -> dict[int, Parts]:
     """The run of each checkpoint: its directories without the one that says the step."""
-    homes = {place.number: _home(place) for place in places}
+    beside = [offset for offset in (-1, 1) if _say_the_same(places, offset)]
+    homes = {place.number: _home(place, beside) for place in places}
     numbered = {homes[place.number] for place in places if place.step is not None and not place.is_initial}
     for place in places:
         home = homes[place.number]
@@ -22,14 +23,23 @@ def homes_of(places: Sequence[Place]) -> dict[int, Parts]:
     return homes
 
 
-def _home(place: Place) -> Parts:
-    if not place.at:
+def _home(place: Place, beside: Sequence[int]) -> Parts:
+    """The directories of one checkpoint without that of its step and those that repeat it."""
+    if place.at is None:
         return place.parts[:-1]
+    directories = place.parts if place.directory else place.parts[:-1]
     at = len(place.parts) - 1 - place.at
-    return tuple(
-        part
-        for index, part in enumerate(place.parts if place.directory else place.parts[:-1])
-        if index != at and not (index > at and _step_of(part) == place.step)  # checkpoint-500/global_step500
+    steps = {at, *(at + offset for offset in beside if at < len(directories))}
+    return tuple(part for index, part in enumerate(directories) if index not in steps)
+
+
+def _say_the_same(places: Sequence[Place], offset: int) -> bool:
+    """Whether the directories beside those of the steps repeat these: checkpoint-500/global_step500."""
+    numbered = [place for place in places if place.at is not None and (place.directory or place.at > 0)]
+    neighbours = [len(place.parts) - 1 - (place.at or 0) + offset for place in numbered]
+    return bool(numbered) and all(
+        0 <= index < len(place.parts) and _step_of(place.parts[index]) == place.step
+        for index, place in zip(neighbours, numbered, strict=True)
     )
 
 

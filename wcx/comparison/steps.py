@@ -68,7 +68,7 @@ _BEFORE_WORD = {
     EPOCH: re.compile(rf"(?<![0-9a-z.]){_VALUE}[ _\-]?{_LONG_EPOCH}(?![a-z])", _FLAGS),
 }
 _FAIRSEQ = re.compile(r"(?:^|.*[^a-z])checkpoint_([0-9]+)_([0-9]+)$", _FLAGS)  # checkpoint_EPOCH_UPDATES.pt
-_OF_ANOTHER_KIND = re.compile(r"(?:max|total|num|n|warmup|every|save|log|eval|accum|inner|per|of)[_\-]?$", _FLAGS)
+_OF_ANOTHER_KIND = re.compile(r"(?<![a-z])(?:max|total|num|n|warmup|every|accum|inner|per|of)[_\-]?$", _FLAGS)
 _LONGEST_WORD = 12
 
 _INITIAL = frozenset({"init", "initial", "initialisation", "initialization", "untrained"})
@@ -141,7 +141,7 @@ def read_steps(names: Sequence[str]) -> list[Reading | None]:
     [(900, 3), (2000, 4)]
     """
     found = [_numbers_of(stem_of(name)) for name in names]
-    if any(_FAIRSEQ.match(_without_dates(stem_of(name))) for name in names):
+    if any(_are_of_fairseq(numbers) for numbers in found):
         found = [_with_epochs(numbers) for numbers in found]
     alone = len(set(names)) == 1
     constant = {
@@ -222,6 +222,11 @@ def _numbers_of(stem: str) -> dict[str, Numbered]:
 def _with_epochs(numbers: Mapping[str, Numbered]) -> dict[str, Numbered]:
     """The numbers where checkpointN.pt was written after epoch N."""
     return {EPOCH if kind == CHECKPOINT else kind: one for kind, one in numbers.items()}
+
+
+def _are_of_fairseq(numbers: Mapping[str, Numbered]) -> bool:
+    """Whether step and epoch stand under one word."""
+    return STEP in numbers and EPOCH in numbers and numbers[STEP].start == numbers[EPOCH].start
 
 
 def _of_fairseq(match: re.Match[str]) -> dict[str, Numbered] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -20,7 +20,7 @@ __all__ = ["Axis", "Column", "TrainingLog", "read_log"]
 
 _MAX_ROWS = 2_000_000
 _MAX_COLUMNS = 10_000
-_MAX_NUMBERS = 6_000_000  # 16 bytes each
+_MAX_NUMBERS = 4_000_000  # 16 bytes each, and as much again when they are joined
 
 _STEP_NAMES = (
     "step",
@@ -29,6 +29,9 @@ _STEP_NAMES = (
     "training_step",
     "optimizer_step",
     "steps",
+    "total_steps",
+    "total_timesteps",
+    "timesteps",
     "iteration",
     "iterations",
     "iter",
@@ -38,15 +41,15 @@ _STEP_NAMES = (
     "num_updates",
     "updates",
     "update",
-    "batch",
-    "_step",  # of Weights & Biases: how often something was logged
 )
+_WEAK_NAMES = ("batch", "_step")  # may begin anew with each epoch; how often Weights & Biases logged something
 _EPOCH_NAMES = ("epoch", "epochs", "current_epoch", "ep")
+_PREFIXES = {"train", "trainer", "training", "time", "progress", "charts", "val", "valid", "validation", "eval", "test"}
 _CLOCKS = re.compile(
-    r"_?(wall ?time|time|timestamp|date|datetime|created_at|elapsed|eta|duration|seconds|runtime|total_flos)"
+    r"_?(wall ?time|time|timestamp|date|datetime|created_at|elapsed|time_elapsed|eta|duration|seconds|runtime)"
     r"|.*_(time|runtime|seconds|secs|ms|per_second|per_sec)"
-    r"|.*[ _](wall ?time|timestamp)|relative time.*"
-    r"|(num_input_tokens|num_tokens|tokens|samples|examples)(_seen)"
+    r"|.*[ _](wall ?time|timestamp)|relative time.*|fps"
+    r"|total_flos|(num_input_tokens|num_tokens|tokens|samples|examples)(_seen)"
 )
 _SPREAD = ("__MIN", "__MAX")  # of the smoothing that an export of Weights & Biases has beside each value
 
@@ -110,7 +113,7 @@ def read_log(path: str, *, step_column: str | None = None, metrics: Sequence[str
     """
     reading = Reading(path)
     columns: dict[str, Column] = {}
-    rows = _read_columns(reading, columns)
+    rows = _read_columns(reading, columns, _kept(step_column, metrics))
     if rows <= reading.left_out:
         raise reading.error(f"no row that can be read: {reading.why_left_out or 'nothing'} ({reading.kind})")
     axes = _axes(path, columns, step_column)
@@ -125,44 +128,57 @@ def read_log(path: str, *, step_column: str | None = None, metrics: Sequence[str
     return TrainingLog(path, reading.kind, rows, axes, step_column is not None, wanted, tuple(notes), tuple(warnings))
 
 
-def _read_columns(reading: Reading, columns: dict[str, Column]) -> int:
-    """Fill the columns; returns the number of rows, those left out too."""
+def _kept(step_column: str | None, metrics: Sequence[str]) -> Callable[[str], bool]:
+    """Which columns are held in memory: all, or those that were asked for and those that may count."""
+    if not metrics:
+        return lambda name: True
+    asked = {*metrics, step_column}
+    return lambda name: name in asked or (step_column is None and _unit(name) is not None)
+
+
+def _read_columns(reading: Reading, columns: dict[str, Column], is_kept: Callable[[str], bool]) -> int:
+    """Fill the columns, the names of others too; returns the number of rows, those left out too."""
+    held: dict[str, Column | None] = {}
     numbers = read = 0
     for read, row in enumerate(read_rows(reading), 1):
         if read > _MAX_ROWS:
             raise reading.error(f"more than {_MAX_ROWS:,} rows: thin the log out")
         for name, cell in row.items():
-            column = columns.get(name)
-            if column is None:
+            if name not in held:
                 if len(columns) == _MAX_COLUMNS:
                     raise reading.error(f"more than {_MAX_COLUMNS:,} columns")
-                column = columns[name] = Column()
-            if cell is not None:
+                columns[name] = Column()
+                held[name] = columns[name] if is_kept(name) else None
+            column = held[name]
+            if cell is not None and column is not None:
                 column.add(read - 1, cell)
                 numbers += 1
         if numbers > _MAX_NUMBERS:
-            raise reading.error(f"more than {_MAX_NUMBERS:,} values: thin the log out")
+            raise reading.error(f"more than {_MAX_NUMBERS:,} values: name the columns wanted with --metric")
     return read + reading.left_out
 
 
 # ----------------------------------------------------------------------------------------------- which columns are what
 
 
-def _plain(name: str) -> str:
-    """Of 'train/global_step' and 'run - train/global_step': global_step."""
-    return re.split(r"[/.]| - ", name)[-1].strip().lower()
+def _split(name: str) -> tuple[str, str]:
+    """What stands before the last part of a name, and that: of 'run 1 - train/global_step', train and global_step."""
+    parts = re.split(r"[/.]", name.rpartition(" - ")[2].strip().lower())
+    return "/".join(parts[:-1]), parts[-1]
 
 
 def _unit(name: str) -> str | None:
-    plain = _plain(name)
-    return "step" if plain in _STEP_NAMES else "epoch" if plain in _EPOCH_NAMES else None
+    """What a column counts by its name, which may have a known prefix: train/epoch counts, loss/epoch is a loss."""
+    prefix, plain = _split(name)
+    if prefix and prefix not in _PREFIXES:
+        return None
+    return "step" if plain in _STEP_NAMES + _WEAK_NAMES else "epoch" if plain in _EPOCH_NAMES else None
 
 
 def _axes(path: str, columns: Mapping[str, Column], asked: str | None) -> tuple[Axis, ...]:
     if asked is not None:
         return (Axis(asked, _unit(asked), _asked(path, columns, asked, "--step-column")),)
-    axes = [_axis(columns, unit, names) for unit, names in (("step", _STEP_NAMES), ("epoch", _EPOCH_NAMES))]
-    found = tuple(axis for axis in axes if axis is not None)
+    found = tuple(axis for unit in ("step", "epoch") if (axis := _axis(columns, unit)) is not None)
     if not found:
         raise UsageError(
             f"--log {path}: no column counts steps or epochs, name it by --step-column; {_listed(columns)}"
@@ -170,13 +186,18 @@ def _axes(path: str, columns: Mapping[str, Column], asked: str | None) -> tuple[
     return found
 
 
-def _axis(columns: Mapping[str, Column], unit: str, names: Sequence[str]) -> Axis | None:
-    """The column that counts `unit`: the first of `names`, a plain one before one behind a slash (train/epoch)."""
-    usable = [name for name, column in columns.items() if len(column.values) and _plain(name) in names]
+def _axis(columns: Mapping[str, Column], unit: str) -> Axis | None:
+    """The column that counts `unit`: the best name, of equally good ones the one with the most numbers."""
+    usable = [name for name, column in columns.items() if column.values and _unit(name) == unit]
     if not usable:
         return None
-    best = min(usable, key=lambda name: (names.index(_plain(name)), len(name)))
+    best = min(usable, key=lambda name: (*_rank(name), -len(columns[name].values)))
     return Axis(best, unit, columns[best])
+
+
+def _rank(name: str) -> tuple[bool, bool, int]:
+    prefix, plain = _split(name)
+    return plain in _WEAK_NAMES, bool(prefix), (_STEP_NAMES + _WEAK_NAMES + _EPOCH_NAMES).index(plain)
 
 
 def _asked(path: str, columns: Mapping[str, Column], name: str, option: str = "--metric") -> Column:
@@ -199,7 +220,7 @@ def _default_metrics(columns: Mapping[str, Column], axes: Sequence[Axis]) -> dic
         for name, column in columns.items()
         if column.is_numeric
         and name not in counts
-        and not (_unit(name) or _CLOCKS.fullmatch(_plain(name)) or _is_spread(name, columns))
+        and not (_unit(name) or _CLOCKS.fullmatch(_split(name)[1]) or _is_spread(name, columns))
     }
 
 
@@ -211,7 +232,7 @@ def _is_spread(name: str, columns: Mapping[str, Column]) -> bool:
 
 
 def _remarks(reading: Reading) -> list[str]:
-    notes = [f"read as {reading.kind}"]
+    notes = []
     if reading.repeated:
         notes.append(
             f"the header stands {reading.repeated:,} more times, as after a resume; these lines were passed over"

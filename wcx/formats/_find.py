@@ -239,7 +239,7 @@ def _one_step(directory: str, inner: Steps) -> Steps:
     """What a directory that is called like a step gives: its checkpoint, or the steps of a run that is called so."""
     if not inner.paths:
         return Steps(empty=[directory])
-    if inner.numbered or len(inner.paths) == 1 or not _candidates_or_none(directory):
+    if inner.numbered or not _candidates_or_none(directory):
         return inner
     return Steps([directory])  # opening it says that there are several
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -21,8 +20,6 @@ KINDS = "CSV, TSV, JSON lines, a JSON array of objects, or trainer_state.json"
 MAX_NAME = 1000  # characters of a column's name
 _MAX_LINE = 1 << 20
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_NONFINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _MISSING = frozenset(("", "null", "none", "n/a", "na", "-"))
 
 
@@ -111,12 +108,11 @@ def number_in(text: str) -> float | Cell | None:
     >>> number_in("-1.5e-3"), number_in(""), number_in("NaN"), number_in("1_000")
     (-0.0015, None, <Cell.NONFINITE: 'NaN or infinite'>, <Cell.TEXT: 'text'>)
     """
-    text = text.strip()
-    if _NUMBER.fullmatch(text):
-        return finite(float(text))
-    if text.lower() in _MISSING:
-        return None
-    return Cell.NONFINITE if _NONFINITE.fullmatch(text) else Cell.TEXT
+    try:
+        number = float(text)
+    except ValueError:
+        return None if text.strip().lower() in _MISSING else Cell.TEXT
+    return finite(number) if "_" not in text and text.isascii() else Cell.TEXT
 
 
 def finite(number: float) -> float | Cell:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from wcx.comparison.statistics.against import opponents
 from wcx.comparison.statistics.conclusions import conclude
-from wcx.comparison.statistics.pairs import Compared, Related, Run
+from wcx.comparison.statistics.pairs import FEWEST_POINTS, Compared, Related, Run
 from wcx.comparison.statistics.resampling import FEWEST, block_length
 from wcx.comparison.statistics.runs import Sides, fisher_means
 from wcx.comparison.statistics.significance import false_discovery
@@ -18,13 +18,14 @@ from wcx.comparison.statistics.smoothing import smoothed
 from wcx.comparison.statistics.transforms import TRANSFORMS, Values
 from wcx.comparison.statistics.values import COEFFICIENTS, Correlated, Measured
 from wcx.comparison_types import Correlation, CorrelationDifference, Series
+from wcx.escape import escape
 
 __all__ = ["RESAMPLES", "correlate"]
 
 RESAMPLES = 2000
 
 _KENDALL_LIMITS = {"layer": 200}  # points above which tau has no interval: it takes n^2 sums a resample
-_KENDALL_LIMIT = 2000
+_KENDALL_LIMIT = 1000
 
 Found = tuple[list[Correlation], list[tuple[CorrelationDifference, Sides]]]
 
@@ -63,7 +64,7 @@ def correlate(
         correlations += of_part[0]
         differences += of_part[1]
     correlations = _over_layers(correlations)
-    means = fisher_means(correlations, differences)
+    means = fisher_means(correlations, differences) if len(parts) > 1 else []
     public = [difference for difference, _ in differences]
     points = max((one.n for one in correlations if one.transform == "raw"), default=0)
     return Correlated(
@@ -205,5 +206,44 @@ def _over_layers(correlations: list[Correlation]) -> list[Correlation]:
     return out
 
 
-def _notes(parts: Sequence[_Part], correlations: Sequence[Correlation], smooth: str | None) -> list[str]:
-    return []
+def _notes(parts: Sequence[_Part], correlations: Sequence[Correlation], smooth: str | None) -> Iterator[str]:
+    """What a reader has to know of how these numbers came about."""
+    if not correlations:
+        return
+    if smooth:
+        yield (
+            f"series and columns are smoothed ({smooth}) before anything else: correlations rise, and fewer points are "
+            "independent; transform log is left out"
+        )
+    for part in parts:
+        if not part.by_step:
+            yield (
+                f"{_of_run(part.group)}steps are missing or repeat: what is detrended is detrended in the checkpoint's "
+                "place, and differences are in the order of the checkpoints"
+            )
+    short = sum(one.n < FEWEST for one in correlations)
+    if short:
+        yield f"{short} of {len(correlations)} correlations are of fewer than {FEWEST} points and have no interval"
+    if any(one.n > _KENDALL_LIMITS.get(one.scope, _KENDALL_LIMIT) for one in correlations):
+        yield (
+            f"Kendall's tau has no interval above {_KENDALL_LIMITS['layer']} points in layers and above "
+            f"{_KENDALL_LIMIT} in the model's rows: it would take too long"
+        )
+    yield from _constant(correlations)
+
+
+def _constant(correlations: Sequence[Correlation]) -> Iterator[str]:
+    """Columns that correlate with nothing because they never change."""
+    by_column: dict[tuple[str | None, str], list[Correlation]] = {}
+    for one in correlations:
+        if one.transform == "raw":
+            by_column.setdefault((one.group, one.metric), []).append(one)
+    for (group, metric), of_column in by_column.items():
+        if max(one.n for one in of_column) < FEWEST_POINTS:
+            yield f"{_of_run(group)}{escape(metric)} has fewer than {FEWEST_POINTS} values beside those of the series"
+        elif all(one.pearson.r is None for one in of_column):
+            yield f"{_of_run(group)}{escape(metric)} correlates with nothing: one of the two series never changes"
+
+
+def _of_run(group: str | None) -> str:
+    return "" if group is None else f"run {escape(group)}: "

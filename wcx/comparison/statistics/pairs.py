@@ -22,14 +22,14 @@ from wcx.comparison.statistics.significance import (
 )
 from wcx.comparison.statistics.transforms import Flags, Values, present, transformed
 from wcx.comparison.statistics.values import COEFFICIENTS
-from wcx.comparison.statistics.weighted import coefficients
+from wcx.comparison.statistics.weighted import kendall, linear_and_ranked
 from wcx.comparison_types import Coefficient, Difference
 
-__all__ = ["Compared", "Correlations", "Related", "Run"]
+__all__ = ["FEWEST_POINTS", "Compared", "Correlations", "Related", "Run"]
 
-_FEWEST = 3  # points below which there is no coefficient
+FEWEST_POINTS = 3  # below which there is no coefficient
 
-_CELLS = 1 << 19  # numbers of one kind at once: rows by points by resamples
+_CELLS = 1 << 18  # numbers of one kind at once: rows by points by resamples
 _DRAWS = 1 << 19  # coefficients of resamples at once
 _KENDALL = COEFFICIENTS.index("kendall")
 
@@ -150,28 +150,47 @@ class Run:
 
     def _coefficients(self, series: Values, pairs: list[tuple[int, int]], kendall_limit: int) -> tuple[Values, Values]:
         """The coefficients [3, pairs], and those of every resample [3, pairs, resamples]."""
-        rows, points = series.shape
-        if points < _FEWEST:
+        points = series.shape[1]
+        if points < FEWEST_POINTS:
             draws = np.full((len(COEFFICIENTS), len(pairs), 0), np.nan)
             return np.full(draws.shape[:2], np.nan), draws
         if points not in self._resamples:
             self._resamples[points] = Resamples(points, self._number, self._seed)
-        resamples = self._resamples[points]
-        draws = np.full((len(COEFFICIENTS), len(pairs), resamples.number), np.nan)
-        step = max(1, _CELLS // (rows * points))
-        for begin in range(0, resamples.number, step):
-            end = min(begin + step, resamples.number)
-            counts = resamples.counts(begin, end)
-            draws[:, :, begin:end] = coefficients(series, pairs, counts, kendall=points <= kendall_limit)
-        return coefficients(series, pairs, np.ones((points, 1), np.int64))[:, :, 0], draws
+        return _of_sample(series, pairs), _of_resamples(series, pairs, self._resamples[points], kendall_limit)
+
+
+def _of_sample(series: Values, pairs: list[tuple[int, int]]) -> Values:
+    """The coefficients [3, pairs] of the points themselves."""
+    once = np.ones((series.shape[1], 1), np.int64)
+    return np.stack([*linear_and_ranked(series, pairs, once), kendall(series, pairs, once)])[:, :, 0]
+
+
+def _of_resamples(series: Values, pairs: list[tuple[int, int]], resamples: Resamples, kendall_limit: int) -> Values:
+    """The coefficients [3, pairs, resamples]."""
+    rows, points = series.shape
+    draws = np.full((len(COEFFICIENTS), len(pairs), resamples.number), np.nan)
+    if not resamples.number:
+        return draws
+    for begin, end in _slices(resamples.number, _CELLS // (rows * points)):
+        draws[:_KENDALL, :, begin:end] = linear_and_ranked(series, pairs, resamples.counts(begin, end))
+    if points <= kendall_limit:
+        for begin, end in _slices(resamples.number, _CELLS // points):
+            draws[_KENDALL, :, begin:end] = kendall(series, pairs, resamples.counts(begin, end))
+    return draws
+
+
+def _slices(number: int, step: int) -> Iterator[tuple[int, int]]:
+    """From 0 to number, so many at once."""
+    step = max(1, step)
+    yield from ((begin, min(begin + step, number)) for begin in range(0, number, step))
 
 
 def _related(series: Values, pairs: list[tuple[int, int]], r: Values, draws: Values) -> list[Related]:
     """Every pair with p and intervals."""
     points = series.shape[1]
-    effective = _effective(series, pairs) if points >= _FEWEST else np.full(len(pairs), np.nan)
+    effective = _effective(series, pairs) if points >= FEWEST_POINTS else np.full(len(pairs), np.nan)
     p = student_p(r, np.broadcast_to(effective, r.shape))
-    if points >= _FEWEST:
+    if points >= FEWEST_POINTS:
         ties = [Ties(row) for row in series]
         spread = np.array([kendall_spread(points, ties[one], ties[other]) for one, other in pairs])
         p[_KENDALL] = kendall_p(r[_KENDALL], effective, spread, points)

@@ -39,6 +39,8 @@ def transformed(series: Values, times: Values, transform: str) -> Values:
     >>> transformed(np.array([[1.0, 2.0, 4.0]]), np.arange(3.0), "diff").tolist()
     [[0.125, 0.25]]
     """
+    if not series.shape[1]:
+        return series
     levels = np.log10(series) if transform == "log" else _scaled(series)
     if transform == "detrended":
         changed = _residuals(levels, times)
@@ -52,16 +54,18 @@ def transformed(series: Values, times: Values, transform: str) -> Values:
 def _scaled(series: Values) -> Values:
     """Rows times a power of two, the largest magnitude below 1."""
     _, exponents = np.frexp(_largest(series))
-    return np.asarray(np.ldexp(series, -exponents[:, None]))
+    scaled: Values = np.ldexp(series, -exponents[:, None])
+    return scaled
 
 
 def _largest(series: Values) -> Values:
-    return np.asarray(np.abs(series).max(axis=1, initial=0.0))
+    largest: Values = np.abs(series).max(axis=1, initial=0.0)
+    return largest
 
 
 def _residuals(series: Values, times: Values) -> Values:
     """Without the line of least squares; where all times are one, without the mean."""
-    centred = series - series.mean(axis=1, keepdims=True)
+    centred: Values = series - series.mean(axis=1, keepdims=True)
     time = times - times.mean()
     power = float((time * time).sum())
     if power == 0:

@@ -1,4 +1,4 @@
-"""A comparison as GitHub's Markdown, for a README or an issue; what a file holds can't be Markdown or HTML itself."""
+"""A comparison as GitHub's Markdown, for a README or an issue; nothing from a file can be Markdown or HTML itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TextIO
 from wcx.comparison_types import Comparison
 from wcx.outputs import View
 from wcx.outputs.bars import encoding_of
+from wcx.outputs.columns import Cell
 from wcx.outputs.comparison import prose
 from wcx.outputs.comparison.agreement import Agreement, agreements, estimate_columns
 from wcx.outputs.comparison.columns import SPARK, Column, columns
@@ -56,27 +57,33 @@ def _lines(comparison: Comparison, view: View, sparks: Sparks) -> Iterator[str]:
 
 def _row(line: Line, shown: Sequence[Column], sparks: Sparks) -> str:
     cells = (
-        sparks.draw(line.values, _SPARK_WIDTH) if column.key == SPARK else text(column.cell(line).text.strip())
+        sparks.draw(line.values, _SPARK_WIDTH) if column.key == SPARK else _cell(column.cell(line), column.left)
         for column in shown
     )
     return row([code(line.label) if line.label else "", *cells])
 
 
+def _cell(cell: Cell, is_text: bool) -> str:
+    """Numbers are ours and have no markup; names of planes and runs may."""
+    return text(cell.text.strip()) if is_text else cell.text.strip()
+
+
 def _agreement(one: Agreement) -> Iterator[str]:
-    found = estimate_columns(one)
+    found = [column for column in estimate_columns(one) if column.rank < BASE_RANK]
     yield from ("", f"**{text(one.title)}**", "")
     yield row(["", *(column.head for column in found)])
     yield row([":--", *(":--" if column.left else "--:" for column in found)])
     for at, item in enumerate(one.rows):
         if item.is_difference and not one.rows[at - 1].is_difference:
             yield row([f"*{text(one.difference_title)}*", *("" for _ in found)])
-        yield row([code(item.label), *(text(column.cells[at].text) for column in found)])
+        yield row([code(item.label), *(_cell(column.cells[at], column.left) for column in found)])
 
 
 def _explanations(comparison: Comparison, sentences: Sequence[str], tables: Sequence[Agreement]) -> Iterator[str]:
+    others = [*sentences, *prose.agreement_legend(tables), *prose.layer_correlations(comparison)]
+    yield from ("", *(f"- {text(sentence)}" for sentence in others)) if others else ()
     if comparison.conclusions:
         yield from ("", "**what can be concluded**", "")
         yield from (f"- {text(one.text)}" for one in comparison.conclusions)
-    others = [*sentences, *prose.agreement_legend(tables), *prose.layer_correlations(comparison)]
-    others += [f"{kind}: {said}" for kind, said in prose.remarks(comparison)]
-    yield from ("", *(f"- {text(sentence)}" for sentence in others)) if others else ()
+    remarks = [f"{kind}: {said}" for kind, said in prose.remarks(comparison)]
+    yield from ("", "**notes**", "", *(f"- {text(remark)}" for remark in remarks)) if remarks else ()
