@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import ml_dtypes
@@ -16,8 +17,10 @@ import numpy as np
 from models import write_model
 from timing import Row, in_threads, interleaved, run_cat, run_wcx
 
+from wcx.blocks.changes import ChangeCounter
 from wcx.blocks.counter import Counter, compiled_kernels
-from wcx.dtypes import DTYPES, Levels
+from wcx.blocks.kept import kept_words
+from wcx.dtypes import DTYPES, Cut, Levels
 from wcx.fitting import fit_layers
 from wcx.layers import ArraySource, layer_of
 from wcx.quantizers import Needs, parse_quantizer
@@ -141,6 +144,69 @@ def planes(options: argparse.Namespace) -> Iterator[Row]:
             ">= 8x / 14x",
             f"{seconds[2] / seconds[0]:.1f}x / {seconds[2] / seconds[1]:.1f}x ({each} ns/weight)",
         )
+
+
+_SHARES = (0.0, 0.001, 0.01, 0.1, 0.5)
+
+
+def changes(options: argparse.Namespace) -> Iterator[Row]:
+    """What counting takes with the changes since two earlier planes, of that share of their bits, against without."""
+    levels = Levels(8, -4.0, float(np.float32(8) / np.float32(255)))
+    for planes, size in ((1, 32), (8, 16)):
+        for name in ("F32", "BF16", "I8"):
+            codes = _weights(name, size * (DTYPES[name].bits // 8) << 20)
+            cut = levels if planes == 8 else parse_quantizer("sign").cut(DTYPES[name], Fit())
+            kernels_ = compiled_kernels(DTYPES[name], cut, keeping=True)
+            height = max(4, (1 << 20) // (_COLUMNS * codes.itemsize))
+            series = _Series([codes[at : at + height] for at in range(0, len(codes), height)], name, cut, kernels_)
+            plain, *changed = interleaved(
+                [series.count, *[partial(series.compare, share) for share in _SHARES]],
+                5,
+            )
+            ratios = " / ".join(f"{some / plain:.2f}" for some in changed)
+            yield Row(
+                f"{planes} plane{'s' * (planes > 1)} of {name} with both changes, against without; "
+                f"{' / '.join(f'{share:g}' for share in _SHARES)} of the bits changed",
+                "<= 2" if planes == 1 and name != "I8" else "",
+                f"{ratios} ({1e9 * plain / codes.size:.3f} ns/weight without)",
+            )
+
+
+class _Series:
+    """Pieces of a layer as they are read, and earlier bits of theirs, of which a share is another."""
+
+    def __init__(self, pieces: list[np.ndarray], name: str, cut: Cut, kernels_: object) -> None:
+        self._pieces = pieces
+        self._planes = len(cut)
+        self._counters = [Counter(self._planes, kernels_) for _ in range(2)]
+        for counter in self._counters:
+            counter.begin(DTYPES[name], cut)
+        self._changes = [ChangeCounter(self._planes, kernels_) for _ in range(2)]
+        self._kept = [np.zeros(kept_words(*piece.shape, self._planes), np.uint64) for piece in pieces]
+        self._earlier = {share: self._flipped(share) for share in _SHARES}
+
+    def _flipped(self, share: float) -> list[list[np.ndarray]]:
+        random = np.random.default_rng(0)
+        earlier: list[list[np.ndarray]] = [[], []]
+        for piece, kept in zip(self._pieces, self._kept, strict=True):
+            self._counters[1].count(piece.reshape(-1), *piece.shape, kept)
+            for some in earlier:
+                flips = random.random(64 * kept.size, np.float32) < share
+                some.append(kept ^ np.packbits(flips, bitorder="little").view(np.uint64))
+        return earlier
+
+    def count(self) -> None:
+        """Count the blocks."""
+        for piece in self._pieces:
+            self._counters[0].count(piece.reshape(-1), *piece.shape)
+
+    def compare(self, share: float) -> None:
+        """Count the blocks and those of the bits that differ from earlier ones, and keep the bits."""
+        previous, first = self._earlier[share]
+        for piece, kept, *earlier in zip(self._pieces, self._kept, previous, first, strict=True):
+            self._counters[1].count(piece.reshape(-1), *piece.shape, kept)
+            for changes, some in zip(self._changes, earlier, strict=True):
+                changes.count(kept, some, *piece.shape, self._planes)
 
 
 _LARGE = ((4096, 4096), (11008, 4096), (4096, 11008), (4096,))
@@ -310,6 +376,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "kernels": kernels,
     "fitting": fitting,
     "planes": planes,
+    "changes": changes,
     "files": files,
     "small": small,
     "startup": startup,
