@@ -71,8 +71,10 @@ def command(
     from wcx.cli.progress import progress_bar
     from wcx.comparison.run import compare_checkpoints
     from wcx.comparison.settings import make_comparison_settings
+    from wcx.comparison.store import open_store
     from wcx.conditions import parse_comparison
     from wcx.outputs.comparison import COMPARISON_OUTPUTS
+    from wcx.outputs.comparison.lines import check
     from wcx.workers import cores
 
     if planes:
@@ -82,10 +84,14 @@ def command(
     if plot is not None:
         _check_plot(plot)
     write = COMPARISON_OUTPUTS[choose_output(kind, output)]
+    store = open_store(enabled=settings.cache)
     with opened(output) as stream:
         view = make_view(stream, several=False, sort=sort, top=top, planes=False, color=color, quiet=quiet)
+        check(view)
         with progress_bar(not (quiet or no_progress), 0, lambda _layer: None) as progress:
-            comparison = compare_checkpoints(checkpoints, settings, threads or cores(), progress)
+            comparison = compare_checkpoints(checkpoints, settings, threads or cores(), progress, store)
+        if store.trouble is not None:
+            complain(store.trouble)
         for checkpoint in comparison.checkpoints:
             if checkpoint.error is not None:
                 complain(f"{checkpoint.path}: {checkpoint.error}")

@@ -8,7 +8,6 @@ only supposed from the samples, and then seen by comparing every byte.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from hashlib import blake2b
@@ -17,6 +16,7 @@ from struct import pack
 from typing import Any
 
 from wcx import __version__
+from wcx.comparison.layer_names import without_wrappers
 from wcx.dtypes import DTYPES
 from wcx.errors import ChangedFileError, CheckpointError
 from wcx.formats import open_reader
@@ -31,8 +31,6 @@ _PIECES = 64
 _PIECE = 4096
 _WORK = 8 << 20  # bytes that may be decoded or picked together for the samples of a checkpoint
 _COMPARED = 1 << 20
-_WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-_CONTAINERS = re.compile(r"^(?:(?:module|model|state_dict|model_state_dict|model_state|_forward_module)\.)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ def _content_of(checkpoint: Checkpoint) -> list[tuple[str, TensorInfo]]:
 
 def _canonical(names: Sequence[str]) -> list[str]:
     """The names without what wrappers and containers put before them, unless two of them were then the same."""
-    found = [_CONTAINERS.sub("", _WRAPPERS.sub("", name)) for name in names]
+    found = [without_wrappers(name) for name in names]
     return found if len(set(found)) == len(found) else list(names)
 
 

@@ -73,16 +73,20 @@ def _parts(joined: Joined) -> tuple[int, int, int, int]:
 
 
 def _paths(logs: Sequence[str], runs: Mapping[str | None, Sequence[str]]) -> list[str]:
-    """The log of each run: as many as there are runs, or one name that each run's directory has."""
-    if len(logs) == len(runs):
+    """The log of each run: as many as there are runs, or one name that is looked for beside each run's checkpoints."""
+    if len(logs) == len(runs) and (len(logs) > 1 or os.path.exists(logs[0])):
         return list(logs)
     if len(logs) > 1:
         raise UsageError(f"{len(logs)} logs for {len(runs)} run{'s' * (len(runs) > 1)}: one for each, or one name")
-    return [_beside(logs[0], str(name), paths) for name, paths in runs.items()]
+    found = [_beside(logs[0], paths) for paths in runs.values()]
+    missing = [str(name) for name, path in zip(runs, found, strict=True) if path is None]
+    if missing and len(runs) > 1:
+        raise UsageError(f"--log {logs[0]}: no such file beside the checkpoints of {missing[0]}; give one for each run")
+    return [path or logs[0] for path in found]
 
 
-def _beside(log: str, run: str, paths: Sequence[str]) -> str:
-    """The file of that name beside a run's checkpoints, or above or inside the last of them."""
+def _beside(log: str, paths: Sequence[str]) -> str | None:
+    """The file of that name beside a run's checkpoints, or above or inside the last of them; None without."""
     last = paths[-1]
     inside = [last] if os.path.isdir(last) else []
     directory = os.path.dirname(os.path.normpath(last))
@@ -90,4 +94,4 @@ def _beside(log: str, run: str, paths: Sequence[str]) -> str:
         path = os.path.join(place, log)
         if os.path.isfile(path):
             return path
-    raise UsageError(f"--log {log}: run {run} has no such file beside its checkpoints; give one --log for each run")
+    return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -24,6 +25,7 @@ from wcx.comparison_types import ComparedCheckpoint, Comparison, LayerSeries, Mo
 from wcx.count import worth_compiling
 from wcx.dtypes import DTYPES
 from wcx.errors import CheckpointError, UsageError
+from wcx.escape import escape
 from wcx.pipeline import Progress, open_reference, quantizer_of
 from wcx.settings import check_whole, preset_notes
 from wcx.streams import STREAMS
@@ -59,7 +61,7 @@ def compare(
     for path in paths:
         arguments += [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [os.fspath(one) for one in path]
     made = make_comparison_settings(**settings)
-    found = compare_checkpoints(arguments, made, threads or cores())
+    found = compare_checkpoints(arguments, made, threads or cores(), store=open_store(enabled=made.cache))
     unreadable = [checkpoint for checkpoint in found.checkpoints if checkpoint.error is not None]
     if len(unreadable) == len(found.checkpoints):
         raise CheckpointError(unreadable[0].path, unreadable[0].error or "can't be read")
@@ -67,14 +69,20 @@ def compare(
 
 
 def compare_checkpoints(
-    arguments: Sequence[str], settings: ComparisonSettings, threads: int, progress: Progress | None = None
+    arguments: Sequence[str],
+    settings: ComparisonSettings,
+    threads: int,
+    progress: Progress | None = None,
+    store: Store | None = None,
 ) -> Comparison:
-    """Compare the checkpoints that the arguments name; one that can't be read is told in the result."""
-    progress = progress or Progress()
+    """Compare the checkpoints that the arguments name; one that can't be read is told in the result.
+
+    store: where counts are kept and taken from, nowhere by default.
+    """
+    progress, store = progress or Progress(), store or Store(None)
     if not arguments:
         raise UsageError("no checkpoint: name files, a pattern, or a directory of checkpoints")
     series = locate(arguments, order=settings.order, group=settings.group)
-    store = open_store(enabled=settings.cache)
     reference = open_reference(settings.analysis)
     surveyed = survey(series.located, settings.analysis, reference)
     logs = join_logs(series.located, settings)  # a log that can't be read is told before hours of counting
@@ -106,7 +114,7 @@ def compare_checkpoints(
         conclusions=correlated.conclusions,
         joined=logs.joined,
         unmatched=tuple(matching.unmatched),
-        notes=tuple(_notes((series, matching, collected, logs, correlated), surveyed, collected.errors, settings)),
+        notes=tuple(_notes((series, matching, collected, logs, correlated), surveyed, checkpoints, settings)),
         warnings=tuple(_warnings((series, logs, correlated), checkpoints, collected.warnings)),
     )
 
@@ -194,7 +202,8 @@ def _correlate(
     """What the series and the log's columns say of each other; nothing without a log."""
     if logs.settings is None:
         return Correlated((), (), (), (), None, (), ())
-    measured = list(_measured(layers, model, settings))
+    points = [checkpoint.duplicate_of is None for checkpoint in checkpoints]
+    measured = [replace(one, values=_of_points(one.values, points)) for one in _measured(layers, model, settings)]
     metrics = {name: tuple(checkpoint.log.get(name) for checkpoint in checkpoints) for name in logs.metrics}
     steps = [None if checkpoint.step is None else float(checkpoint.step) for checkpoint in checkpoints]
     groups = [checkpoint.group for checkpoint in checkpoints]
@@ -207,6 +216,11 @@ def _correlate(
         resamples=settings.resamples,
         smooth=settings.smooth,
     )
+
+
+def _of_points(values: Series, points: Sequence[bool]) -> Series:
+    """The values less those of checkpoints that say again what an earlier one has said."""
+    return tuple(value if point else None for value, point in zip(values, points, strict=True))
 
 
 def _measured(layers: Sequence[LayerSeries], model: ModelSeries, settings: ComparisonSettings) -> Iterator[Measured]:
@@ -233,17 +247,23 @@ def _wanted(series: SeriesMap, settings: ComparisonSettings) -> Iterator[tuple[s
 
 
 def _notes(
-    said: Sequence[Any], surveyed: Sequence[Surveyed], errors: Container[int], settings: ComparisonSettings
+    said: Sequence[Any],
+    surveyed: Sequence[Surveyed],
+    checkpoints: Sequence[ComparedCheckpoint],
+    settings: ComparisonSettings,
 ) -> Iterator[str]:
     """What a reader should know of the numbers as a whole."""
     for one in said:
         yield from one.notes
     yield from preset_notes(settings.analysis)
-    read = [one for number, one in enumerate(surveyed) if number not in errors]
+    read = [one for one, checkpoint in zip(surveyed, checkpoints, strict=True) if checkpoint.error is None]
     if read and read[-1].skipped:
         skipped = read[-1].skipped
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in skipped.items())
-        yield f"{sum(skipped.values()):,} tensors of {read[-1].located.label} are not compared: {reasons}"
+        label = escape(read[-1].located.label)
+        yield f"{sum(skipped.values()):,} tensors of {label} are not compared: {escape(reasons)}"
+    if any(one.duplicate_of is not None for one in checkpoints) and settings.logs:
+        yield "checkpoints that hold the same tensors as an earlier one are no points of the statistics"
     if settings.logs and not settings.packed and "gzip" not in settings.analysis.measures:
         yield "gzip is not among the measures, so bdm is not set against it: add -m gzip"
 
@@ -253,12 +273,10 @@ def _warnings(
 ) -> Iterator[str]:
     """What a reader should do something about. found: of layers, with the checkpoints that have it."""
     for checkpoint in checkpoints:
-        if checkpoint.error is not None:
-            yield f"{checkpoint.label} can't be read and is left out: {checkpoint.error}"
         if checkpoint.duplicate_of is not None:
-            yield f"{checkpoint.label} holds the same tensors as {checkpoint.duplicate_of}"
+            yield f"{escape(checkpoint.label)} holds the same tensors as {escape(checkpoint.duplicate_of)}"
     for one in said:
         yield from one.warnings
     for (name, text), numbers in found.items():
         more = f" and {len(numbers) - 1:,} more" if len(numbers) > 1 else ""
-        yield f"{name}: {text} ({checkpoints[numbers[0]].label}{more})"
+        yield f"{escape(name)}: {text} ({escape(checkpoints[numbers[0]].label)}{more})"

@@ -51,6 +51,7 @@ _CLOCKS = re.compile(
     r"|.*[ _](wall ?time|timestamp)|relative time.*|fps"
     r"|total_flos|(num_input_tokens|num_tokens|tokens|samples|examples)(_seen)"
 )
+_SCHEDULES = re.compile(r"lr|lr[-_/].*|learning_?rate(_.*)?|momentum|weight_?decay|beta_?[12]", re.IGNORECASE)
 _SPREAD = ("__MIN", "__MAX")  # of the smoothing that an export of Weights & Biases has beside each value
 
 
@@ -213,7 +214,7 @@ def _asked(path: str, columns: Mapping[str, Column], name: str, option: str = "-
 
 
 def _default_metrics(columns: Mapping[str, Column], axes: Sequence[Axis]) -> dict[str, Column]:
-    """The columns of numbers that are no counts, clocks or bounds of another column."""
+    """The columns of numbers that are no counts, clocks, bounds of another column, or settings of the optimizer."""
     counts = {axis.name for axis in axes}
     return {
         name: column
@@ -221,6 +222,7 @@ def _default_metrics(columns: Mapping[str, Column], axes: Sequence[Axis]) -> dic
         if column.is_numeric
         and name not in counts
         and not (_unit(name) or _CLOCKS.fullmatch(_split(name)[1]) or _is_spread(name, columns))
+        and not _SCHEDULES.fullmatch(_split(name)[1])
     }
 
 

@@ -16,7 +16,7 @@ __all__ = ["conclude"]
 
 _SIGNIFICANT = 0.05
 _FEWEST_EFFECTIVE = 5  # of 4 points even the same order has an exact p of 2 / 4! = 0.083
-_MAIN = ("bdm", "null.bdm.ratio", "block_entropy")
+_MAIN = ("bdm", "mean_ctm", "null.bdm.ratio", "block_entropy")
 _PACKED = ("gzip", "bz2", "lzma", "zstd")
 _COEFFICIENT = "spearman"
 
@@ -180,7 +180,8 @@ def _conclusion(
 
 
 def _name(subject: _Subject) -> str:
-    plane = f" of plane {escape(subject.plane)}" if subject.plane is not None else ""
+    """The measure and what it is of: compressors take the bits of a plane, or the stored bytes."""
+    plane = " of the stored bytes" if subject.plane is None else f" of plane {escape(subject.plane)}"
     return f"{escape(subject.measure)}{plane}"
 
 
@@ -195,12 +196,14 @@ def _moves(what: str, finding: _Finding) -> str:
         return f"{what} can't be judged (a series is constant, or there are under three points)"
     number = f"{'mean ' if finding.runs > 1 else ''}Spearman {_number(finding.value)}"
     if finding.ci95 is None:
-        return f"{what} can't be judged ({number} of {finding.points} points, too few for an interval)"
+        few = f"over {finding.runs} runs" if finding.runs > 1 else f"of {finding.points} points"
+        return f"{what} can't be judged ({number} {few}, too few for an interval)"
     inside = f"{number}, 95 % interval {_range(finding.ci95)}"
     if finding.correlated:
         return f"{what} move {'together' if finding.correlated > 0 else 'against each other'} ({inside})"
     if finding.sign and finding.effective is not None:
-        inside += f", but of {finding.points} points only {finding.effective:.1f} count as independent"
+        if finding.effective < finding.points:
+            inside += f", but of {finding.points} points only {finding.effective:.1f} count as independent"
         inside += "" if finding.p is None or finding.p < _SIGNIFICANT else f", p {finding.p:.2g}"
     return f"{what} show no link beyond chance ({inside})"
 
@@ -209,7 +212,7 @@ def _verdict(raw: int | None, diff: int | None) -> str:
     if raw is None or diff is None:
         return "what survives can't be said"
     if raw and raw == diff:
-        return "the link survives without the common trend"
+        return "the link is there from one checkpoint to the next too"
     if raw and diff:
         return "of opposite signs, so the link of levels is the common trend's"
     if raw:
@@ -231,9 +234,11 @@ def _better_verdict(against: str, raw: int | None, diff: int | None) -> str:
     if raw is None or diff is None:
         return "which of them is better can't be said"
     if raw == diff:
-        return {1: "it is better, beyond the common trend", -1: f"{against} is better", 0: f"no better than {against}"}[
-            raw
-        ]
+        return {
+            1: "it is better, from one checkpoint to the next too",
+            -1: f"{against} is better",
+            0: f"no better than {against}",
+        }[raw]
     if raw > 0:
         return "better at the common trend alone"
     return f"better than {against} from one checkpoint to the next alone" if diff > 0 else f"no better than {against}"

@@ -103,7 +103,7 @@ class Agreement:
     def difference_title(self) -> str:
         """What the numbers of the differences of two correlations are."""
         if self.over_runs:
-            return "a - b: mean difference of Fisher's z of their correlations"
+            return "a - b: by how much a's correlation is stronger than b's, mean of |z| - |z| (Fisher's z)"
         return "a - b: by how much a's correlation is stronger than b's, |a| - |b|"
 
 
@@ -167,7 +167,9 @@ def _mean_rows(found: Sequence[FisherMean]) -> Iterator[Row]:
     chosen = [(measure, None, plane) for measure, plane in _chosen([(one.measure, one.plane) for one in alone])]
     between = dict.fromkeys((one.measure, one.against, one.plane) for one in found if one.against is not None)
     for measure, against, plane in [*chosen, *between]:
-        mine = [one for one in found if (one.measure, one.against, one.plane) == (measure, against, plane)]
+        quantity = "correlation" if against is None else "strength"
+        place = quantity, measure, against, plane
+        mine = [one for one in found if (one.quantity, one.measure, one.against, one.plane) == place]
         estimates = {one.transform: Estimate(one.fisher_mean, one.ci95) for one in mine}
         label = measure if against is None else f"{measure} - {against}"
         yield Row(label, plane or "", estimates, is_difference=against is not None)
