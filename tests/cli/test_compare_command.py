@@ -110,12 +110,6 @@ def test_the_table_shows_layers_model_and_what_is_wrong(series: Path) -> None:
         assert text in done.stdout, text
 
 
-def test_the_table_fits_a_terminal(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    done = run(series, "--log", series / "log.csv", *FAST)
-    assert max(map(len, done.stdout.splitlines())) <= 80
-
-
 def test_exit_codes(series: Path, tmp_path: Path) -> None:
     for code, arguments in (
         (0, (series, "--fail-on", "layer.flips > 0.9")),

@@ -491,7 +491,9 @@ def test_means_over_runs_are_of_fishers_z() -> None:
     low, high = stats.t.interval(0.95, 2, z.mean(), stats.sem(z))
     assert means["correlation"].n == 3
     assert means["correlation"].fisher_mean == pytest.approx(np.tanh(z.mean()), rel=1e-12)
-    assert means["correlation"].ci95 == pytest.approx((np.tanh(low), np.tanh(high)), rel=1e-9)
+    effective = [one(found, "diff", measure="bdm", group=f"seed_{seed}").n_effective or 0.0 for seed in range(3)]
+    half = max((high - low) / 2, stats.norm.ppf(0.975) * np.sqrt(sum(1.06 / (n - 3) for n in effective)) / 3)
+    assert means["correlation"].ci95 == pytest.approx((np.tanh(z.mean() - half), np.tanh(z.mean() + half)), rel=1e-9)
     for name, apart in (("difference", z - other_z), ("strength", np.abs(z) - np.abs(other_z))):
         assert means[name].against == "block_entropy"
         assert means[name].fisher_mean == pytest.approx(apart.mean(), rel=1e-12)
@@ -501,11 +503,32 @@ def test_means_over_runs_are_of_fishers_z() -> None:
 
 
 def test_perfect_correlations_have_a_finite_mean() -> None:
-    values = np.random.default_rng(0).normal(size=20).tolist()
-    found = run([pooled(values)], {"loss": values}, ["a"] * 10 + ["b"] * 10)
+    values = np.random.default_rng(0).normal(size=30).tolist()
+    found = run([pooled(values)], {"loss": values}, ["a"] * 10 + ["b"] * 10 + ["c"] * 10)
     for mean in found.groups:
         assert mean.fisher_mean == pytest.approx(1 - 1e-6)
-        assert mean.ci95 == pytest.approx((1 - 1e-6, 1 - 1e-6))
+        assert mean.ci95 is not None
+        assert 0.99 < mean.ci95[0] < mean.ci95[1] < 1
+
+
+def test_runs_that_happen_to_agree_say_no_more_than_their_points() -> None:
+    """Three runs of ten points with one r: the interval is that of thirty points in three runs, not of no width."""
+    x, y = np.random.default_rng(4).normal(size=(2, 10))
+    found = run([pooled([*x] * 3)], {"loss": [*y] * 3}, ["a"] * 10 + ["b"] * 10 + ["c"] * 10)
+    for mean in found.groups:
+        if (mean.transform, mean.coefficient) == ("raw", "pearson"):
+            effective = one(found, group="a").n_effective
+            assert effective is not None
+            z, half = np.arctanh(stats.pearsonr(x, y).statistic), stats.norm.ppf(0.975) / np.sqrt(3 * (effective - 3))
+            assert mean.ci95 == pytest.approx((np.tanh(z - half), np.tanh(z + half)), rel=1e-9)
+
+
+def test_two_runs_have_a_mean_and_no_interval() -> None:
+    x, y = np.random.default_rng(4).normal(size=(2, 20))
+    found = run([pooled(x)], {"loss": y}, ["a"] * 10 + ["b"] * 10)
+    assert found.groups
+    assert {mean.ci95 for mean in found.groups} == {None}
+    assert all("over 2 runs, too few for an interval" in one.text for one in found.conclusions if one.kind == "tracks")
 
 
 def test_one_run_has_no_mean_and_a_run_without_values_no_part_in_it() -> None:

@@ -44,8 +44,8 @@ def test_a_link_that_survives() -> None:
     assert (conclusion.levels, conclusion.differences, conclusion.survives) == (True, True, True)
     assert conclusion.text == (
         "bdm of plane sign and loss: levels move together (Spearman 0.98, 95 % interval 0.96 to 0.99), first "
-        "differences move together (Spearman 0.97, 95 % interval 0.93 to 0.98): the link survives without the common "
-        "trend"
+        "differences move together (Spearman 0.97, 95 % interval 0.93 to 0.98): the link is there from one checkpoint "
+        "to the next too"
     )
 
 
@@ -115,7 +115,7 @@ def test_a_measure_that_is_better_and_one_that_is_not() -> None:
     assert better.text.startswith(
         "bdm of plane sign against block_entropy, and loss: levels more closely (difference of abs(Spearman) +0."
     )
-    assert better.text.endswith(": it is better, beyond the common trend")
+    assert better.text.endswith(": it is better, from one checkpoint to the next too")
     swapped = [pooled("bdm", loose.values), pooled("block_entropy", close.values)]
     worse = said(run(swapped, loss), "better", against="block_entropy")
     assert (worse.levels, worse.differences, worse.survives) == (False, False, False)

@@ -97,7 +97,6 @@ def test_trainer_state_has_training_and_evaluation_in_rows_of_their_own(tmp_path
     assert axes(log) == {"step": "step", "epoch": "epoch"}
     assert {name: values(column) for name, column in log.metrics.items()} == {
         "grad_norm": {0: 1.5},
-        "learning_rate": {0: 5e-05, 2: 0.0},
         "loss": {0: 2.0, 2: 1.0},
         "eval_loss": {1: 1.75},
         "train_loss": {3: 1.5},
@@ -327,8 +326,17 @@ def test_clocks_are_no_metrics_by_default(tmp_path: Path, name: str) -> None:
 
 
 def test_constant_columns_are_kept_and_text_is_not(tmp_path: Path) -> None:
-    log = read(tmp_path, "step,lr,phase,nothing\n1,0.1,warm,\n2,0.1,cold,\n")
-    assert list(log.metrics) == ["lr"]
+    log = read(tmp_path, "step,loss,phase,nothing\n1,0.1,warm,\n2,0.1,cold,\n")
+    assert list(log.metrics) == ["loss"]
+
+
+@pytest.mark.parametrize("name", ["lr", "LR", "lr-Adam", "learning_rate", "train/lr", "weight_decay", "beta1"])
+def test_settings_of_the_optimizer_are_no_metrics_unless_asked_for(tmp_path: Path, name: str) -> None:
+    text = f"step,loss,{name}\n1,5,0.1\n2,4,0.2\n"
+    log = read(tmp_path, text)
+    assert list(log.metrics) == ["loss"]
+    assert any(name in note for note in log.notes)
+    assert list(read(tmp_path, text, metrics=(name,)).metrics) == [name]
 
 
 def test_a_column_of_more_text_than_numbers_is_no_metric_by_default(tmp_path: Path) -> None:

@@ -49,7 +49,10 @@ SETTINGS: Mapping[str, Any] = {
     "reference": None,
     "ctm": [{"shape": "4x4", "name": "CTM-B2-D4x4", "sha256": "0" * 64}],
     "order": "step",
-    "log": {"path": "run/log.csv", "step_column": "step", "rule": "nearest"},
+    "packed": [],
+    "group": False,
+    "metrics": [],
+    "log": {"path": "run/log.csv", "step_column": "step", "rule": "nearest", "paths": ["run/log.csv"]},
     "smooth": None,
     "block_length": 4,
     "resamples": 2000,
@@ -220,6 +223,7 @@ def fisher_means(planes: Sequence[str], runs: int) -> tuple[FisherMean, ...]:
                             runs,
                             round(value, 6),
                             (round(value - 0.1, 6), round(value + 0.05, 6)),
+                            "correlation" if against is None else "strength",
                             "pooled",
                             None,
                             plane,
@@ -375,7 +379,10 @@ def hostile() -> Comparison:
     checkpoints = (*checkpoints[:-1], replace(checkpoints[-1], error="odd \x1b[31m\n| error", log={}))
     count = len(checkpoints)
     return comparison(
-        settings={**SETTINGS, "log": {"path": "odd\x1b[31m\n|.csv", "step_column": "\u202e", "rule": "nearest"}},
+        settings={
+            **SETTINGS,
+            "log": {"path": "odd\x1b[31m\n|.csv", "step_column": "\u202e", "rule": "nearest", "paths": ["run/log.csv"]},
+        },
         checkpoints=checkpoints,
         layers=tuple(layer(name, (64, 64), names[0], count, 0.9 + at / 100) for at, name in enumerate(names)),
         model=model((names[0],), count),
