@@ -65,6 +65,10 @@ READABLE = {
     "model.safetensors": "sample_models/digits_bnn/seed_0/epoch_030.safetensors",
     "checkpoint.pt": "sample_models/digits_cnn/checkpoint.pt",
     "model.onnx": "sample_models/digits_cnn/model.onnx",
+    "finetuned.safetensors": "sample_models/digits_bnn/seed_0/epoch_010.safetensors",
+    "runs/ --group": "sample_models/digits_bnn --group",
+    "runs/ --log": "sample_models/digits_bnn/seed_0 --log",
+    "runs/log.csv": "sample_models/digits_bnn/seed_0/log.csv",
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from wcx.comparison.statistics.resampling import FEWEST
 from wcx.comparison_types import Conclusion, Correlation, CorrelationDifference, FisherMean
 from wcx.escape import escape
 
@@ -196,8 +197,7 @@ def _moves(what: str, finding: _Finding) -> str:
         return f"{what} can't be judged (a series is constant, or there are under three points)"
     number = f"{'mean ' if finding.runs > 1 else ''}Spearman {_number(finding.value)}"
     if finding.ci95 is None:
-        few = f"over {finding.runs} runs" if finding.runs > 1 else f"of {finding.points} points"
-        return f"{what} can't be judged ({number} {few}, too few for an interval)"
+        return f"{what} can't be judged ({number} {_why_no_interval(finding)})"
     inside = f"{number}, 95 % interval {_range(finding.ci95)}"
     if finding.correlated:
         return f"{what} move {'together' if finding.correlated > 0 else 'against each other'} ({inside})"
@@ -206,6 +206,14 @@ def _moves(what: str, finding: _Finding) -> str:
             inside += f", but of {finding.points} points only {finding.effective:.1f} count as independent"
         inside += "" if finding.p is None or finding.p < _SIGNIFICANT else f", p {finding.p:.2g}"
     return f"{what} show no link beyond chance ({inside})"
+
+
+def _why_no_interval(finding: _Finding) -> str:
+    if finding.runs > 1:
+        return f"over {finding.runs} runs, too few for an interval"
+    if finding.points < FEWEST:
+        return f"of {finding.points} points, too few for an interval"
+    return f"of {finding.points} points that hardly vary, too little for an interval"
 
 
 def _verdict(raw: int | None, diff: int | None) -> str:
