@@ -251,6 +251,43 @@ def files(options: argparse.Namespace) -> Iterator[Row]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def series(options: argparse.Namespace) -> Iterator[Row]:
+    """`wcx compare` of eight checkpoints against `wcx analyze` of the same files, without a cache and with one."""
+    folder = Path(options.directory or tempfile.mkdtemp(prefix="wcx-bench-")) / "series"
+    folder.mkdir()
+    cache = {"WCX_CACHE_DIR": str(folder / "cache")}
+    try:
+        for step in range(9):
+            _write_step(folder, step, int(options.size * 2**30) // 8)
+        paths = [str(folder / f"step{step}.safetensors") for step in range(9)]
+        compare = lambda *more: run_wcx("compare", *paths[:8], "--json", *more, environment=cache)  # noqa: E731
+        analyze, whole = interleaved(
+            [lambda: run_wcx("analyze", *paths[:8], "--ndjson"), lambda: compare("--no-cache")], 3
+        )
+        name = f"whole wcx compare, 8 x {options.size / 8:g} GiB BF16"
+        yield Row(f"{name}, against wcx analyze of them", "-", f"{whole / analyze:.2f}")
+        _, peak = compare("--no-cache")
+        yield Row("peak memory", "< 300 MiB", f"{peak:.0f} MiB")
+        compare()
+        again, _ = compare()
+        yield Row("the same again, with its cache, against without", "-", f"{again / whole:.2f}")
+        more, _ = run_wcx("compare", *paths, "--json", environment=cache)
+        yield Row("with one checkpoint more (three are read)", "-", f"{more / whole:.2f}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_step(folder: Path, step: int, nbytes: int) -> None:
+    """A checkpoint that differs from the one before by the signs of 2 % of its weights."""
+    path = folder / f"step{step}.safetensors"
+    if step == 0:
+        write_model(path, nbytes, _LARGE)
+        return
+    shutil.copyfile(folder / f"step{step - 1}.safetensors", path)
+    weights = np.memmap(path, np.uint16, "r+", offset=1 << 20)  # well behind the header; a multiple of two bytes
+    weights[np.random.default_rng(step).integers(0, weights.size, weights.size // 50)] ^= 0x8000
+
+
 def _drop_caches() -> bool:
     """Empty the page cache; False where that is not allowed."""
     try:
@@ -378,6 +415,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "planes": planes,
     "changes": changes,
     "files": files,
+    "series": series,
     "small": small,
     "startup": startup,
 }
