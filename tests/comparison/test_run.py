@@ -16,6 +16,7 @@ from strategies import Tensor, close, tensor_of, write_safetensors
 import wcx
 from wcx.blocks.grid import Piece
 from wcx.comparison import remembered
+from wcx.comparison import run as run_module
 from wcx.comparison_types import Comparison, LayerSeries, Series
 from wcx.errors import CheckpointError, UsageError
 from wcx.layers import FileSource, Layer
@@ -407,6 +408,64 @@ def test_a_changed_file_is_seen(run: Path) -> None:
     after = wcx.compare(run)
     assert before.layers[0].flips[2] != after.layers[0].flips[2]
     assert plain(after) == plain(wcx.compare(run, cache=False))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"quantize": "polarity"},
+        {"quantize": "sign:zero=one"},
+        {"layout": "square"},
+        {"boundary": "recursive"},
+        {"block": "1x12"},
+        {"preset": "sakabe"},
+        {"exclude": ["conv*"]},
+        {"null": "none"},
+        {"seed": 3, "null": "shuffle:4"},
+        {"rarefy": 7},
+        {"measures": ["l2_norm"]},
+    ],
+    ids=str,
+)
+def test_nothing_is_taken_for_other_settings(run: Path, settings: dict[str, Any]) -> None:
+    wcx.compare(run)
+    assert plain(wcx.compare(run, **settings)) == plain(wcx.compare(run, cache=False, **settings))
+
+
+def test_what_makes_the_model_may_change_with_the_series(run: Path) -> None:
+    """The same files are told of with fewer layers in the model's rows when most of the series lacks one."""
+    few = {name: shape for name, shape in SHAPES.items() if name != "conv.weight"}
+    wcx.compare(run)
+    for step in range(5, 12):
+        write_safetensors(run / f"step{100 * step}.safetensors", weights(step, few, 0.3))
+    comparison = wcx.compare(run)
+    assert plain(comparison) == plain(wcx.compare(run, cache=False))
+    pooled = comparison.model.planes[0].pooled
+    assert None not in pooled["bdm"]
+    assert layers_of(comparison)["conv.weight"].series["bdm"][5:] == (None,) * 7
+
+
+def test_a_file_that_changes_after_its_header_was_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    matched = run_module.match
+
+    def late(*arguments: Any) -> Any:  # noqa: ANN401
+        write_safetensors(run / "step200.safetensors", weights(11, SHAPES, 0.4))
+        return matched(*arguments)
+
+    monkeypatch.setattr(run_module, "match", late)
+    comparison = wcx.compare(run)
+    assert comparison.checkpoints[2].error == "the file changed while it was compared"
+    assert [checkpoint.error for checkpoint in comparison.checkpoints].count(None) == 4
+
+
+def test_a_repeated_checkpoint_is_no_point_of_the_statistics(run: Path) -> None:
+    (run / "log.csv").write_text("step,loss\n" + "".join(f"{step},{900 - step}\n" for step in range(0, 500, 50)))
+    before = wcx.compare(run, log=run / "log.csv", null="none")
+    shutil.copy(run / "step200.safetensors", run / "step250.safetensors")
+    after = wcx.compare(run, log=run / "log.csv", null="none")
+    assert [checkpoint.duplicate_of for checkpoint in after.checkpoints] == [None] * 3 + ["step200"] + [None] * 2
+    assert after.correlations == before.correlations
+    assert any("no points of the statistics" in note for note in after.notes)
 
 
 def test_a_moved_directory_keeps_its_counts(run: Path, reads: dict[str, int], tmp_path_factory: Any) -> None:  # noqa: ANN401
