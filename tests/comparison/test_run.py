@@ -445,6 +445,14 @@ def test_what_makes_the_model_may_change_with_the_series(run: Path) -> None:
     assert layers_of(comparison)["conv.weight"].series["bdm"][5:] == (None,) * 7
 
 
+def test_what_was_complete_alone_is_not_among_others(run: Path) -> None:
+    few = {name: shape for name, shape in SHAPES.items() if name != "conv.weight"}
+    alone = [write_safetensors(run / f"step{100 * step}.safetensors", weights(step, few, 0.3)) for step in (5, 6)]
+    assert None not in wcx.compare(alone).model.planes[0].pooled["bdm"]
+    comparison = wcx.compare(run)
+    assert [value is None for value in comparison.model.planes[0].pooled["bdm"]] == [False] * 5 + [True] * 2
+
+
 def test_a_file_that_changes_after_its_header_was_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     matched = run_module.match
 
