@@ -68,6 +68,8 @@ class Progress:
     on_layer: Callable[[LayerReport], None] = lambda _layer: None
     on_draws: Callable[[int], None] = lambda _draws: None
     on_draw: Callable[[], None] = lambda: None
+    on_correlations: Callable[[int], None] = lambda _steps: None
+    on_correlation: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)

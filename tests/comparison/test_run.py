@@ -15,8 +15,10 @@ from strategies import Tensor, close, tensor_of, write_safetensors
 
 import wcx
 from wcx.blocks.grid import Piece
+from wcx.comparison import reading as reading_module
 from wcx.comparison import remembered
 from wcx.comparison import run as run_module
+from wcx.comparison.survey import Surveyed
 from wcx.comparison_types import Comparison, LayerSeries, Series
 from wcx.errors import CheckpointError, UsageError
 from wcx.layers import FileSource, Layer
@@ -451,6 +453,43 @@ def test_what_was_complete_alone_is_not_among_others(run: Path) -> None:
     assert None not in wcx.compare(alone).model.planes[0].pooled["bdm"]
     comparison = wcx.compare(run)
     assert [value is None for value in comparison.model.planes[0].pooled["bdm"]] == [False] * 5 + [True] * 2
+
+
+def test_layers_that_change_their_rank_are_not_mixed_up(run: Path) -> None:
+    """What is in most checkpoints is counted first: with more checkpoints another order, and no count of the other."""
+    same = {"a.weight": (32, 32), "b.weight": (32, 32), "c.weight": (32, 32)}
+    fewer = {name: shape for name, shape in same.items() if name != "b.weight"}
+    series = run / "grows"
+    series.mkdir()
+    for step, shapes in enumerate((same, same, fewer, fewer, fewer)):
+        write_safetensors(series / f"step{step}.safetensors", weights(step, shapes, 0.5))
+    for upto in (2, 3, 5):
+        paths = [series / f"step{step}.safetensors" for step in range(upto)]
+        assert plain(wcx.compare(paths)) == plain(wcx.compare(paths, cache=False))
+
+
+def test_a_predecessor_that_is_gone_is_not_held_against_its_successor(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = wcx.compare(run)
+    write_safetensors(run / "step500.safetensors", weights(7, SHAPES, 1.0))
+    reopen = reading_module.reopen
+
+    def gone(surveyed: Surveyed, *arguments: Any) -> Any:  # noqa: ANN401
+        if surveyed.located.label == "step400":
+            raise CheckpointError(surveyed.located.path, "gone")
+        return reopen(surveyed, *arguments)
+
+    monkeypatch.setattr(reading_module, "reopen", gone)
+    after = wcx.compare(run)
+    assert [checkpoint.error for checkpoint in after.checkpoints] == [None] * 6
+    for mine, other in zip(after.layers, before.layers, strict=True):
+        assert mine.flips[:5] == other.flips
+        assert mine.flips[5] is None
+        assert mine.flips_from_first[5] is not None
+        assert mine.series["bdm"][5] is not None
+    assert any("no changes for step500" in warning and "gone" in warning for warning in after.warnings)
+    monkeypatch.undo()
 
 
 def test_a_file_that_changes_after_its_header_was_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

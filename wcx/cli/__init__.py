@@ -84,6 +84,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    for library in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # its threads wait for each other longer than they work
+        os.environ.setdefault(library, "1")
     signal.signal(signal.SIGTERM, lambda *_signal: _end_by_signal(_TERMINATED))
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell has it ignored
         signal.signal(signal.SIGINT, lambda *_signal: _end_by_signal(_INTERRUPTED))

@@ -34,6 +34,8 @@ def progress_bar(wanted: bool, nbytes: int, on_layer: Callable[[LayerReport], No
             on_layer=on_layer,
             on_draws=lambda total: bar.begin("shuffling", total),
             on_draw=lambda: bar.advance(1),
+            on_correlations=lambda total: bar.begin("correlating", total),
+            on_correlation=lambda: bar.advance(1),
         )
     finally:
         bar.close()

@@ -40,7 +40,12 @@ class _Table:
 
 
 class Collected:
-    """Everything that the walks found. number: of checkpoints. null: whether there is a null model."""
+    """Everything that the walks found. number: of checkpoints. null: whether there is a null model.
+
+    errors, incomplete: checkpoints that can't be read, and those without rows of the model, by number. warnings: of
+    layers, by name and text, with the checkpoints that have it. lost: checkpoints whose change can't be told, and why
+    the earlier one can't be read any more. notes: of the last checkpoint.
+    """
 
     def __init__(self, number: int, null: bool) -> None:
         self._number = number
@@ -51,6 +56,8 @@ class Collected:
         self.errors: dict[int, CheckpointError] = {}
         self.notes: list[str] = []
         self.warnings: dict[tuple[str, str], list[int]] = {}
+        self.incomplete: list[int] = []
+        self.lost: list[tuple[int, CheckpointError]] = []
 
     def add(self, number: int, outcome: Outcome) -> None:
         """Take in one checkpoint."""
@@ -58,13 +65,17 @@ class Collected:
             self.errors[number] = outcome.error
         if outcome.planes is None:
             return
+        if outcome.lost is not None:
+            self.lost.append((number, outcome.lost))
         _put(self._layers, self._model, number, outcome.planes)
+        if not outcome.planes.model:
+            self.incomplete.append(number)
         for name, planes in outcome.planes.layers.items():
             self._planes.setdefault(name, {}).update(dict.fromkeys(planes))
         for kind, rows in (("previous", outcome.previous), ("first", outcome.first)):
             if rows is not None:
                 _put(*self._changes[kind], number, rows)
-        if outcome.previous is None:
+        if outcome.previous is None and outcome.lost is None:
             self._begin(number, outcome.planes)
         self.notes = outcome.planes.notes
         for warning in outcome.planes.warnings:

@@ -351,10 +351,6 @@ def _warnings(attempt: _Attempt, checkpoints: Sequence[Numbered]) -> Iterator[st
     yield from _resumed(attempt, checkpoints)
 
 
-def _closest(found: _Found, places: NDArray[np.int64]) -> float:
-    return float(np.nanmin(np.append(found.nearest[places], np.inf)))
-
-
 def _labels(attempt: _Attempt, name: str, places: Sequence[int], checkpoints: Sequence[Numbered]) -> str:
     """Checkpoints by label, each with how far the nearest row of the column is."""
     nearest = attempt.found[name].nearest

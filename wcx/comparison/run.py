@@ -100,7 +100,7 @@ def compare_checkpoints(
         for number, (one, values) in enumerate(zip(surveyed, logs.values, strict=True))
     )
     layers, model = tuple(collected.layers(matching.layers)), collected.model()
-    correlated = _correlate(layers, model, checkpoints, logs, settings)
+    correlated = _correlate(layers, model, checkpoints, logs, settings, threads, progress)
     return Comparison(
         schema=SCHEMA,
         wcx=__version__,
@@ -115,7 +115,7 @@ def compare_checkpoints(
         joined=logs.joined,
         unmatched=tuple(matching.unmatched),
         notes=tuple(_notes((series, matching, collected, logs, correlated), surveyed, checkpoints, settings)),
-        warnings=tuple(_warnings((series, logs, correlated), checkpoints, collected.warnings)),
+        warnings=tuple(_warnings((series, logs, correlated), collected, checkpoints)),
     )
 
 
@@ -198,6 +198,8 @@ def _correlate(
     checkpoints: Sequence[ComparedCheckpoint],
     logs: Logs,
     settings: ComparisonSettings,
+    threads: int,
+    progress: Progress,
 ) -> Correlated:
     """What the series and the log's columns say of each other; nothing without a log."""
     if logs.settings is None:
@@ -215,6 +217,9 @@ def _correlate(
         seed=settings.analysis.seed,
         resamples=settings.resamples,
         smooth=settings.smooth,
+        threads=threads,
+        on_start=progress.on_correlations,
+        on_step=progress.on_correlation,
     )
 
 
@@ -264,19 +269,28 @@ def _notes(
         yield f"{sum(skipped.values()):,} tensors of {label} are not compared: {escape(reasons)}"
     if any(one.duplicate_of is not None for one in checkpoints) and settings.logs:
         yield "checkpoints that hold the same tensors as an earlier one are no points of the statistics"
+    analysis = settings.analysis
+    if analysis.null == "shuffle" and analysis.boundary == "ignore":
+        yield "changes have their null in closed form or by draws: --null shuffle is for the checkpoints themselves"
+    if analysis.null != "none" and analysis.boundary != "ignore":
+        yield f"changes have no null under the boundary {analysis.boundary}"
     if settings.logs and not settings.packed and "gzip" not in settings.analysis.measures:
         yield "gzip is not among the measures, so bdm is not set against it: add -m gzip"
 
 
-def _warnings(
-    said: Sequence[Any], checkpoints: Sequence[ComparedCheckpoint], found: Mapping[tuple[str, str], Sequence[int]]
-) -> Iterator[str]:
-    """What a reader should do something about. found: of layers, with the checkpoints that have it."""
+def _warnings(said: Sequence[Any], collected: Collected, checkpoints: Sequence[ComparedCheckpoint]) -> Iterator[str]:
+    """What a reader should do something about."""
     for checkpoint in checkpoints:
         if checkpoint.duplicate_of is not None:
             yield f"{escape(checkpoint.label)} holds the same tensors as {escape(checkpoint.duplicate_of)}"
     for one in said:
         yield from one.warnings
-    for (name, text), numbers in found.items():
+    for number, error in collected.lost:
+        yield f"no changes for {escape(checkpoints[number].label)}: {escape(str(error))}"
+    incomplete = [checkpoints[number].label for number in collected.incomplete]
+    if incomplete:
+        more = f" and {len(incomplete) - 1:,} more" if len(incomplete) > 1 else ""
+        yield f"no row of the model for {escape(incomplete[0])}{more}: not all of its layers are there (see unmatched)"
+    for (name, text), numbers in collected.warnings.items():
         more = f" and {len(numbers) - 1:,} more" if len(numbers) > 1 else ""
         yield f"{escape(name)}: {text} ({escape(checkpoints[numbers[0]].label)}{more})"

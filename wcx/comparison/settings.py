@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from wcx.comparison.discovery import Order
+from wcx.comparison.statistics.correlate import RESAMPLES
 from wcx.errors import UsageError
 from wcx.settings import make_settings
 from wcx.types import Settings, to_plain
@@ -19,7 +20,6 @@ BASELINE = "gzip"
 
 ORDERS = ("step", "given")
 SMOOTHINGS = ("sakabe",)
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,13 +43,15 @@ _PLANES, _PREVIOUS, _FIRST = "planes", "previous", "first"
 class Outcome:
     """What there is to say of one checkpoint; layers are told by the name of their series.
 
-    planes: its own numbers. previous, first: those of what changed since, None where there is no such checkpoint.
+    planes: its own numbers. previous, first: those of what changed since, None where there is no such checkpoint, or
+    where it can't be read again; then `lost` says why.
     """
 
     planes: Rows | None = None
     previous: Rows | None = None
     first: Rows | None = None
     error: CheckpointError | None = None
+    lost: CheckpointError | None = None
 
 
 class Walk:
@@ -63,6 +65,7 @@ class Walk:
         self._kept: dict[int, Against] = {}
         self._first: int | None = None
         self._last: int | None = None
+        self._lost: CheckpointError | None = None
 
     def outcomes(self) -> Generator[Outcome, None, None]:
         """Visit the checkpoints in order; one that can't be read is no predecessor of the next."""
@@ -90,6 +93,7 @@ class Walk:
         self._kept.pop(number).bits.close()
 
     def _visit(self, number: int, member: Member) -> Outcome:
+        self._lost = None
         others = {} if self._last is None else {_PREVIOUS: self._last}
         if self._first is not None and self._first != self._last:
             others[_FIRST] = self._first
@@ -98,13 +102,15 @@ class Walk:
         found = {kind: rows for kind in kinds if (rows := self._rows(self._row_key(keys[kind], number))) is not None}
         missing = [kind for kind in kinds if kind not in found]
         if missing:
-            found |= self._made(number, {kind: (keys[kind], others.get(kind)) for kind in missing})
-            for kind in missing:
+            made = self._made(number, {kind: (keys[kind], others.get(kind)) for kind in missing})
+            found |= made
+            for kind in made:
                 self._store.put(self._row_key(keys[kind], number), encode_rows(found[kind].to_plain()))
         else:
             self._around.progress.on_bytes(member.surveyed.nbytes)
         named = {kind: _renamed(rows, member.names) for kind, rows in found.items()}
-        return Outcome(named[_PLANES], named.get(_PREVIOUS), named.get(_FIRST, named.get(_PREVIOUS)))
+        first = named.get(_FIRST if _FIRST in others else _PREVIOUS)
+        return Outcome(named[_PLANES], named.get(_PREVIOUS), first, lost=self._lost)
 
     # ------------------------------------------------------------------------------------------- what is remembered
 
@@ -118,9 +124,10 @@ class Walk:
         return cache_key("change", how, mine, self._identity(other))
 
     def _identity(self, number: int) -> tuple[Any, ...]:
+        """The file, its layers, and which of them come first: those that the model's rows are made of."""
         member = self._members[number]
         identity = member.surveyed.identity
-        return "" if identity is None else identity.key, sorted(member.names.items())
+        return "" if identity is None else identity.key, sorted(member.names.items()), sorted(member.core)
 
     def _row_key(self, key: str, number: int) -> str:
         """What the numbers depend on beside the counts."""
@@ -212,10 +219,15 @@ class Walk:
         self, opened: Opened, number: int, missing: Mapping[str, tuple[str, int | None]]
     ) -> tuple[dict[str, Rows], Against]:
         """The numbers of some kinds, by reading the checkpoint; and its bits, for those that come after it."""
-        against = {kind: self._bits_of(other) for kind, (_, other) in missing.items() if other is not None}
+        against = {
+            kind: bits
+            for kind, (_, other) in missing.items()
+            if other is not None and (bits := self._bits_or_none(other)) is not None
+        }
         keep, analysis = Against(), self._around.settings.analysis
         changes = {kind: ChangeRows(analysis) for kind in against}
-        writers = _Writers(self._store, {kind: key for kind, (key, _) in missing.items()}, len(opened.quantizers))
+        keys = {kind: key for kind, (key, other) in missing.items() if other is None or kind in against}
+        writers = _Writers(self._store, keys, len(opened.quantizers))
 
         def sink(view: int, layer: Layer, fit: Fit, counted: CountedLayer) -> None:
             writers.add_planes(view, fit, counted)
@@ -245,6 +257,14 @@ class Walk:
     def _complete(self, number: int, other: int) -> bool:
         return self._members[number].complete and self._members[other].complete
 
+    def _bits_or_none(self, number: int) -> Against | None:
+        """The bits of an earlier checkpoint; None, and it is remembered why, where it can't be read any more."""
+        try:
+            return self._bits_of(number)
+        except CheckpointError as error:
+            self._lost = error
+            return None
+
     def _bits_of(self, number: int) -> Against:
         """The bits of an earlier checkpoint: kept since it was read, or read again."""
         if number not in self._kept:
@@ -252,8 +272,12 @@ class Walk:
                 member = self._members[number]
                 opened = Opened(member, self._around, stack)
                 keep = Against()
-                opened.drain(Reading(opened, member, self._around, None, None, keep, lambda *_counted: None))
-                opened.check_unchanged()
+                try:
+                    opened.drain(Reading(opened, member, self._around, None, None, keep, lambda *_counted: None))
+                    opened.check_unchanged()
+                except BaseException:
+                    keep.bits.close()
+                    raise
                 self._kept[number] = keep
         return self._kept[number]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from wcx.comparison.statistics.against import opponents
 from wcx.comparison.statistics.conclusions import conclude
-from wcx.comparison.statistics.pairs import FEWEST_POINTS, Compared, Related, Run
+from wcx.comparison.statistics.pairs import FEWEST_POINTS, Compared, Correlations, Related, Run
 from wcx.comparison.statistics.resampling import FEWEST, block_length
 from wcx.comparison.statistics.runs import Sides, fisher_means
 from wcx.comparison.statistics.significance import false_discovery
@@ -19,10 +20,16 @@ from wcx.comparison.statistics.transforms import TRANSFORMS, Values
 from wcx.comparison.statistics.values import COEFFICIENTS, Correlated, Measured
 from wcx.comparison_types import Correlation, CorrelationDifference, Series
 from wcx.escape import escape
+from wcx.workers import map_ordered
 
 __all__ = ["RESAMPLES", "correlate"]
 
 RESAMPLES = 2000
+_MOST_THREADS = 4  # each has some 20 MiB of resamples in hand
+_AHEAD = 8
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _KENDALL_LIMITS = {"layer": 200}  # points above which tau has no interval: it takes n^2 sums a resample
 _KENDALL_LIMIT = 1000
@@ -49,6 +56,9 @@ def correlate(
     seed: int,
     resamples: int = RESAMPLES,
     smooth: str | None = None,
+    threads: int = 1,
+    on_start: Callable[[int], None] = lambda _steps: None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Correlated:
     """Correlate measures with columns of the log: docs/compare.md has every definition.
 
@@ -56,11 +66,13 @@ def correlate(
     steps: of the checkpoints; where all of a run are there and none is twice, they give the order and the times.
     smooth: sakabe. The same input and seed give the same numbers, whatever the threads. UsageError: unknown smoothing.
     """
+    workers = _Workers(min(threads, _MOST_THREADS), on_step)
     parts = [_part(group, groups, steps) for group in dict.fromkeys(groups)]
+    on_start(len(parts) * len(_bundles(measured)))
     correlations: list[Correlation] = []
     differences: list[tuple[CorrelationDifference, Sides]] = []
     for part in parts:
-        of_part = _of_part(part, measured, metrics, seed, resamples, smooth)
+        of_part = _of_part(part, measured, metrics, seed, resamples, smooth, workers)
         correlations += of_part[0]
         differences += of_part[1]
     correlations = _over_layers(correlations)
@@ -96,6 +108,7 @@ def _of_part(
     seed: int,
     resamples: int,
     smooth: str | None,
+    workers: _Workers,
 ) -> Found:
     """The statistics of one run, in the order of measures, then columns, then transforms."""
     columns = _matrix(list(metrics.values()), part, smooth)
@@ -104,15 +117,22 @@ def _of_part(
     compared: dict[tuple[int, int, int, str], Compared] = {}
     against = opponents(measured)
     transforms = [name for name in TRANSFORMS if not (smooth and name == "log")]
-    for rows in _bundles(measured):
+
+    def relate(rows: list[int]) -> list[tuple[str, list[int], Correlations]]:
+        """All of one bundle, by transform, with the numbers of its measures."""
         pairs = [(row, other) for row in rows for other in against[row]]
         at = list(dict.fromkeys([*rows, *(other for _, other in pairs)]))
         place = {row: number for number, row in enumerate(at)}
         values = _matrix([measured[row].values for row in at], part, smooth)
         limit = _KENDALL_LIMITS.get(measured[rows[0]].scope, _KENDALL_LIMIT)
         numbers = [(place[one], place[other]) for one, other in pairs]
-        for transform in transforms:
-            found = run.correlate(values, range(len(rows)), numbers, transform, limit)
+        return [
+            (transform, at, run.correlate(values, range(len(rows)), numbers, transform, limit))
+            for transform in transforms
+        ]
+
+    for bundle in workers.map(relate, _bundles(measured)):
+        for transform, at, found in bundle:
             for (row, column), one in found.related.items():
                 related[at[row], column, transform] = one
             for (row, other, column), difference in found.compared.items():
@@ -132,6 +152,20 @@ def _of_part(
         for transform in transforms
     ]
     return correlations, differences
+
+
+class _Workers:
+    """Some threads, and whom they tell of each item that is done."""
+
+    def __init__(self, threads: int, on_step: Callable[[], None]) -> None:
+        self._threads = threads
+        self._on_step = on_step
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """The result of each item, in order."""
+        for result in map_ordered(lambda: None, lambda _state, item: function(item), items, self._threads, _AHEAD):
+            self._on_step()
+            yield result
 
 
 def _bundles(measured: Sequence[Measured]) -> list[list[int]]:
