@@ -120,6 +120,9 @@ def test_exit_codes(series: Path, tmp_path: Path) -> None:
         (2, (series, "--planes")),
         (2, (series, "--plot", "picture.bmp")),
         (2, (series, "--sort", "nothing")),
+        (2, (series, "-o", series / "epoch_001.safetensors")),
+        (2, (series, "--log", series / "log.csv", "-o", series / "log.csv")),
+        (2, (series, "-o", series / "a.svg", "--plot", series / "a.svg")),
         (2, (series, "--log", series / "log.csv", "--metric", "nothing")),
         (3, (series, "--log", series / "nothing.csv")),
         (3, (tmp_path / "nothing.safetensors",)),
@@ -129,6 +132,13 @@ def test_exit_codes(series: Path, tmp_path: Path) -> None:
         assert done.returncode == code, (arguments, done.stderr)
         assert done.stderr.count("\n") <= 3
         assert "Traceback" not in done.stderr
+
+
+def test_a_closed_stderr_is_no_obstacle(series: Path) -> None:
+    command = [sys.executable, "-m", "wcx", "compare", str(series), *FAST]
+    for closed, code in (("2>&-", 0), ("2>&- --fail-on 'layer.flips > 0'", 1)):
+        done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command], capture_output=True, timeout=120)
+        assert done.returncode == code
 
 
 def test_a_picture_is_drawn_beside_the_table(series: Path, tmp_path: Path) -> None:
@@ -156,3 +166,22 @@ def test_memory_is_bounded(quantize: str, tmp_path: Path) -> None:
         nonzero = np.count_nonzero(values[:2500], axis=1) / values[:2500].size
         assert found["flips"][1:] == pytest.approx([nonzero[::2].sum(), nonzero[::3].sum()])
     assert 0 < found["flips_from_first"][2] < 0.8
+
+
+_SWALLOWED = """
+import ctypes, os, signal, sys, time
+import wcx.cli
+def run(arguments):
+    callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(0.01))
+    callback()
+    time.sleep(20)
+    return 0
+wcx.cli.run = run
+wcx.cli.main()
+"""
+
+
+def test_a_signal_that_c_code_drops_still_ends_the_process() -> None:
+    """The compiler calls Python from C, where an exception is only printed."""
+    done = subprocess.run([sys.executable, "-c", _SWALLOWED], capture_output=True, text=True, timeout=15)
+    assert (done.returncode, done.stderr) == (143, "")

@@ -546,3 +546,11 @@ def test_a_directory_that_can_not_be_listed(here: Path, monkeypatch: pytest.Monk
     series = locate(["run"])
     assert paths(series) == ["run/step_1"]
     assert series.warnings == ("called like a step, but no checkpoint in it: run/step_2",)
+
+
+def test_an_empty_step_directory_hides_nothing(here: Path) -> None:
+    """A save that crashed leaves one behind."""
+    make(here, "run/checkpoint-500/optimizer.pt", "run/seed_0/step1.pt", "run/seed_0/step2.pt")
+    series = locate(["run"])
+    assert paths(series) == ["run/seed_0/step1.pt", "run/seed_0/step2.pt"]
+    assert any("checkpoint-500" in warning for warning in series.warnings)

@@ -378,3 +378,9 @@ def test_the_shipped_logs() -> None:
     assert found.joined == Joined(rows=31, used=31, unused=0, duplicates=0)
     assert found.values[1]["train_loss"] == 1.1311935186386108
     assert found.notes == found.warnings == ()
+
+
+def test_rows_without_a_number_for_a_step_are_said(tmp_path: Path) -> None:
+    found = joined(tmp_path, "step,loss\n0,3\nabc,2\nnan,2\n20,1\n", steps(0, 20))
+    assert "'step': rows that have no number there and belong to no checkpoint: 2" in found.warnings
+    assert (found.joined.rows, found.joined.used) == (4, 2)

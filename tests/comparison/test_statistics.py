@@ -104,6 +104,8 @@ def test_coefficients_are_those_of_scipy(transform: str, ties: bool) -> None:
     assert found.pearson.r == pytest.approx(stats.pearsonr(x, y).statistic, abs=1e-12)
     if ties and transform == "detrended":  # residuals of ties are ties up to rounding
         return
+    if transform == "diff":  # so are differences of ties, and count as ties
+        x, y = x.round(9), y.round(9)
     assert found.spearman.r == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
     assert found.kendall.r == pytest.approx(stats.kendalltau(x, y).statistic, abs=1e-12)
 

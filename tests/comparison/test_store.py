@@ -148,7 +148,7 @@ def test_what_is_no_file_is_no_entry(tmp_path: Path, kind: str) -> None:
     if "fifo" in kind:
         os.mkfifo(path)
     elif kind == "directory":
-        path.mkdir()
+        (path / "full").mkdir(parents=True)
     else:
         path.symlink_to(targets[kind])
     store = Store(tmp_path)
@@ -555,3 +555,14 @@ def test_the_limit_can_be_set_and_zero_is_off(tmp_path: Path, monkeypatch: pytes
         assert len(entries(tmp_path)) == kept
         assert (store.trouble is None) == (limit == "0")
     assert "4 MiB" in (store.trouble or "")
+
+
+def test_a_directory_in_an_entrys_place_gives_way(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put("key", b"data")
+    entry = next(path for path in (tmp_path / "compare").rglob("*") if path.is_file())
+    entry.unlink()
+    entry.mkdir()
+    assert store.get("key") is None
+    store.put("key", b"data")
+    assert (store.get("key"), store.trouble) == (b"data", None)

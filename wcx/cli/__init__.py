@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -35,6 +36,7 @@ _INTERRUPTED = 130
 _TERMINATED = 143
 _BROKEN_PIPE = 141
 _BUG = 70
+_LATER_SECONDS = 0.05
 
 
 class _LazyGroup(click.Group):
@@ -89,9 +91,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_signal: _end_by_signal(_TERMINATED))
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell has it ignored
         signal.signal(signal.SIGINT, lambda *_signal: _end_by_signal(_INTERRUPTED))
+    sys.unraisablehook = _end_after_all
     code = run(sys.argv[1:])
-    with suppress(OSError):
-        sys.stderr.flush()
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.flush()
     sys.exit(code)
 
 
@@ -151,6 +155,16 @@ def _end_by_signal(code: int) -> None:
     through code that was made from a string, as importing a module with dataclasses does.
     """
     sys.exit(code)
+
+
+def _end_after_all(lost: Any) -> None:  # noqa: ANN401
+    """End a little later where a signal came while C code called Python (as the compiler does), which drops it."""
+    if not isinstance(lost.exc_value, SystemExit) or not hasattr(signal, "setitimer"):
+        sys.__unraisablehook__(lost)
+        return
+    code = lost.exc_value.code
+    signal.signal(signal.SIGALRM, lambda *_signal: sys.exit(code))
+    signal.setitimer(signal.ITIMER_REAL, _LATER_SECONDS)
 
 
 def _report_bug() -> int:

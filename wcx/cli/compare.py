@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -81,6 +83,7 @@ def command(
         raise UsageError("--planes is a view of one checkpoint: use wcx analyze")
     settings = make_comparison_settings(**options)
     parsed = [parse_comparison(text) for text in conditions]
+    _check_apart([output, plot, *settings.logs])
     if plot is not None:
         _check_plot(plot)
     write = COMPARISON_OUTPUTS[choose_output(kind, output)]
@@ -96,11 +99,23 @@ def command(
             if checkpoint.error is not None:
                 complain(f"{checkpoint.path}: {checkpoint.error}")
         write(comparison, stream, view)
-    if plot is not None:
+    if plot is not None and comparison.layers:
         _draw(comparison, plot)
     held = _any_holds(parsed, comparison)
     unreadable = any(checkpoint.error is not None for checkpoint in comparison.checkpoints)
     return _UNREADABLE if unreadable else _CONDITION_HELD if held else 0
+
+
+def _check_apart(paths: Sequence[str | None]) -> None:
+    """Raise where a file would be written over another one: a log, or the report by its picture."""
+    seen: set[str] = set()
+    for path in paths:
+        if path is None or path == "-":
+            continue
+        real = os.path.realpath(path)
+        if real in seen:
+            raise UsageError(f"{path}: named twice, to be written and for something else")
+        seen.add(real)
 
 
 def _check_plot(path: str) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from wcx.errors import UsageError
+
 if TYPE_CHECKING:
     from wcx.outputs import View
 
@@ -17,6 +19,7 @@ __all__ = ["QUANTIZE", "analysis_options", "choose_output", "make_view", "output
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_CHECKPOINTS = (".safetensors", ".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".onnx")
 _KINDS = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".md": "markdown"}
 
 
@@ -72,7 +75,11 @@ output_options = _all(
     click.option("--csv", "kind", flag_value="csv", help="A row per layer and plane, as it is done."),
     click.option("--markdown", "kind", flag_value="markdown", help="A Markdown table."),
     click.option("-o", "--output", metavar="FILE", help="Write to FILE; its suffix decides the kind."),
-    click.option("--sort", metavar="COLUMN", help="The table's order: deviation, name, file, or a field such as bdm."),
+    click.option(
+        "--sort",
+        metavar="COLUMN",
+        help="The table's order: name, file, a field such as bdm; deviation (analyze); change, flips (compare).",
+    ),
     click.option("--top", type=click.IntRange(min=0), metavar="N", help="The table's length; 0 for all."),
     click.option("--planes", is_flag=True, help="The view of layers by planes; of what --sort names."),
     click.option("--quiet", is_flag=True, help="The table alone, no progress."),
@@ -87,7 +94,14 @@ output_options = _all(
 
 
 def choose_output(kind: str | None, output: str | None) -> str:
-    """Return the kind of output: the one asked for, else the one that the file's suffix names, else the table."""
+    """Return the kind of output: the one asked for, else the one that the file's suffix names, else the table.
+
+    UsageError for a file that is called like a checkpoint: a report would be written over it.
+    """
+    if (output or "").lower().endswith(_CHECKPOINTS):
+        raise UsageError(
+            f"-o {output}: a report would be written over what is called like a checkpoint; name a .json, say"
+        )
     return kind or _KINDS.get(os.path.splitext(output or "")[1].lower(), "table")
 
 

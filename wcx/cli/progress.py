@@ -23,7 +23,7 @@ def progress_bar(wanted: bool, nbytes: int, on_layer: Callable[[LayerReport], No
     """Yield what an analysis is to call; a bar appears on a terminal after half a second, and leaves no trace."""
     from wcx.pipeline import Progress
 
-    if not wanted or not sys.stderr.isatty():
+    if not wanted or sys.stderr is None or not sys.stderr.isatty():
         yield Progress(on_layer=on_layer)
         return
     bar = _Bar()

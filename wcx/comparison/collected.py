@@ -81,6 +81,11 @@ class Collected:
         for warning in outcome.planes.warnings:
             self.warnings.setdefault(warning, []).append(number)
 
+    @property
+    def has_layers(self) -> bool:
+        """Whether there is anything of any layer."""
+        return bool(self._planes)
+
     def _begin(self, number: int, rows: Rows) -> None:
         """The first checkpoint of a run has not changed since itself."""
         layers, model = self._changes["first"]

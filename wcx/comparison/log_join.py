@@ -337,6 +337,10 @@ def _partly_missing(attempt: _Attempt, checkpoints: Sequence[Numbered]) -> Itera
 
 
 def _warnings(attempt: _Attempt, checkpoints: Sequence[Numbered]) -> Iterator[str]:
+    column = attempt.axis.column
+    if column.text + column.nonfinite:
+        name = shortened(attempt.axis.name)
+        yield f"{name}: rows that have no number there and belong to no checkpoint: {column.text + column.nonfinite:,}"
     unnumbered = np.flatnonzero(~attempt.is_numbered)
     if len(unnumbered):
         labels = ", ".join(escape(checkpoints[at].label) for at in unnumbered[:5])

@@ -76,13 +76,29 @@ def _paths(logs: Sequence[str], runs: Mapping[str | None, Sequence[str]]) -> lis
     """The log of each run: as many as there are runs, or one name that is looked for beside each run's checkpoints."""
     if len(logs) == len(runs) and (len(logs) > 1 or os.path.exists(logs[0])):
         return list(logs)
+    if len(logs) == 1 and os.path.isabs(logs[0]):
+        return _same_for_all(logs[0], len(runs))
     if len(logs) > 1:
         raise UsageError(f"{len(logs)} logs for {len(runs)} run{'s' * (len(runs) > 1)}: one for each, or one name")
     found = [_beside(logs[0], paths) for paths in runs.values()]
     missing = [str(name) for name, path in zip(runs, found, strict=True) if path is None]
+    if missing and len(runs) > 1 and os.path.exists(logs[0]):
+        return _same_for_all(logs[0], len(runs))
     if missing and len(runs) > 1:
         raise UsageError(f"--log {logs[0]}: no such file beside the checkpoints of {missing[0]}; give one for each run")
+    if len({os.path.realpath(path) for path in found if path is not None}) < len(found) > 1:
+        return _same_for_all(logs[0], len(runs))
     return [path or logs[0] for path in found]
+
+
+def _same_for_all(log: str, runs: int) -> list[str]:
+    """The log itself for one run; it can't be that of several."""
+    if runs > 1:
+        raise UsageError(
+            f"--log {log}: one file for {runs} runs; give one for each, or the name of one that lies beside each run's "
+            "checkpoints"
+        )
+    return [log]
 
 
 def _beside(log: str, paths: Sequence[str]) -> str | None:

@@ -204,11 +204,12 @@ def _correlate(
     """What the series and the log's columns say of each other; nothing without a log."""
     if logs.settings is None:
         return Correlated((), (), (), (), None, (), ())
-    points = [checkpoint.duplicate_of is None for checkpoint in checkpoints]
-    measured = [replace(one, values=_of_points(one.values, points)) for one in _measured(layers, model, settings)]
-    metrics = {name: tuple(checkpoint.log.get(name) for checkpoint in checkpoints) for name in logs.metrics}
-    steps = [None if checkpoint.step is None else float(checkpoint.step) for checkpoint in checkpoints]
-    groups = [checkpoint.group for checkpoint in checkpoints]
+    kept = [at for at, one in enumerate(checkpoints) if one.duplicate_of is None and one.error is None]
+    points = [checkpoints[at] for at in kept]
+    measured = [replace(one, values=tuple(one.values[at] for at in kept)) for one in _measured(layers, model, settings)]
+    metrics = {name: tuple(point.log.get(name) for point in points) for name in logs.metrics}
+    steps = [None if point.step is None else float(point.step) for point in points]
+    groups = [point.group for point in points]
     return correlate(
         measured,
         metrics,
@@ -221,11 +222,6 @@ def _correlate(
         on_start=progress.on_correlations,
         on_step=progress.on_correlation,
     )
-
-
-def _of_points(values: Series, points: Sequence[bool]) -> Series:
-    """The values less those of checkpoints that say again what an earlier one has said."""
-    return tuple(value if point else None for value, point in zip(values, points, strict=True))
 
 
 def _measured(layers: Sequence[LayerSeries], model: ModelSeries, settings: ComparisonSettings) -> Iterator[Measured]:
@@ -285,6 +281,8 @@ def _warnings(said: Sequence[Any], collected: Collected, checkpoints: Sequence[C
             yield f"{escape(checkpoint.label)} holds the same tensors as {escape(checkpoint.duplicate_of)}"
     for one in said:
         yield from one.warnings
+    if not collected.has_layers and len(collected.errors) < len(checkpoints):
+        yield "no layer could be compared: see the notes for the reasons"
     for number, error in collected.lost:
         yield f"no changes for {escape(checkpoints[number].label)}: {escape(str(error))}"
     incomplete = [checkpoints[number].label for number in collected.incomplete]

@@ -229,6 +229,9 @@ def _write(path: Path, head: bytes, data: bytes) -> None:
     except FileNotFoundError:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         _replace(path, head, data)
+    except IsADirectoryError:
+        path.rmdir()
+        _replace(path, head, data)
 
 
 def _replace(path: Path, head: bytes, data: bytes) -> None:

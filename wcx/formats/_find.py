@@ -189,11 +189,22 @@ def _steps_of_pattern(pattern: str, says_step: _SaysStep) -> Steps:
 
 
 def _steps_of_directory(directory: str, says_step: _SaysStep, depth: int) -> Steps:
-    """Steps in files and sub-directories, where names say them; else the one model or all checkpoints; else deeper."""
+    """Steps in files and sub-directories, where names say them; otherwise what else there is."""
     names = _files_of(directory)
     below = _directories_of(directory) if depth else []
     if any(says_step(name) for name in names if name not in _FIXED) or any(map(_says_at_end(says_step), below)):
-        return _numbered_steps(directory, names, below, says_step, depth)
+        numbered = _numbered_steps(directory, names, below, says_step, depth)
+        if numbered.paths:
+            return numbered
+    else:
+        numbered = Steps()
+    found = _other_steps(directory, below, says_step, depth)
+    found.empty += [path for path in numbered.empty if path not in found.empty]
+    return found
+
+
+def _other_steps(directory: str, below: list[str], says_step: _SaysStep, depth: int) -> Steps:
+    """The one model or all checkpoints of a directory; else what its sub-directories hold."""
     own = Steps(_expand_directory(directory) if _candidates_or_none(directory) else [])
     if _has_fixed_name(directory):
         return own

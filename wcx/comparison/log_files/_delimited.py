@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wcx.comparison.log_files._reading import KINDS, MAX_NAME, Lines, Reading, Row, number_in
+from wcx.comparison.log_files._reading import KINDS, MAX_LINE, MAX_NAME, Lines, Reading, Row, number_in
 from wcx.formats._json import shortened
 
 __all__ = ["read_delimited"]
@@ -97,6 +97,9 @@ def _delimiter(line: str) -> str:
     counts = Counter(_QUOTED.sub("", line))
     best = max(_NAMES, key=lambda delimiter: counts[delimiter])
     return best if counts[best] else ""
+
+
+csv.field_size_limit(MAX_LINE)  # for the whole process: a row's limit holds already
 
 
 def _split(reading: Reading, lines: Lines, line: str, delimiter: str) -> tuple[str, ...]:

@@ -14,11 +14,11 @@ from enum import Enum
 
 from wcx.errors import CheckpointError
 
-__all__ = ["KINDS", "MAX_NAME", "Cell", "Lines", "Reading", "Row", "finite", "number_in"]
+__all__ = ["KINDS", "MAX_LINE", "MAX_NAME", "Cell", "Lines", "Reading", "Row", "finite", "number_in"]
 
 KINDS = "CSV, TSV, JSON lines, a JSON array of objects, or trainer_state.json"
 MAX_NAME = 1000  # characters of a column's name
-_MAX_LINE = 1 << 20
+MAX_LINE = 1 << 20
 
 _MISSING = frozenset(("", "null", "none", "n/a", "na", "-"))
 
@@ -82,12 +82,12 @@ class Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._text.readline(_MAX_LINE + 1)
+        line = self._text.readline(MAX_LINE + 1)
         if not line:
             raise StopIteration
         self.number += 1
         self._in_row += len(line)
-        if self._in_row > _MAX_LINE:
+        if self._in_row > MAX_LINE:
             raise self._reading.error(f"line {self.number}: a row of more than 1 MiB, or a quote that nothing closes")
         self.last = line
         return line

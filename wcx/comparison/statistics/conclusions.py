@@ -7,7 +7,7 @@ curves that both fall always answer yes; what differences don't confirm is the c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wcx.comparison.statistics.resampling import FEWEST
 from wcx.comparison_types import Conclusion, Correlation, CorrelationDifference, FisherMean
@@ -78,7 +78,20 @@ def conclude(
     for subject, found in tracks.items():
         yield _tracks(subject, found["raw"], found["diff"], levels)
     for subject, found in better.items():
-        yield _better(subject, found["raw"], found["diff"], levels)
+        own = tracks.get(replace(subject, against=None))
+        other = tracks.get(replace(subject, measure=subject.against or "", against=None))
+        signs = [
+            _earned(found[name], own[name] if own else None, other[name] if other else None) for name in ("raw", "diff")
+        ]
+        yield _better(subject, found["raw"], found["diff"], levels, *signs)
+
+
+def _earned(difference: _Finding, own: _Finding | None, other: _Finding | None) -> int | None:
+    """The sign of a difference of strength, 0 where the stronger one shows no link itself: then chance is stronger."""
+    if not difference.sign:
+        return difference.sign
+    stronger = own if difference.sign > 0 else other
+    return difference.sign if stronger is not None and stronger.correlated else 0
 
 
 def _of_correlations(correlations: Iterable[Correlation]) -> Findings:
@@ -151,15 +164,20 @@ def _tracks(subject: _Subject, raw: _Finding, diff: _Finding, levels: str) -> Co
     return _conclusion("tracks", subject, raw.correlated, diff.correlated, survives, text)
 
 
-def _better(subject: _Subject, raw: _Finding, diff: _Finding, levels: str) -> Conclusion:
-    survives = raw.sign == 1 and diff.sign == 1
+def _better(
+    subject: _Subject, raw: _Finding, diff: _Finding, levels: str, raw_sign: int | None, diff_sign: int | None
+) -> Conclusion:
+    """raw_sign, diff_sign: on which side the difference is, 0 where that is not told, or not earned."""
+    survives = raw_sign == 1 and diff_sign == 1
     against = escape(subject.against or "")
     text = (
         f"{_name(subject)} against {against}, and {escape(subject.metric)}{_where(subject, raw)}: "
         f"{_stronger(levels, against, raw)}, {_stronger('first differences', against, diff)}: "
-        f"{_better_verdict(against, raw.sign, diff.sign)}"
+        f"{_better_verdict(against, raw_sign, diff_sign)}"
     )
-    levels_held, differences_held = (None if sign is None else max(sign, 0) for sign in (raw.sign, diff.sign))
+    if (raw.sign, diff.sign) != (raw_sign, diff_sign):
+        text += " (which of them is closer counts only where it shows a link itself)"
+    levels_held, differences_held = (None if sign is None else max(sign, 0) for sign in (raw_sign, diff_sign))
     return _conclusion("better", subject, levels_held, differences_held, survives, text)
 
 
@@ -205,7 +223,7 @@ def _moves(what: str, finding: _Finding) -> str:
         if finding.effective < finding.points:
             inside += f", but of {finding.points} points only {finding.effective:.1f} count as independent"
         inside += "" if finding.p is None or finding.p < _SIGNIFICANT else f", p {finding.p:.2g}"
-    return f"{what} show no link beyond chance ({inside})"
+    return f"{what} show no link that chance would not give ({inside})"
 
 
 def _why_no_interval(finding: _Finding) -> str:
@@ -213,7 +231,7 @@ def _why_no_interval(finding: _Finding) -> str:
         return f"over {finding.runs} runs, too few for an interval"
     if finding.points < FEWEST:
         return f"of {finding.points} points, too few for an interval"
-    return f"of {finding.points} points that hardly vary, too little for an interval"
+    return f"of {finding.points} points, no interval: a series is constant in most resamples"
 
 
 def _verdict(raw: int | None, diff: int | None) -> str:
@@ -225,16 +243,16 @@ def _verdict(raw: int | None, diff: int | None) -> str:
         return "of opposite signs, so the link of levels is the common trend's"
     if raw:
         return "only the common trend survives"
-    return "a link from one checkpoint to the next, none of levels" if diff else "no link to speak of"
+    return "a link from one checkpoint to the next, none shown of levels" if diff else "no link shown"
 
 
 def _stronger(what: str, against: str, finding: _Finding) -> str:
     if finding.value is None or finding.ci95 is None:
-        return f"{what} can't be judged"
+        return f"{what} can't be judged (no interval)"
     inside = f"{_number(finding.value, '+')}, 95 % interval {_range(finding.ci95)}"
     quantity = "difference of abs(Fisher z)" if finding.runs > 1 else "difference of abs(Spearman)"
     if not finding.sign:
-        return f"{what} alike within chance ({quantity} {inside})"
+        return f"{what} not told apart ({quantity} {inside})"
     return f"{what} {'more' if finding.sign > 0 else 'less'} closely ({quantity} {inside})"
 
 
@@ -245,11 +263,13 @@ def _better_verdict(against: str, raw: int | None, diff: int | None) -> str:
         return {
             1: "it is better, from one checkpoint to the next too",
             -1: f"{against} is better",
-            0: f"no better than {against}",
+            0: f"not shown to be better than {against}",
         }[raw]
     if raw > 0:
         return "better at the common trend alone"
-    return f"better than {against} from one checkpoint to the next alone" if diff > 0 else f"no better than {against}"
+    if diff > 0:
+        return f"better than {against} from one checkpoint to the next alone"
+    return f"not shown to be better than {against}"
 
 
 def _range(ci95: tuple[float, float]) -> str:

@@ -17,6 +17,7 @@ Flags = NDArray[np.bool_]
 
 TRANSFORMS = ("raw", "log", "detrended", "diff")
 
+_TIE = 1e-13  # of the levels' largest magnitude, which is scaled to 0.5 to 1: differences that close are equal
 _ROUNDING = 1e-12  # of the largest magnitude: a series that varies by less is constant
 
 
@@ -45,7 +46,7 @@ def transformed(series: Values, times: Values, transform: str) -> Values:
     if transform == "detrended":
         changed = _residuals(levels, times)
     elif transform == "diff":
-        changed = np.diff(levels, axis=1)
+        changed = _tied(np.diff(levels, axis=1))
     else:
         changed = levels
     return _scaled(_settled(changed, levels))
@@ -73,6 +74,19 @@ def _residuals(series: Values, times: Values) -> Values:
     slopes = (centred * time).sum(axis=1, keepdims=True) / power
     residuals: Values = centred - slopes * time
     return residuals
+
+
+def _tied(changed: Values) -> Values:
+    """The rows, with values that differ by no more than rounding does made equal: ranks take any difference for one."""
+    if not changed.shape[1]:
+        return changed
+    order = np.argsort(changed, axis=1, kind="stable")
+    ascending = np.take_along_axis(changed, order, axis=1)
+    is_new = np.diff(ascending, axis=1, prepend=-np.inf) > _TIE
+    first = np.maximum.accumulate(np.where(is_new, np.arange(changed.shape[1]), 0), axis=1)
+    tied = np.empty_like(changed)
+    np.put_along_axis(tied, order, np.take_along_axis(ascending, first, axis=1), axis=1)
+    return tied
 
 
 def _settled(changed: Values, levels: Values) -> Values:

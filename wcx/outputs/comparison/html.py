@@ -86,7 +86,7 @@ def _concluded(comparison: Comparison) -> str:
     if not comparison.conclusions:
         return ""
     items = (f"<b>{safe(one.text)}</b>" if one.survives else safe(one.text) for one in comparison.conclusions)
-    return f"<p><b>what can be concluded</b><br>{'<br>'.join(items)}</p>"
+    return f"<p><b>what can be concluded</b><br>{'<br>'.join(items)}<br>{safe(prose.multiplicity(comparison))}</p>"
 
 
 def _small(sentences: Sequence[str]) -> str:

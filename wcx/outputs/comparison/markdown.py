@@ -85,5 +85,6 @@ def _explanations(comparison: Comparison, sentences: Sequence[str], tables: Sequ
     if comparison.conclusions:
         yield from ("", "**what can be concluded**", "")
         yield from (f"- {text(one.text)}" for one in comparison.conclusions)
+        yield f"\n{text(prose.multiplicity(comparison))}"
     remarks = [f"{kind}: {said}" for kind, said in prose.remarks(comparison)]
     yield from ("", "**notes**", "", *(f"- {text(remark)}" for remark in remarks)) if remarks else ()

@@ -138,6 +138,13 @@ def agreement_legend(shown: Sequence[Agreement]) -> Iterator[str]:
         yield "n_eff: as many independent checkpoints say as much; differences: from one checkpoint to the next"
 
 
+def multiplicity(comparison: Comparison) -> str:
+    """How many of the conclusions chance alone would give."""
+    number = len(comparison.conclusions)
+    asked = f"{number} question{'s' * (number != 1)}, each asked of levels and of differences at 5 %"
+    return f"{asked}, not corrected: by chance alone about {number / 20:.1f} of either hold"
+
+
 def layer_correlations(comparison: Comparison) -> Iterator[str]:
     """In how many layers bdm moves with each column of the log, after correction for the number of layers."""
     found = [one for one in comparison.correlations if one.scope == "layer" and one.measure == "bdm"]

@@ -145,6 +145,7 @@ class _Table:
         yield Text("what can be concluded", "bold")
         for one in self._comparison.conclusions:
             yield from self._sentences("bold" if one.survives else "plain", [f"- {one.text}"])
+        yield from self._sentences("dim", [prose.multiplicity(self._comparison)])
 
     def _remarks(self) -> Iterator[Text]:
         remarks = list(prose.remarks(self._comparison))
