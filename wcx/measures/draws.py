@@ -94,13 +94,16 @@ def _draw_codes(plane: Margins, random: np.random.Generator, draws: int, size: i
         code = packed.reshape(-1).astype(np.int64) ^ base
         return [(np.repeat(np.arange(draws), plane.blocks), code, np.ones(code.size, np.int64))]
     position = _choose(plane.symbols, rarer, draws, random)
+    position.sort(axis=1)
     inside = position < size * plane.blocks
     draw = np.repeat(np.arange(draws), rarer).reshape(position.shape)[inside]
-    keys, place = np.unique(draw * plane.blocks + position[inside] // size, return_inverse=True)
-    bits = np.bincount(place, weights=1 << position[inside] % size, minlength=keys.size).astype(np.int64)
-    touched = keys // plane.blocks
+    place = position[inside]
+    keys = draw * plane.blocks + place // size  # ascending
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    bits = np.bitwise_or.reduceat(np.left_shift(1, place % size), first) if first.size else first
+    touched = draw[first]
     constant = plane.blocks - np.bincount(touched, minlength=draws)
-    ones = np.ones(keys.size, np.int64)
+    ones = np.ones(first.size, np.int64)
     return [(touched, bits ^ base, ones), (np.arange(draws), np.full(draws, base), constant)]
 
 
