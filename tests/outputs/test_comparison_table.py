@@ -226,7 +226,7 @@ def test_several_runs_have_means_over_runs() -> None:
     assert "33 checkpoints in 3 runs (seed_0, seed_1, seed_2), epoch 0 to 10" in text
     assert "train_loss: Spearman's correlation, mean of 3 runs [95 % interval over runs]" in text
     assert "n_eff" not in text
-    assert "a - b: by how much a's correlation is stronger than b's, mean of |z| - |z| (Fisher's z)" in text
+    assert "a - b: by how much a's is stronger than b's, mean over runs of Fisher's |z|" in text
     assert [line.split()[-9:][0] for line in text.splitlines() if "seed_1" in line]
 
 

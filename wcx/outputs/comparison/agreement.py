@@ -103,7 +103,7 @@ class Agreement:
     def difference_title(self) -> str:
         """What the numbers of the differences of two correlations are."""
         if self.over_runs:
-            return "a - b: by how much a's correlation is stronger than b's, mean of |z| - |z| (Fisher's z)"
+            return "a - b: by how much a's is stronger than b's, mean over runs of Fisher's |z|"
         return "a - b: by how much a's correlation is stronger than b's, |a| - |b|"
 
 
