@@ -47,7 +47,7 @@ FOUNDATION = {"types", "comparison_types", "errors", "registry", "dtypes", "esca
 MIDDLE = {"formats", "quantizers", "blocks", "measures", "streams", "outputs"}
 SCRIPTS = {"wcx.measures.data.make_tables"}  # run by hand, not part of the program
 
-HEAVY = {"matplotlib", "numpy", "numba", "onnx", "scipy", "rich", "ml_dtypes", "safetensors", "pybdm", "torch"}
+HEAVY = {"matplotlib", "numpy", "numba", "onnx", "scipy", "rich", "ml_dtypes", "safetensors", "pybdm", "torch", "matplotlib"}
 
 
 def part_of(module: str) -> str:
@@ -283,11 +283,12 @@ def loaded_by(*arguments: str) -> set[str]:
         ["-m", "wcx", "--help"],
         ["-m", "wcx", "--version"],
         ["-m", "wcx", "analyze", "--help"],
+        ["-m", "wcx", "compare", "--help"],
         ["-m", "wcx", "inspect", "--help"],
         ["-m", "wcx", "motifs", "--help"],
         ["-m", "wcx", "verify", "--help"],
         ["-c", "import wcx; wcx.__version__; dir(wcx)"],
-        ["-c", "from wcx import Report, UsageError"],
+        ["-c", "from wcx import Comparison, Report, UsageError"],
     ],
     ids=" ".join,
 )
