@@ -47,7 +47,18 @@ FOUNDATION = {"types", "comparison_types", "errors", "registry", "dtypes", "esca
 MIDDLE = {"formats", "quantizers", "blocks", "measures", "streams", "outputs"}
 SCRIPTS = {"wcx.measures.data.make_tables"}  # run by hand, not part of the program
 
-HEAVY = {"matplotlib", "numpy", "numba", "onnx", "scipy", "rich", "ml_dtypes", "safetensors", "pybdm", "torch", "matplotlib"}
+HEAVY = {
+    "matplotlib",
+    "numpy",
+    "numba",
+    "onnx",
+    "scipy",
+    "rich",
+    "ml_dtypes",
+    "safetensors",
+    "pybdm",
+    "torch",
+}
 
 
 def part_of(module: str) -> str:

@@ -134,6 +134,23 @@ def test_exit_codes(series: Path, tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_nothing_is_written_over_what_was_read(series: Path) -> None:
+    """The log is found beside the checkpoints, whatever directory the command is given in."""
+    log = (series / "log.csv").read_bytes()
+    done = run(series, "--log", "log.csv", "--metric", "train_loss", "--csv", "-o", series / "log.csv", *FAST)
+    assert (done.returncode, (series / "log.csv").read_bytes()) == (2, log)
+    assert "would be written over what was read" in done.stderr
+
+
+def test_no_layer_and_no_picture(series: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    done = run(series, "--include", "none*", "--plot", tmp_path / "p.png", *FAST)
+    assert done.returncode == 0
+    assert "no layer, nothing is drawn" in done.stderr
+    assert "no layer could be compared" in done.stdout
+    assert not (tmp_path / "p.png").exists()
+
+
 def test_a_closed_stderr_is_no_obstacle(series: Path) -> None:
     command = [sys.executable, "-m", "wcx", "compare", str(series), *FAST]
     for closed, code in (("2>&-", 0), ("2>&- --fail-on 'layer.flips > 0'", 1)):

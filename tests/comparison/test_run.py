@@ -488,7 +488,9 @@ def test_a_predecessor_that_is_gone_is_not_held_against_its_successor(
         assert mine.flips[5] is None
         assert mine.flips_from_first[5] is not None
         assert mine.series["bdm"][5] is not None
-    assert any("no changes for step500" in warning and "gone" in warning for warning in after.warnings)
+    assert any(
+        "no changes for step500 since the one before" in warning and "gone" in warning for warning in after.warnings
+    )
     monkeypatch.undo()
 
 
@@ -601,6 +603,24 @@ def test_one_log_is_not_that_of_several_runs(tmp_path: Path, monkeypatch: pytest
     shutil.copy(log, tmp_path / "seed_1")
     found = wcx.compare(tmp_path, group=True, log="log.csv")
     assert found.settings["log"]["paths"] == [str(tmp_path / seed / "log.csv") for seed in ("seed_0", "seed_1")]
+
+
+def test_one_log_named_twice_is_not_that_of_two_runs(tmp_path: Path) -> None:
+    for seed in ("seed_0", "seed_1"):
+        (tmp_path / seed).mkdir()
+        write_safetensors(tmp_path / seed / "step0.safetensors", weights(0, {"w": (8, 8)}))
+    log = tmp_path / "log.csv"
+    log.write_text("step,loss\n0,2\n")
+    with pytest.raises(UsageError, match="one file for 2 runs"):
+        wcx.compare(tmp_path, group=True, log=[log, log])
+
+
+def test_layers_that_only_few_have_make_no_model_and_that_is_said(tmp_path: Path) -> None:
+    for step, name in enumerate(("a", "b")):
+        write_safetensors(tmp_path / f"step{step}.safetensors", weights(step, {name: (16, 16)}))
+    comparison = wcx.compare(tmp_path)
+    assert len(comparison.layers) == 2
+    assert any(warning.startswith("no row of the model: no layer is in most") for warning in comparison.warnings)
 
 
 def test_a_series_without_a_layer_says_so(run: Path) -> None:

@@ -644,3 +644,15 @@ def test_the_same_numbers_however_many_are_at_once(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("wcx.comparison.statistics.pairs._CELLS", 1000)
     monkeypatch.setattr("wcx.comparison.statistics.pairs._DRAWS", 1)
     assert run(measured, metrics, groups, steps=steps) == whole
+
+
+def test_differences_that_are_equal_but_for_rounding_are_ties_and_others_are_not() -> None:
+    stairs = (0.1 * np.array([0, 1, 2, 3, 5, 7, 9, 10, 11, 12])).tolist()  # differences of 0.1 and 0.2, and 1e-17
+    other = np.random.default_rng(1).normal(size=10).tolist()
+    found = one(run([pooled(stairs)], {"loss": other}), "diff").spearman.r
+    exact = stats.spearmanr([1, 1, 1, 2, 2, 2, 1, 1, 1], np.diff(other)).statistic
+    assert found == pytest.approx(exact, abs=1e-12)
+    assert found != pytest.approx(stats.spearmanr(np.diff(stairs), np.diff(other)).statistic, abs=1e-3)
+    decades = [1e3 * 10 ** (-step / 2) for step in range(31)]
+    convex = [float((40 - step) ** 3) for step in range(31)]
+    assert one(run([pooled(convex)], {"loss": decades}), "diff").spearman.r == pytest.approx(1.0, abs=1e-12)

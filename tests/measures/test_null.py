@@ -7,6 +7,7 @@ A mean may be off by 0.15 sd and an sd by 10 %. Of 2,000 shuffles a mean is know
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -552,3 +553,15 @@ def test_means_grow_with_the_rarefied_number_and_end_at_bdm() -> None:
     assert all(one < other for one, other in pairwise(means[:-1]))
     assert closed_form([plane], 1024)["bdm_rarefied"] == closed_form([plane], 1)["bdm"]
     assert means[0] == pytest.approx(closed_form([plane], 1)["mean_ctm"].mean, rel=1e-12)
+
+
+def test_a_sparse_plane_of_any_size_takes_no_more_memory() -> None:
+    """Nearly all of its blocks are constant: their number is no size of a table."""
+    tracemalloc.start()
+    try:
+        found = sampled_null([Margins(10**9, 50, 10**9 // 16)], [generator(0, "w", 0)], load_table("4x4"), 1024, 1000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 60 << 20
+    assert found["bdm"].mean > 0

@@ -83,7 +83,7 @@ def command(
         raise UsageError("--planes is a view of one checkpoint: use wcx analyze")
     settings = make_comparison_settings(**options)
     parsed = [parse_comparison(text) for text in conditions]
-    _check_apart([output, plot, *settings.logs])
+    _check_apart([output, plot, *dict.fromkeys(settings.logs)])
     if plot is not None:
         _check_plot(plot)
     write = COMPARISON_OUTPUTS[choose_output(kind, output)]
@@ -93,6 +93,7 @@ def command(
         check(view)
         with progress_bar(not (quiet or no_progress), 0, lambda _layer: None) as progress:
             comparison = compare_checkpoints(checkpoints, settings, threads or cores(), progress, store)
+        _check_kept([output, plot], comparison)
         if store.trouble is not None:
             complain(store.trouble)
         for checkpoint in comparison.checkpoints:
@@ -101,6 +102,8 @@ def command(
         write(comparison, stream, view)
     if plot is not None and comparison.layers:
         _draw(comparison, plot)
+    elif plot is not None:
+        complain(f"--plot {plot}: no layer, nothing is drawn")
     held = _any_holds(parsed, comparison)
     unreadable = any(checkpoint.error is not None for checkpoint in comparison.checkpoints)
     return _UNREADABLE if unreadable else _CONDITION_HELD if held else 0
@@ -116,6 +119,15 @@ def _check_apart(paths: Sequence[str | None]) -> None:
         if real in seen:
             raise UsageError(f"{path}: named twice, to be written and for something else")
         seen.add(real)
+
+
+def _check_kept(written: Sequence[str | None], comparison: Comparison) -> None:
+    """Raise where a file would be written over a log that was found beside a run, or over a checkpoint."""
+    logs = (comparison.settings["log"] or {}).get("paths", ())
+    read = {os.path.realpath(path) for path in (*logs, *(one.path for one in comparison.checkpoints))}
+    for path in written:
+        if path is not None and path != "-" and os.path.realpath(path) in read:
+            raise UsageError(f"{path}: it would be written over what was read")
 
 
 def _check_plot(path: str) -> None:

@@ -19,7 +19,7 @@ __all__ = ["QUANTIZE", "analysis_options", "choose_output", "make_view", "output
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_CHECKPOINTS = (".safetensors", ".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".onnx")
+_CHECKPOINTS = (".safetensors", ".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".onnx", ".index.json")
 _KINDS = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".md": "markdown"}
 
 

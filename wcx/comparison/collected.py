@@ -43,8 +43,8 @@ class Collected:
     """Everything that the walks found. number: of checkpoints. null: whether there is a null model.
 
     errors, incomplete: checkpoints that can't be read, and those without rows of the model, by number. warnings: of
-    layers, by name and text, with the checkpoints that have it. lost: checkpoints whose change can't be told, and why
-    the earlier one can't be read any more. notes: of the last checkpoint.
+    layers, by name and text, with the checkpoints that have it. lost: checkpoints whose change can't be told, since
+    which one (previous, first), and why that can't be read any more. notes: of the last checkpoint.
     """
 
     def __init__(self, number: int, null: bool) -> None:
@@ -57,7 +57,7 @@ class Collected:
         self.notes: list[str] = []
         self.warnings: dict[tuple[str, str], list[int]] = {}
         self.incomplete: list[int] = []
-        self.lost: list[tuple[int, CheckpointError]] = []
+        self.lost: list[tuple[int, str, CheckpointError]] = []
 
     def add(self, number: int, outcome: Outcome) -> None:
         """Take in one checkpoint."""
@@ -65,8 +65,8 @@ class Collected:
             self.errors[number] = outcome.error
         if outcome.planes is None:
             return
-        if outcome.lost is not None:
-            self.lost.append((number, outcome.lost))
+        for kind, error in outcome.lost.items():
+            self.lost.append((number, kind, error))
         _put(self._layers, self._model, number, outcome.planes)
         if not outcome.planes.model:
             self.incomplete.append(number)
@@ -75,7 +75,7 @@ class Collected:
         for kind, rows in (("previous", outcome.previous), ("first", outcome.first)):
             if rows is not None:
                 _put(*self._changes[kind], number, rows)
-        if outcome.previous is None and outcome.lost is None:
+        if outcome.previous is None and not outcome.lost:
             self._begin(number, outcome.planes)
         self.notes = outcome.planes.notes
         for warning in outcome.planes.warnings:

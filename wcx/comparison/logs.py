@@ -75,6 +75,8 @@ def _parts(joined: Joined) -> tuple[int, int, int, int]:
 def _paths(logs: Sequence[str], runs: Mapping[str | None, Sequence[str]]) -> list[str]:
     """The log of each run: as many as there are runs, or one name that is looked for beside each run's checkpoints."""
     if len(logs) == len(runs) and (len(logs) > 1 or os.path.exists(logs[0])):
+        if len({os.path.realpath(path) for path in logs}) < len(logs):
+            return _same_for_all(logs[0], len(runs))
         return list(logs)
     if len(logs) == 1 and os.path.isabs(logs[0]):
         return _same_for_all(logs[0], len(runs))

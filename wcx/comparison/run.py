@@ -115,7 +115,7 @@ def compare_checkpoints(
         joined=logs.joined,
         unmatched=tuple(matching.unmatched),
         notes=tuple(_notes((series, matching, collected, logs, correlated), surveyed, checkpoints, settings)),
-        warnings=tuple(_warnings((series, logs, correlated), collected, checkpoints)),
+        warnings=tuple(_warnings((series, logs, correlated), collected, checkpoints, bool(matching.core))),
     )
 
 
@@ -274,7 +274,9 @@ def _notes(
         yield "gzip is not among the measures, so bdm is not set against it: add -m gzip"
 
 
-def _warnings(said: Sequence[Any], collected: Collected, checkpoints: Sequence[ComparedCheckpoint]) -> Iterator[str]:
+def _warnings(
+    said: Sequence[Any], collected: Collected, checkpoints: Sequence[ComparedCheckpoint], has_core: bool
+) -> Iterator[str]:
     """What a reader should do something about."""
     for checkpoint in checkpoints:
         if checkpoint.duplicate_of is not None:
@@ -283,8 +285,11 @@ def _warnings(said: Sequence[Any], collected: Collected, checkpoints: Sequence[C
         yield from one.warnings
     if not collected.has_layers and len(collected.errors) < len(checkpoints):
         yield "no layer could be compared: see the notes for the reasons"
-    for number, error in collected.lost:
-        yield f"no changes for {escape(checkpoints[number].label)}: {escape(str(error))}"
+    elif collected.has_layers and not has_core:
+        yield "no row of the model: no layer is in most of the checkpoints (see unmatched)"
+    for number, kind, error in collected.lost:
+        since = "the first" if kind == "first" else "the one before"
+        yield f"no changes for {escape(checkpoints[number].label)} since {since}: {escape(str(error))}"
     incomplete = [checkpoints[number].label for number in collected.incomplete]
     if incomplete:
         more = f" and {len(incomplete) - 1:,} more" if len(incomplete) > 1 else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wcx.blocks.counts import BlockCounts
@@ -44,14 +44,14 @@ class Outcome:
     """What there is to say of one checkpoint; layers are told by the name of their series.
 
     planes: its own numbers. previous, first: those of what changed since, None where there is no such checkpoint, or
-    where it can't be read again; then `lost` says why.
+    where it can't be read again; then `lost` says why, by kind.
     """
 
     planes: Rows | None = None
     previous: Rows | None = None
     first: Rows | None = None
     error: CheckpointError | None = None
-    lost: CheckpointError | None = None
+    lost: Mapping[str, CheckpointError] = field(default_factory=dict)
 
 
 class Walk:
@@ -65,7 +65,7 @@ class Walk:
         self._kept: dict[int, Against] = {}
         self._first: int | None = None
         self._last: int | None = None
-        self._lost: CheckpointError | None = None
+        self._lost: dict[str, CheckpointError] = {}
 
     def outcomes(self) -> Generator[Outcome, None, None]:
         """Visit the checkpoints in order; one that can't be read is no predecessor of the next."""
@@ -93,7 +93,7 @@ class Walk:
         self._kept.pop(number).bits.close()
 
     def _visit(self, number: int, member: Member) -> Outcome:
-        self._lost = None
+        self._lost = {}
         others = {} if self._last is None else {_PREVIOUS: self._last}
         if self._first is not None and self._first != self._last:
             others[_FIRST] = self._first
@@ -222,7 +222,7 @@ class Walk:
         against = {
             kind: bits
             for kind, (_, other) in missing.items()
-            if other is not None and (bits := self._bits_or_none(other)) is not None
+            if other is not None and (bits := self._bits_or_none(kind, other)) is not None
         }
         keep, analysis = Against(), self._around.settings.analysis
         changes = {kind: ChangeRows(analysis) for kind in against}
@@ -257,12 +257,12 @@ class Walk:
     def _complete(self, number: int, other: int) -> bool:
         return self._members[number].complete and self._members[other].complete
 
-    def _bits_or_none(self, number: int) -> Against | None:
+    def _bits_or_none(self, kind: str, number: int) -> Against | None:
         """The bits of an earlier checkpoint; None, and it is remembered why, where it can't be read any more."""
         try:
             return self._bits_of(number)
         except CheckpointError as error:
-            self._lost = error
+            self._lost[kind] = error
             return None
 
     def _bits_of(self, number: int) -> Against:

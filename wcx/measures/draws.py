@@ -22,6 +22,7 @@ from wcx.measures.tables import CtmTable
 __all__ = ["generator", "sampled_null", "shuffled_histograms", "summarise"]
 
 _SHORT = 2048  # cells up to which whole planes are permuted; above, there are few ones, and their places are drawn
+_SMALL = 1 << 16  # counts below which they are told apart in a table
 _TILE = 1 << 20  # cells that are shuffled at once
 
 
@@ -126,6 +127,21 @@ def _add_up(parts: Sequence[Part], draws: int, possible: int) -> Part:
     return keys // possible, keys % possible, total
 
 
+def _different(count: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different counts, ascending, and the place of each among them: np.unique in a tenth of its time.
+
+    Nearly all are small; those of constant blocks, one a draw, are as large as the plane.
+    """
+    is_small = count < _SMALL
+    there = np.bincount(count[is_small], minlength=1) > 0
+    small = np.flatnonzero(there)
+    large, place_of_large = np.unique(count[~is_small], return_inverse=True)
+    place = np.empty(count.size, np.int64)
+    place[is_small] = (np.cumsum(there) - 1)[count[is_small]]
+    place[~is_small] = small.size + place_of_large
+    return np.concatenate([small, large]), place
+
+
 def _values(
     measure: str,
     draw: NDArray[np.int64],
@@ -136,8 +152,7 @@ def _values(
     rarefy: int,
 ) -> list[float]:
     """One value of the measure for each draw."""
-    there = np.bincount(count) > 0
-    numbers, place = np.flatnonzero(there), (np.cumsum(there) - 1)[count]  # a tenth of the time of np.unique
+    numbers, place = _different(count)
     complexity = table.values[code]
     if measure == "mean_ctm":
         terms = complexity * count / blocks

@@ -72,14 +72,16 @@ def conclude(
 ) -> Iterator[Conclusion]:
     """What is to be said of each plane's main measures; over runs where there are means, else of each run."""
     groups = list(groups)
-    tracks = _of_runs(_of_correlations(correlations), groups, "correlation")
+    single = _of_correlations(correlations)
+    tracks = _of_runs(single, groups, "correlation")
+    links = single | tracks  # of a run too, where one of two measures has values in that run alone
     better = _of_runs(_of_differences(differences), groups, "strength")
     levels = "smoothed levels" if smooth else "levels"
     for subject, found in tracks.items():
         yield _tracks(subject, found["raw"], found["diff"], levels)
     for subject, found in better.items():
-        own = tracks.get(replace(subject, against=None))
-        other = tracks.get(replace(subject, measure=subject.against or "", against=None))
+        own = links.get(replace(subject, against=None))
+        other = links.get(replace(subject, measure=subject.against or "", against=None))
         signs = [
             _earned(found[name], own[name] if own else None, other[name] if other else None) for name in ("raw", "diff")
         ]
@@ -211,6 +213,8 @@ def _where(subject: _Subject, finding: _Finding) -> str:
 
 
 def _moves(what: str, finding: _Finding) -> str:
+    if finding.value is None and finding.runs > 1:
+        return f"{what} can't be judged (fewer than two runs have a value)"
     if finding.value is None:
         return f"{what} can't be judged (a series is constant, or there are under three points)"
     number = f"{'mean ' if finding.runs > 1 else ''}Spearman {_number(finding.value)}"

@@ -17,7 +17,7 @@ Flags = NDArray[np.bool_]
 
 TRANSFORMS = ("raw", "log", "detrended", "diff")
 
-_TIE = 1e-13  # of the levels' largest magnitude, which is scaled to 0.5 to 1: differences that close are equal
+_TIE = 1e-13  # of the larger of its two values: differences that close are equal
 _ROUNDING = 1e-12  # of the largest magnitude: a series that varies by less is constant
 
 
@@ -46,7 +46,7 @@ def transformed(series: Values, times: Values, transform: str) -> Values:
     if transform == "detrended":
         changed = _residuals(levels, times)
     elif transform == "diff":
-        changed = _tied(np.diff(levels, axis=1))
+        changed = _tied(np.diff(levels, axis=1), np.maximum(np.abs(levels[:, 1:]), np.abs(levels[:, :-1])))
     else:
         changed = levels
     return _scaled(_settled(changed, levels))
@@ -76,13 +76,18 @@ def _residuals(series: Values, times: Values) -> Values:
     return residuals
 
 
-def _tied(changed: Values) -> Values:
-    """The rows, with values that differ by no more than rounding does made equal: ranks take any difference for one."""
+def _tied(changed: Values, magnitudes: Values) -> Values:
+    """The rows, with values that differ by no more than rounding does made equal: ranks take any difference for one.
+
+    magnitudes: the larger of the two values that each is the difference of.
+    """
     if not changed.shape[1]:
         return changed
     order = np.argsort(changed, axis=1, kind="stable")
     ascending = np.take_along_axis(changed, order, axis=1)
-    is_new = np.diff(ascending, axis=1, prepend=-np.inf) > _TIE
+    limit = _TIE * np.take_along_axis(magnitudes, order, axis=1)
+    limit[:, 1:] = np.maximum(limit[:, 1:], limit[:, :-1])
+    is_new = np.diff(ascending, axis=1, prepend=-np.inf) > limit
     first = np.maximum.accumulate(np.where(is_new, np.arange(changed.shape[1]), 0), axis=1)
     tied = np.empty_like(changed)
     np.put_along_axis(tied, order, np.take_along_axis(ascending, first, axis=1), axis=1)

@@ -140,9 +140,10 @@ def agreement_legend(shown: Sequence[Agreement]) -> Iterator[str]:
 
 def multiplicity(comparison: Comparison) -> str:
     """How many of the conclusions chance alone would give."""
-    number = len(comparison.conclusions)
-    asked = f"{number} question{'s' * (number != 1)}, each asked of levels and of differences at 5 %"
-    return f"{asked}, not corrected: by chance alone about {number / 20:.1f} of either hold"
+    levels = sum(one.levels is not None for one in comparison.conclusions)
+    differences = sum(one.differences is not None for one in comparison.conclusions)
+    answered = f"answered at 5 %, not corrected: {levels} of levels, {differences} of differences"
+    return f"{answered}; by chance alone about {levels / 20:.1f} and {differences / 20:.1f} of them hold"
 
 
 def layer_correlations(comparison: Comparison) -> Iterator[str]:
