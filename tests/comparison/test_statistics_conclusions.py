@@ -167,3 +167,40 @@ def test_hostile_names_are_escaped() -> None:
     (conclusion,) = found.conclusions
     assert conclusion.text.isprintable()
     assert conclusion.metric == "lo\nss"
+
+
+def test_a_measure_that_is_better_in_the_one_run_that_can_tell() -> None:
+    """gzip of signs is constant in most runs; where it is not, what bdm shows in that run counts."""
+    random = np.random.default_rng(0)
+    loss, bdm, gzip, groups = [], [], [], []
+    for group in ("a", "b", "c"):
+        link = random.standard_normal(20)
+        loss += link.tolist()
+        bdm += (link + 0.1 * random.standard_normal(20)).tolist()
+        gzip += random.integers(0, 5, 20).astype(float).tolist() if group == "a" else [7.0] * 20
+        groups += [group] * 20
+    measured = [
+        Measured("pooled", None, "sign", "bdm", tuple(bdm)),
+        Measured("pooled", None, "sign", "gzip.nbytes", tuple(gzip)),
+    ]
+    found = correlate(measured, {"loss": tuple(loss)}, [float(step) for step in range(20)] * 3, groups, seed=0)
+    better = {one.group: one for one in found.conclusions if one.kind == "better" and one.against == "gzip.nbytes"}
+    assert (better["a"].levels, better["a"].differences, better["a"].survives) == (True, True, True)
+    assert better["b"].levels is None
+
+
+def test_the_stronger_of_two_unrelated_series_is_no_better() -> None:
+    random = np.random.default_rng(3)
+    walk, loss = random.standard_normal(40).cumsum(), random.standard_normal(40).cumsum()
+    for seed in range(20):
+        noise = np.random.default_rng(seed).standard_normal(40)
+        measured = [
+            Measured("pooled", None, "sign", "bdm", tuple(walk.tolist())),
+            Measured("pooled", None, "sign", "block_entropy", tuple(noise.tolist())),
+        ]
+        steps = [float(step) for step in range(40)]
+        found = correlate(measured, {"loss": tuple(loss.tolist())}, steps, [None] * 40, seed=0)
+        tracks = {one.measure: one for one in found.conclusions if one.kind == "tracks"}
+        better = next(one for one in found.conclusions if one.kind == "better")
+        assert not better.levels or tracks["bdm"].levels
+        assert not better.survives or tracks["bdm"].survives
