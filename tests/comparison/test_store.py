@@ -497,7 +497,7 @@ HOME = "/home/someone"
         ("linux", {"XDG_CACHE_HOME": "/scratch/cache"}, "/scratch/cache/wcx"),
         ("linux", {"XDG_CACHE_HOME": "relative"}, f"{HOME}/.cache/wcx"),
         ("linux", {"XDG_CACHE_HOME": ""}, f"{HOME}/.cache/wcx"),
-        ("linux", {"XDG_CACHE_HOME": "/scratch/cache", "WCX_CACHE_DIR": "/tmp/own"}, "/tmp/own"),
+        ("linux", {"XDG_CACHE_HOME": "/scratch/cache", "WCX_CACHE_DIR": "/scratch/own"}, "/scratch/own"),
         ("linux", {"WCX_CACHE_DIR": ""}, f"{HOME}/.cache/wcx"),
         ("linux", {"LOCALAPPDATA": "/local"}, f"{HOME}/.cache/wcx"),
         ("darwin", {}, f"{HOME}/Library/Caches/wcx"),
