@@ -7,10 +7,10 @@ then read the difference.
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import pytest
+from goldens import check_golden
 from reports import REPORTS, write
 
 from wcx.outputs import OUTPUTS, View
@@ -46,11 +46,7 @@ def text_of(name: str, kind: str, view: View) -> str:
 @pytest.mark.parametrize("file", CASES)
 def test_golden(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    text = text_of(*CASES[file]).encode()
-    if os.environ.get("WCX_UPDATE_GOLDEN") == "1":
-        (GOLDEN / file).write_bytes(text)
-    assert (GOLDEN / file).is_file(), f"{file} is missing: see the top of this file"
-    assert text == (GOLDEN / file).read_bytes()
+    check_golden(GOLDEN / file, text_of(*CASES[file]))
 
 
 def test_no_golden_file_is_left_without_a_case() -> None:

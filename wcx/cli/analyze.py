@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wcx.cli.complain import complain
+from wcx.cli.held import any_holds
 from wcx.cli.options import analysis_options, choose_output, make_view, output_options
 from wcx.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
-    from wcx.conditions import Condition
     from wcx.outputs import Writer
     from wcx.types import Checkpoint, Report, Settings
 
@@ -73,7 +73,7 @@ def command(
         for path in find_checkpoints(checkpoints):
             report = _analyze_one(path, settings, threads, writer, reference, show_progress=not (quiet or no_progress))
             failed |= report is None
-            held |= report is not None and _any_holds(parsed, report)
+            held |= report is not None and any_holds(parsed, report, f"{report.checkpoint.path}: ")
         writer.end()
     return _UNREADABLE if failed else _CONDITION_HELD if held else 0
 
@@ -110,16 +110,3 @@ def _analyze_one(
         return None
     writer.report(report)
     return report
-
-
-def _any_holds(conditions: list[Condition], report: Report) -> bool:
-    """Say on stderr which conditions hold, and which had nothing to look at."""
-    held = False
-    for condition in conditions:
-        match = condition.match(report)
-        held |= match is not None
-        if match is not None:
-            complain(f"{report.checkpoint.path}: {match}")
-        elif not condition.applies(report):
-            complain(f"{report.checkpoint.path}: {condition}: no layer or no value that it could be met by")
-    return held

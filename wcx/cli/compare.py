@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wcx.cli.complain import complain
+from wcx.cli.held import any_holds
 from wcx.cli.options import analysis_options, choose_output, make_view, output_options
 from wcx.errors import UsageError
 
 if TYPE_CHECKING:
     from wcx.comparison_types import Comparison
-    from wcx.conditions import Condition
 
 __all__ = ["command"]
 
@@ -104,7 +104,7 @@ def command(
         _draw(comparison, plot)
     elif plot is not None:
         complain(f"--plot {plot}: no layer, nothing is drawn")
-    held = _any_holds(parsed, comparison)
+    held = any_holds(parsed, comparison)
     unreadable = any(checkpoint.error is not None for checkpoint in comparison.checkpoints)
     return _UNREADABLE if unreadable else _CONDITION_HELD if held else 0
 
@@ -141,16 +141,3 @@ def _draw(comparison: Comparison, path: str) -> None:
     from wcx.outputs.comparison.plot import plot
 
     plot(comparison, path)
-
-
-def _any_holds(conditions: list[Condition], comparison: Comparison) -> bool:
-    """Say on stderr which conditions hold, and which had nothing to look at."""
-    held = False
-    for condition in conditions:
-        match = condition.match(comparison)
-        held |= match is not None
-        if match is not None:
-            complain(match)
-        elif not condition.applies(comparison):
-            complain(f"{condition}: no layer or no value that it could be met by")
-    return held

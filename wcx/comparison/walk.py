@@ -162,7 +162,6 @@ class Walk:
                 opened.check_unchanged()
                 return rows
             rows, keep = self._read(opened, number, missing)
-            opened.check_unchanged()
         self._kept[number] = keep
         return rows
 
@@ -245,6 +244,7 @@ class Walk:
                 rows[_PLANES] = self._evaluated(opened, number, reading)
             else:
                 opened.drain(reading)
+            opened.check_unchanged()
         except BaseException:
             keep.bits.close()
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from wcx.formats.pytorch.inert import Blob, Call, Global, Value
+from wcx.formats.pytorch.inert import Blob, Call, Value
 from wcx.formats.pytorch.tensors import Place, View, function_of, numbers_of
 
 __all__ = ["ARRAYS", "array_of"]
@@ -72,8 +72,3 @@ def _dtype(value: Value) -> tuple[str, bool]:
     state = value.state if isinstance(value.state, tuple) else ()
     structured = len(state) > 2 and any(item is not None for item in state[2:5])
     return "" if structured else name.lstrip("<>|="), len(state) > 1 and state[1] == ">"
-
-
-def is_array(value: Value) -> bool:
-    """Whether a value is a call that makes a NumPy array."""
-    return isinstance(value, Call) and isinstance(value.callable, Global) and function_of(value) in _RECONSTRUCT
