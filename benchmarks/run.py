@@ -17,14 +17,16 @@ import numpy as np
 from models import write_model
 from timing import Row, in_threads, interleaved, run_cat, run_wcx
 
-from wcx.blocks.changes import ChangeCounter
+from wcx.blocks.change_counter import ChangeCounter
 from wcx.blocks.counter import Counter, compiled_kernels
-from wcx.blocks.kept import kept_words
-from wcx.dtypes import DTYPES, Cut, Levels
-from wcx.fitting import fit_layers
-from wcx.layers import ArraySource, layer_of
+from wcx.blocks.packed import kept_words
+from wcx.core.checkpoint import TensorInfo
+from wcx.core.dtypes import DTYPES, Cut, Levels
+from wcx.core.scheme import Fit, Statistics
 from wcx.quantizers import Needs, parse_quantizer
-from wcx.types import Fit, Statistics, TensorInfo
+from wcx.scan.fit import fit_layers
+from wcx.scan.layers import layer_of
+from wcx.scan.sources import ArraySource
 
 _COLUMNS = 4096
 
@@ -101,7 +103,7 @@ def _against_numpy(nbytes: int) -> Row:
 
 
 def _against_pybdm() -> Row:
-    from wcx.verification import _import_pybdm
+    from wcx.tasks.verify.verify import _import_pybdm
 
     method = _import_pybdm().BDM(ndim=2)
     plane = np.random.default_rng(0).integers(0, 2, (512, 1024))

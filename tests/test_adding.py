@@ -16,7 +16,7 @@ from wcx.measures.evidence import Evidence
 from wcx.measures.tables import load_table
 from wcx.quantizers import QUANTIZERS
 
-PAGE = Path(__file__).parent.parent / "docs" / "adding.md"
+PAGE = Path(__file__).parents[1] / "docs" / "adding.md"
 
 
 def example(file: str, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:

@@ -1,12 +1,8 @@
 """The shape of the code: which way imports go, who prints, what a command loads, and the contracts of each kind.
 
-    types, errors, registry, dtypes, escape
-        <- formats | quantizers | blocks | measures | streams | outputs
-            <- pipeline, count, evaluate, ... (every other file at the top)
-                <- cli
+    core < formats, quantizers, blocks < measures, outputs < scan < tasks < cli
 
-A layer imports what stands above it here. The six in the middle do not import each other, except that measures read
-blocks.counts.
+A folder imports those of lower floors only: none above it, and none beside it.
 """
 
 from __future__ import annotations
@@ -35,7 +31,7 @@ import wcx
 from wcx.formats import FORMATS
 from wcx.measures import MEASURES
 from wcx.outputs import OUTPUTS
-from wcx.outputs.comparison import COMPARISON_OUTPUTS
+from wcx.outputs.compare import COMPARISON_OUTPUTS
 from wcx.quantizers import QUANTIZERS
 
 PACKAGE = Path(wcx.__file__).parent
@@ -43,8 +39,15 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 SOURCES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path.read_text() for path in FILES}
 MODULES = {name.removesuffix(".__init__"): ast.parse(text) for name, text in SOURCES.items()}
 
-FOUNDATION = {"types", "comparison_types", "errors", "registry", "dtypes", "escape"}
-MIDDLE = {"formats", "quantizers", "blocks", "measures", "streams", "outputs"}
+FLOORS = {
+    "core": 0,
+    **dict.fromkeys(("formats", "quantizers", "blocks"), 1),
+    **dict.fromkeys(("measures", "outputs"), 2),
+    "scan": 3,
+    "tasks": 4,
+    "cli": 5,
+}
+"""The height of each folder of the package."""
 SCRIPTS = {"wcx.measures.data.make_tables"}  # run by hand, not part of the program
 
 HEAVY = {
@@ -61,19 +64,9 @@ HEAVY = {
 }
 
 
-def part_of(module: str) -> str:
-    """Of wcx.formats.safetensors: formats; of wcx itself: the empty text."""
+def folder_of(module: str) -> str:
+    """The folder of the package that a module is in; the empty text of wcx itself."""
     return [*module.split("."), ""][1]
-
-
-def layer_of(module: str) -> int:
-    """0 for the foundation, 1 for the middle, 2 for the stages above it, 3 for the command line."""
-    part = part_of(module)
-    if part in FOUNDATION:
-        return 0
-    if part in MIDDLE:
-        return 1
-    return 3 if part in ("cli", "__main__") else 2
 
 
 def imports_of(module: str) -> Iterator[str]:
@@ -107,37 +100,41 @@ MODULES_OF_WCX = sorted(MODULES.keys() - SCRIPTS)
 # ---------------------------------------------------------------------------------------------------------- imports
 
 
-def test_every_part_of_the_design_is_there() -> None:
-    parts = {part_of(module) for module in MODULES}
-    assert parts >= FOUNDATION | MIDDLE | {"cli", "pipeline", "count", "evaluate", "workers"}
-    assert len(MODULES) > 50
+def test_package_has_folders_only() -> None:
+    entries = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert entries == {*FLOORS, "__init__.py", "__main__.py", "py.typed"}
 
 
-@pytest.mark.parametrize("module", MODULES_OF_WCX)
-def test_imports_go_one_way(module: str) -> None:
-    if module in ("wcx", "wcx.__main__"):
-        return
-    for imported in own_imports(module):
-        if imported == "wcx":  # the version
-            assert layer_of(module) >= 2, f"{module} imports the package itself"
+def test_imports_go_down() -> None:
+    """No module imports a folder above or beside its own, in functions and under TYPE_CHECKING neither."""
+    wrong = []
+    for module in MODULES_OF_WCX:
+        folder = folder_of(module)
+        if module in ("wcx", "wcx.__main__"):
             continue
-        assert layer_of(imported) <= layer_of(module), f"{module} imports {imported}"
-        if layer_of(module) == layer_of(imported) == 1 and part_of(module) != part_of(imported):
-            allowed = part_of(module) == "measures" and imported == "wcx.blocks.counts"
-            assert allowed, f"{module} imports {imported}"
+        for imported in own_imports(module):
+            target = folder_of(imported)
+            if target not in FLOORS or (target != folder and FLOORS[target] >= FLOORS[folder]):
+                wrong.append(f"{module} imports {imported}")
+    assert not wrong
 
 
-@pytest.mark.parametrize("module", MODULES_OF_WCX)
-def test_a_registry_names_modules_of_its_own_folder(module: str) -> None:
-    """What is imported by its name goes the same way; only types name what shows a report in a notebook."""
-    if module in ("wcx", "wcx.__main__"):
-        return
-    for named in texts_of(module):
-        if module in ("wcx.types", "wcx.comparison_types"):
-            assert named in ("wcx.outputs.html", "wcx.outputs.comparison.html")
-        else:
-            assert layer_of(named) <= layer_of(module), f"{module} names {named}"
-            assert layer_of(module) != 1 or part_of(named) == part_of(module), f"{module} names {named}"
+def test_tasks_do_not_know_those_that_use_them() -> None:
+    """compare uses analyze, and never the other way round."""
+    users = {m for m in MODULES for name in own_imports(m) if name.startswith("wcx.tasks.compare")}
+    assert not {module for module in users if module.startswith("wcx.tasks.analyze")}
+
+
+def test_names_in_strings_go_down_too() -> None:
+    """What a registry imports by its name lies in its own folder or below."""
+    wrong = []
+    for module in MODULES_OF_WCX:
+        folder = folder_of(module)
+        for named in texts_of(module):
+            target = folder_of(named)
+            if folder and target != folder and FLOORS[target] >= FLOORS[folder]:
+                wrong.append((module, named))
+    assert not wrong
 
 
 def test_there_are_no_circles() -> None:
@@ -168,23 +165,23 @@ def _imports_when_loaded(module: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("library", "allowed"),
     [
-        ("pybdm", {"wcx.verification"}),
+        ("pybdm", {"wcx.tasks.verify.verify"}),
         ("numba", {"wcx.blocks.kernels", "wcx.blocks.counter"}),
         ("llvmlite", {"wcx.blocks.kernels"}),
-        ("ml_dtypes", {"wcx.recomputed"}),
+        ("ml_dtypes", {"wcx.tasks.verify.recompute"}),
         ("safetensors", {"wcx.formats.safetensors"}),
-        ("backports", {"wcx.streams.zstd"}),
-        ("compression", {"wcx.streams.zstd"}),
+        ("backports", {"wcx.measures.zstd"}),
+        ("compression", {"wcx.measures.zstd"}),
         (
             "scipy",
             {
-                "wcx.motifs.nearest",
-                "wcx.comparison.statistics.runs",
-                "wcx.comparison.statistics.significance",
-                "wcx.comparison.statistics.smoothing",
+                "wcx.tasks.motifs.nearest",
+                "wcx.tasks.compare.statistics.across_runs",
+                "wcx.tasks.compare.statistics.significance",
+                "wcx.tasks.compare.statistics.smoothing",
             },
         ),
-        ("matplotlib", {"wcx.outputs.comparison.plot"}),
+        ("matplotlib", {"wcx.outputs.compare.plot"}),
         ("torch", set()),
         ("onnx", set()),
         ("hypothesis", set()),
@@ -199,8 +196,8 @@ def test_a_library_is_imported_in_its_place_only(library: str, allowed: set[str]
 def test_click_and_rich_are_for_the_command_line_and_for_tables() -> None:
     for module in MODULES_OF_WCX:
         roots = {name.split(".")[0] for name in imports_of(module)}
-        assert "click" not in roots or part_of(module) == "cli", module
-        assert "rich" not in roots or part_of(module) in ("cli", "outputs"), module
+        assert "click" not in roots or folder_of(module) == "cli", module
+        assert "rich" not in roots or folder_of(module) in ("cli", "outputs"), module
 
 
 def test_tests_are_no_part_of_the_program() -> None:
@@ -221,7 +218,7 @@ def names_used(module: str) -> Iterator[str]:
             yield f"{node.value.id}.{node.attr}"
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES_OF_WCX if part_of(module) != "cli"])
+@pytest.mark.parametrize("module", [module for module in MODULES_OF_WCX if folder_of(module) != "cli"])
 def test_nothing_but_the_command_line_prints_or_exits(module: str) -> None:
     used = set(names_used(module))
     assert not used & {"print", "input", "breakpoint", "exit", "quit"}
@@ -310,7 +307,7 @@ def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_the_check_sees_what_is_loaded() -> None:
-    assert "numpy" in loaded_by("-c", "import wcx.count")
+    assert "numpy" in loaded_by("-c", "import wcx.scan.count")
 
 
 def test_a_small_array_is_measured_without_the_compiler() -> None:

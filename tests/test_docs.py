@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from wcx.blocks.layout import LAYOUTS
+from wcx.core.report import NullReport, PlaneReport
+from wcx.measures import STREAMS
 from wcx.quantizers import QUANTIZERS
-from wcx.settings import BLOCKS
-from wcx.streams import STREAMS
-from wcx.types import NullReport, PlaneReport
+from wcx.tasks.analyze.settings import BLOCKS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "sample_models" / "README.md"]
 WALK = ROOT / "docs" / "learning-as-compression.md"
 SHOWN = r"^```python\n((?:(?!```).*\n)*)```\n+```text\n((?:(?!```).*\n)*)```"

@@ -56,7 +56,9 @@ def random_plane(shape: tuple[int, int], density: float, seed: int = 0) -> NDArr
 
 def test_imports_neither_wcx_nor_pybdm() -> None:
     program = "import sys, naive; naive.ctm_table(); print([m for m in ('wcx', 'pybdm') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parent, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(naive.__file__).parent, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import wcx
 
-SAMPLES = Path(__file__).parent.parent / "sample_models"
+SAMPLES = Path(__file__).parents[1] / "sample_models"
 
 
 def test_every_file_has_its_checksum() -> None:

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from wcx.core.registry import NOTEBOOK_VIEWS
+from wcx.core.version import __version__
 
 if TYPE_CHECKING:
-    from wcx.comparison.run import compare
-    from wcx.comparison_types import Comparison
-    from wcx.errors import CheckpointError, UsageError, WcxError
+    from wcx.core.checkpoint import Checkpoint, TensorInfo
+    from wcx.core.comparison import Comparison
+    from wcx.core.errors import CheckpointError, UsageError, WcxError
+    from wcx.core.report import LayerReport, Report
     from wcx.formats import open_checkpoint
-    from wcx.pipeline import analyze, measure
-    from wcx.types import Checkpoint, LayerReport, Report, TensorInfo
+    from wcx.tasks.analyze.analyze import analyze, measure
+    from wcx.tasks.compare.compare import compare
 
 __all__ = [
     "Checkpoint",
@@ -37,20 +39,24 @@ __all__ = [
     "open_checkpoint",
 ]
 
+
 _HOMES = {
-    "analyze": "wcx.pipeline",
-    "compare": "wcx.comparison.run",
-    "measure": "wcx.pipeline",
+    "analyze": "wcx.tasks.analyze.analyze",
+    "compare": "wcx.tasks.compare.compare",
+    "measure": "wcx.tasks.analyze.analyze",
     "open_checkpoint": "wcx.formats",
-    "Checkpoint": "wcx.types",
-    "Comparison": "wcx.comparison_types",
-    "LayerReport": "wcx.types",
-    "Report": "wcx.types",
-    "TensorInfo": "wcx.types",
-    "CheckpointError": "wcx.errors",
-    "UsageError": "wcx.errors",
-    "WcxError": "wcx.errors",
+    "Checkpoint": "wcx.core.checkpoint",
+    "Comparison": "wcx.core.comparison",
+    "LayerReport": "wcx.core.report",
+    "Report": "wcx.core.report",
+    "TensorInfo": "wcx.core.checkpoint",
+    "CheckpointError": "wcx.core.errors",
+    "UsageError": "wcx.core.errors",
+    "WcxError": "wcx.core.errors",
 }
+
+NOTEBOOK_VIEWS.add("wcx/analysis/1", "wcx.outputs.analyze.html:render_html")
+NOTEBOOK_VIEWS.add("wcx/comparison/1", "wcx.outputs.compare.html:render_html")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

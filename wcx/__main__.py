@@ -1,5 +1,7 @@
 """`python -m wcx`: the same as the command `wcx`."""
 
+from __future__ import annotations
+
 from wcx.cli import main
 
 if __name__ == "__main__":

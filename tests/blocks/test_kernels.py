@@ -36,12 +36,12 @@ from strategies import (
 )
 
 import wcx
-from wcx.blocks import plain
+from wcx.blocks import numpy_kernels as plain
 from wcx.blocks.counter import Counter, compiled_kernels
-from wcx.count import CountedLayer, count_layers
-from wcx.dtypes import DTYPES
-from wcx.layers import ArraySource, FileSource, Source
-from wcx.types import Scheme
+from wcx.core.dtypes import DTYPES
+from wcx.core.scheme import Scheme
+from wcx.scan.count import CountedLayer, count_layers
+from wcx.scan.sources import ArraySource, FileSource, Source
 
 COMPILED = not config.DISABLE_JIT
 KERNELS = compiled_kernels()

@@ -8,8 +8,9 @@ import naive
 import numpy as np
 import pytest
 
-from wcx.blocks import layout, unpack
+from wcx.blocks import layout
 from wcx.blocks.layout import arrange
+from wcx.core import decode as unpack
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (64, 3, 7, 7), (2, 3, 4, 5, 6), (7, 1, 1), [12, 12], (1, 8)])

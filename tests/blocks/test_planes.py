@@ -13,7 +13,7 @@ from strategies import DTYPE_NAMES, bits_of, code_type, decode, encode, random_c
 
 from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.blocks.levels import NO_TABLES, floats_of, levels_of, tables_of
-from wcx.dtypes import DTYPES, CodeBits, Cut, Levels
+from wcx.core.dtypes import DTYPES, CodeBits, Cut, Levels
 
 COMPILED = not config.DISABLE_JIT
 KERNELS = compiled_kernels()

@@ -17,7 +17,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "sample_models"
 ONE = SAMPLES / "digits_bnn" / "seed_0" / "epoch_030.safetensors"
 SHARDED = SAMPLES / "tiny_lm_bf16"

@@ -17,7 +17,7 @@ import pytest
 from hostile.command_runs import run as run_measured
 from safetensors.numpy import save_file
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 RUN = ROOT / "sample_models" / "digits_bnn" / "seed_0"
 SCHEMA = json.loads((ROOT / "docs" / "schema" / "comparison-1.json").read_text("utf-8"))
 FAST = ("-m", "bdm", "-m", "block_entropy", "--null", "none")

@@ -12,7 +12,7 @@ import numpy as np
 from hostile.command_runs import run as run_measured
 from safetensors.numpy import load_file, save_file
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "sample_models"
 SCHEMA = json.loads((ROOT / "docs" / "schema" / "motifs-1.json").read_text("utf-8"))
 

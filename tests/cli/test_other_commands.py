@@ -16,7 +16,7 @@ import wcx
 from wcx.measures.tables import table_checksums
 from wcx.quantizers import QUANTIZERS
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "sample_models"
 ONE = SAMPLES / "digits_bnn" / "seed_0" / "epoch_030.safetensors"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from wcx.cli import progress
-from wcx.types import LayerReport
+from wcx.core.report import LayerReport
 
-ONE = Path(__file__).parent.parent.parent / "sample_models" / "digits_bnn" / "seed_0" / "epoch_030.safetensors"
+ONE = Path(__file__).parents[2] / "sample_models" / "digits_bnn" / "seed_0" / "epoch_030.safetensors"
 
 
 def on_terminal(*arguments: str) -> tuple[int, str, bytes]:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from checkpoint_files import write_index, write_tensors
 
-from wcx.errors import CheckpointError
-from wcx.formats import can_give_several, find_checkpoints, open_checkpoint
+from wcx.core.errors import CheckpointError
+from wcx.formats import open_checkpoint
+from wcx.formats._find import can_give_several, find_checkpoints
 
 
 def _make(directory: Path, *names: str) -> None:

@@ -13,11 +13,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from protobuf_bytes import length_delimited, number
 
-from wcx.errors import CheckpointError, UnknownFormatError
+from wcx.core.checkpoint import Checkpoint, Quantization, TensorInfo
+from wcx.core.errors import CheckpointError, UnknownFormatError
 from wcx.formats import FORMATS, open_checkpoint, open_reader
 from wcx.formats._format import Evidence, Match
 from wcx.formats.onnx.tensors import ONNX_DTYPES
-from wcx.types import Checkpoint, Quantization, TensorInfo
 
 _NUMERIC = [number for number, name in ONNX_DTYPES.items() if name != "STRING"]
 _BITS = {"U4": 4, "I4": 4, "F4": 4, "U2": 2, "I2": 2, "F6_E2M3": 6, "F6_E3M2": 6}

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wcx.errors import CheckpointError
-from wcx.formats._bytes import open_regular
+from wcx.core.errors import CheckpointError
+from wcx.core.files import open_regular
 from wcx.formats.pytorch.inert import Blob, Call, Dict, Global, Set
 from wcx.formats.pytorch.pickles import Pickle, read_pickle
 from wcx.formats.pytorch.streams import RawStream

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from protobuf_bytes import fixed, group, length_delimited, number, varint_bytes
 
-from wcx.errors import CheckpointError
+from wcx.core.errors import CheckpointError
 from wcx.formats.onnx.protobuf import BYTES, FIXED32, FIXED64, VARINT, Source, packed_varints, signed, varint
 
 

@@ -12,9 +12,9 @@ import pytest
 from checkpoint_files import write_index
 from torch_files import Made, Name, Tensor, write_legacy, write_zip
 
-from wcx.errors import CheckpointError
+from wcx.core.checkpoint import Checkpoint, Quantization
+from wcx.core.errors import CheckpointError
 from wcx.formats import open_checkpoint, open_reader
-from wcx.types import Checkpoint, Quantization
 
 _RAW = struct.pack("<20f", *range(20))
 

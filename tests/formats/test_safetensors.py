@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from wcx.errors import CheckpointError
+from wcx.core.checkpoint import Checkpoint, TensorInfo
+from wcx.core.errors import CheckpointError
 from wcx.formats import FORMATS, open_checkpoint, open_reader
 from wcx.formats._format import Evidence, Match
 from wcx.formats.safetensors import DTYPE_NAMES
-from wcx.types import Checkpoint, TensorInfo
 
 
 def _bytes_of(checkpoint: Checkpoint, tensor: TensorInfo) -> bytes:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import wcx
+from wcx.core.report import LayerReport
 from wcx.formats import open_checkpoint, open_reader
-from wcx.types import LayerReport
 
-FOLDER = Path(__file__).parent.parent.parent / "sample_models" / "digits_cnn"
+FOLDER = Path(__file__).parents[2] / "sample_models" / "digits_cnn"
 FILES = ("model.safetensors", "checkpoint.pt", "checkpoint_legacy.pt", "model.onnx")
 LAYERS = {
     "conv1.weight": (16, 1, 3, 3),

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from wcx.errors import CheckpointError
-from wcx.formats._bytes import open_regular
+from wcx.core.errors import CheckpointError
+from wcx.core.files import open_regular
 from wcx.formats.pytorch.zips import Member, data_start, read_directory
 
 

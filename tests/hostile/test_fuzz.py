@@ -16,10 +16,10 @@ import pytest
 from checkpoint_files import BITS, write_tensors
 from pickle_asm import archive, legacy, state, tensor
 
-from wcx.errors import CheckpointError
-from wcx.escape import escape
+from wcx.core.errors import CheckpointError
+from wcx.core.text import escape
 from wcx.formats import open_checkpoint, open_reader
-from wcx.inspection import inspect
+from wcx.tasks.inspect import inspect
 
 _ROUNDS = 500
 _SECONDS = 2

@@ -19,7 +19,7 @@ import safetensors_cases
 from any_file_cases import Build
 from command_runs import COMMANDS, Run, run
 
-from wcx.escape import escape
+from wcx.core.text import escape
 
 _CASES: dict[str, tuple[Build, str]] = {
     **{f"any file: {name}": case for name, case in any_file_cases.CASES.items()},

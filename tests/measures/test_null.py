@@ -24,14 +24,14 @@ from shuffles import QUANTITIES, Moments, Plane, drawn, moments, permuted
 from strategies import Tensor, close, counts_of, plane_of_ones, random_tensor, tensor_of, write_safetensors
 
 import wcx
-from wcx.errors import UsageError
-from wcx.evaluate import null_report
+from wcx.core.errors import UsageError
+from wcx.core.report import LayerReport, NullReport, PlaneReport
 from wcx.measures import draws
 from wcx.measures.draws import generator, sampled_null, shuffled_histograms, summarise
 from wcx.measures.null import Expectation, Margins, has_closed_form, permutation_null
 from wcx.measures.tables import load_table
-from wcx.shuffle import check_size
-from wcx.types import LayerReport, NullReport, PlaneReport
+from wcx.tasks.analyze.evaluate import null_report
+from wcx.tasks.analyze.shuffled_null import check_size
 
 TABLE = load_table("4x4")
 MEAN_TOLERANCE = 0.15

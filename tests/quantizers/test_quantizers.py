@@ -19,10 +19,10 @@ from strategies import (
     special_codes,
 )
 
-from wcx.dtypes import DTYPES, CodeBits, Levels
-from wcx.errors import UsageError
+from wcx.core.dtypes import DTYPES, CodeBits, Levels
+from wcx.core.errors import UsageError
+from wcx.core.scheme import Fit, Statistics
 from wcx.quantizers import NOTHING, Needs, parse_quantizer
-from wcx.types import Fit, Statistics
 
 
 @pytest.mark.parametrize("specification", [name for name in QUANTIZERS if not name.startswith("uniform")])

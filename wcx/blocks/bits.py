@@ -9,16 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks.levels import floats_of, levels_of
-from wcx.blocks.plain import inside
-from wcx.dtypes import CodeBits, Cut, DType, Levels
-
-__all__ = ["bits_of"]
+from wcx.blocks.numpy_kernels import inside
+from wcx.core.dtypes import CodeBits, Cut, DType, Levels
 
 
 def bits_of(codes: NDArray[Any], dtype: DType, cut: Cut, planes: Sequence[int]) -> Iterator[NDArray[np.bool_]]:
     """Yield the bits of some planes, given by number, of any array of raw codes.
 
-    >>> from wcx.dtypes import DTYPES
+    >>> from wcx.core.dtypes import DTYPES
     >>> [bits.tolist() for bits in bits_of(np.array([1, 0, 200], np.uint8), DTYPES["I8"], CodeBits(8), [0, 7])]
     [[True, False, False], [True, True, False]]
     """

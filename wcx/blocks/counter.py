@@ -17,14 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.blocks import plain
-from wcx.blocks.changes import ONES, ChangeCounter
+from wcx.blocks import numpy_kernels as plain
+from wcx.blocks.change_counter import ONES, ChangeCounter
 from wcx.blocks.histograms import Found, Histograms
-from wcx.blocks.kept import Kept, as_planes, keep, kept_words
 from wcx.blocks.levels import NO_TABLES, parts, tables_of
-from wcx.dtypes import DTYPES, CodeBits, Cut, DType, Levels
-
-__all__ = ["Counter", "compiled_kernels"]
+from wcx.blocks.packed import Kept, as_planes, keep, kept_words
+from wcx.core.dtypes import DTYPES, CodeBits, Cut, DType, Levels
 
 _LANES = 64  # codes that the compiled code looks at together: it takes no fewer
 _NEVER = np.uint64(2**64 - 1)

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BlockCounts"]
-
 _MAGIC = b"wcxcounts1"
 _MAGIC_SHAPES = b"wcxcounts2"  # with smaller or overlapping blocks: codes of four bytes
 

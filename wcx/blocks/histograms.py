@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.blocks import plain
-
-__all__ = ["Found", "Histograms"]
+from wcx.blocks import numpy_kernels as plain
 
 Found = tuple[NDArray[Any], NDArray[np.int64]]
 """The blocks of a plane that occurred, ascending, and how often each did."""

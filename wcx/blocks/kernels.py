@@ -28,18 +28,6 @@ from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
 
-__all__ = [
-    "TILE",
-    "add_codes",
-    "add_digits",
-    "add_fractions",
-    "count_changes",
-    "count_planes",
-    "count_rows",
-    "count_sliding",
-    "scan",
-]
-
 TILE = 1 << 17
 """Weights in a tile; a row of up to a quarter of it fits."""
 

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt, prod
 
-__all__ = ["LAYOUTS", "Arrangement", "arrange"]
-
 LAYOUTS = {
     "rows": "[d0, d1*d2*...]",
     "in-channel-rows": "axes 0 and 1 exchanged, then rows",

@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.dtypes import CodeBits, DType, Levels
-
-__all__ = ["Part", "floats_of", "levels_of", "parts", "tables_of"]
+from wcx.core.dtypes import CodeBits, DType, Levels
 
 Unsigned = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -54,7 +52,7 @@ def parts(codes: Unsigned, dtype: DType, cut: Levels | CodeBits, tables: NDArray
 def floats_of(codes: Unsigned, dtype: DType) -> Floats:
     """The numbers that codes of 1, 2, 4 or 8 bytes spell, as float32; those of 64 bits rounded once.
 
-    >>> from wcx.dtypes import DTYPES
+    >>> from wcx.core.dtypes import DTYPES
     >>> floats_of(np.array([0x3F80, 0xFF80], np.uint16), DTYPES["BF16"]).tolist()
     [1.0, -inf]
     """

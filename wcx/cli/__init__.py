@@ -16,9 +16,9 @@ from typing import Any
 
 import click
 
-from wcx import __version__
-from wcx.cli.complain import complain
-from wcx.errors import WcxError
+from wcx.cli.messages import complain
+from wcx.core.errors import WcxError
+from wcx.core.version import __version__
 
 __all__ = ["cli", "main", "run"]
 

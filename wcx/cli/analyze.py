@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wcx.cli.complain import complain
-from wcx.cli.held import any_holds
+from wcx.cli.messages import any_holds, complain
 from wcx.cli.options import analysis_options, choose_output, make_view, output_options
-from wcx.errors import CheckpointError, UsageError
+from wcx.core.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
+    from wcx.core.checkpoint import Checkpoint
+    from wcx.core.report import Report
+    from wcx.core.settings import Settings
     from wcx.outputs import Writer
-    from wcx.types import Checkpoint, Report, Settings
-
-__all__ = ["command"]
 
 _UNREADABLE = 3
 _CONDITION_HELD = 1
@@ -53,12 +52,12 @@ def command(
 
     Exit codes: 0 done, 1 a --fail-on condition holds, 2 usage, 3 an input can't be read.
     """
-    from wcx.cli.destination import opened
-    from wcx.conditions import parse
-    from wcx.formats import can_give_several, find_checkpoints
+    from wcx.cli.output_file import opened
+    from wcx.formats._find import can_give_several, find_checkpoints
     from wcx.outputs import OUTPUTS
-    from wcx.pipeline import open_reference
-    from wcx.settings import make_settings
+    from wcx.tasks.analyze.analyze import open_reference
+    from wcx.tasks.analyze.settings import make_settings
+    from wcx.tasks.conditions import parse
 
     settings = make_settings(**options)
     _check_sort(sort, settings)
@@ -97,8 +96,8 @@ def _analyze_one(
     """Write one checkpoint's report, or report on stderr why it can't be read; returns the report if there is one."""
     from wcx.cli.progress import progress_bar
     from wcx.formats import open_checkpoint
-    from wcx.pipeline import analyze_checkpoint
-    from wcx.workers import cores
+    from wcx.scan.threads import cores
+    from wcx.tasks.analyze.analyze import analyze_checkpoint
 
     try:
         checkpoint = open_checkpoint(path)

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wcx.cli.complain import complain
-from wcx.cli.held import any_holds
+from wcx.cli.messages import any_holds, complain
 from wcx.cli.options import analysis_options, choose_output, make_view, output_options
-from wcx.errors import UsageError
+from wcx.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from wcx.comparison_types import Comparison
-
-__all__ = ["command"]
+    from wcx.core.comparison import Comparison
 
 _UNREADABLE = 3
 _CONDITION_HELD = 1
@@ -69,15 +66,15 @@ def command(
 
     Exit codes: 0 done, 1 a --fail-on condition holds, 2 usage, 3 an input can't be read.
     """
-    from wcx.cli.destination import opened
+    from wcx.cli.output_file import opened
     from wcx.cli.progress import progress_bar
-    from wcx.comparison.run import compare_checkpoints
-    from wcx.comparison.settings import make_comparison_settings
-    from wcx.comparison.store import open_store
-    from wcx.conditions import parse_comparison
-    from wcx.outputs.comparison import COMPARISON_OUTPUTS
-    from wcx.outputs.comparison.lines import check
-    from wcx.workers import cores
+    from wcx.outputs.compare import COMPARISON_OUTPUTS
+    from wcx.outputs.compare.lines import check
+    from wcx.scan.cache import open_store
+    from wcx.scan.threads import cores
+    from wcx.tasks.compare.compare import compare_checkpoints
+    from wcx.tasks.compare.settings import make_comparison_settings
+    from wcx.tasks.conditions import parse_comparison
 
     if planes:
         raise UsageError("--planes is a view of one checkpoint: use wcx analyze")
@@ -132,12 +129,12 @@ def _check_kept(written: Sequence[str | None], comparison: Comparison) -> None:
 
 def _check_plot(path: str) -> None:
     """Raise before the work is done: for a suffix that is none, or where matplotlib is missing."""
-    from wcx.outputs.comparison.plot import check_plot
+    from wcx.outputs.compare.plot import check_plot
 
     check_plot(path)
 
 
 def _draw(comparison: Comparison, path: str) -> None:
-    from wcx.outputs.comparison.plot import plot
+    from wcx.outputs.compare.plot import plot
 
     plot(comparison, path)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-__all__ = ["command"]
-
 
 @click.command(name="kinds")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
@@ -18,7 +16,7 @@ def command(as_json: bool) -> int:
     """
     import json
 
-    from wcx.kinds import kinds
+    from wcx.tasks.kinds import kinds
 
     found = kinds()
     if as_json:

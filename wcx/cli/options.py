@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from wcx.errors import UsageError
+from wcx.core.errors import UsageError
 
 if TYPE_CHECKING:
     from wcx.outputs import View
 
-__all__ = ["QUANTIZE", "analysis_options", "choose_output", "make_view", "output_options", "wants_color"]
-
 Command = TypeVar("Command", bound=Callable[..., Any])
-
 _CHECKPOINTS = (".safetensors", ".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".onnx", ".index.json")
 _KINDS = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".md": "markdown"}
 
@@ -38,7 +35,6 @@ QUANTIZE = (
     "sign[:zero=one] | polarity | threshold:mean|median|VALUE | ternary[:FACTOR] | "
     "uniform:BITS[:minmax|:p99.9|:absmax] | integer; see wcx kinds.  [sign]"
 )
-
 analysis_options = _all(
     click.option("-q", "--quantize", metavar="SPEC", help=QUANTIZE),
     click.option("-b", "--block", metavar="SPEC", help="4x4 | 1x12  [4x4]"),
@@ -68,7 +64,6 @@ analysis_options = _all(
     click.option("--seed", type=int, default=0, metavar="N", help="For everything random.  [0]"),
     click.option("-j", "--threads", type=click.IntRange(min=1), metavar="N", help="Workers.  [all cores, at most 8]"),
 )
-
 output_options = _all(
     click.option("--json", "kind", flag_value="json", help="JSON: an object, or one a line of several checkpoints."),
     click.option("--ndjson", "kind", flag_value="ndjson", help="A JSON object per layer and plane, as it is done."),

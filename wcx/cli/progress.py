@@ -10,10 +10,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wcx.pipeline import Progress
-    from wcx.types import LayerReport
-
-__all__ = ["progress_bar"]
+    from wcx.core.progress import Progress
+    from wcx.core.report import LayerReport
 
 _PATIENCE_SECONDS = 0.5
 
@@ -21,7 +19,7 @@ _PATIENCE_SECONDS = 0.5
 @contextmanager
 def progress_bar(wanted: bool, nbytes: int, on_layer: Callable[[LayerReport], None]) -> Iterator[Progress]:
     """Yield what an analysis is to call; a bar appears on a terminal after half a second, and leaves no trace."""
-    from wcx.pipeline import Progress
+    from wcx.core.progress import Progress
 
     if not wanted or sys.stderr is None or not sys.stderr.isatty():
         yield Progress(on_layer=on_layer)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from wcx.cli.options import QUANTIZE
+from wcx.outputs.verify.table import _write_text
 
 if TYPE_CHECKING:
-    from wcx.verification import Verification
-
-__all__ = ["command"]
+    from wcx.core.verification import Verification
 
 _DISAGREES = 1
 
@@ -52,11 +51,11 @@ def command(
     Example:
       wcx verify model.safetensors
     """
-    from wcx.cli.destination import opened
+    from wcx.cli.output_file import opened
     from wcx.formats import open_checkpoint
-    from wcx.settings import make_settings
-    from wcx.verification import verify
-    from wcx.workers import cores
+    from wcx.scan.threads import cores
+    from wcx.tasks.analyze.settings import make_settings
+    from wcx.tasks.verify.verify import verify
 
     settings = make_settings(
         quantize=quantize, block=block, boundary=boundary, include=include, exclude=exclude, seed=seed
@@ -75,24 +74,3 @@ def _write_json(stream: TextIO, found: Verification) -> None:
 
     json.dump(found.to_dict(), stream, indent=2, allow_nan=False)
     stream.write("\n")
-
-
-def _write_text(stream: TextIO, found: Verification) -> None:
-    from wcx.escape import escape
-
-    for plane in found.planes:
-        rows = "all rows" if plane.rows == (0, plane.matrix[0]) else f"rows {plane.rows[0]} to {plane.rows[1]}"
-        title = f"{escape(plane.name)}  {plane.plane}  {plane.matrix[0]}x{plane.matrix[1]}, {rows}"
-        stream.write(f"{title}{'' if plane.agrees else '  DIFFERS'}\n")
-        for value in plane.values:
-            mark = "ok" if value.agrees else "DIFFERS"
-            difference = "" if value.difference is None else f"{value.difference:.1e}"
-            stream.write(
-                f"  {value.measure:24}  wcx {value.wcx!s:>20}  pybdm {value.pybdm!s:>20}  {difference:>7}  {mark}\n"
-            )
-    values = sum(len(plane.values) for plane in found.planes)
-    agreeing = sum(value.agrees for plane in found.planes for value in plane.values)
-    of_all = f"{found.layers_checked} of {found.layers_total} layers"
-    stream.write(
-        f"{agreeing} of {values} values agree with pybdm {found.pybdm} to {found.tolerance:.0e}: {of_all} compared\n"
-    )

@@ -9,23 +9,15 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from wcx.errors import CheckpointError, UnknownFormatError
+from wcx.core.checkpoint import Checkpoint, TensorReader
+from wcx.core.errors import CheckpointError, UnknownFormatError
+from wcx.core.registry import Registry
 from wcx.formats._evidence import gather
-from wcx.formats._find import Steps, can_give_several, candidates_of, find_checkpoints, find_steps, has_wildcard
+from wcx.formats._find import can_give_several, candidates_of, find_checkpoints, has_wildcard
 from wcx.formats._format import Evidence, Format, Match
 from wcx.formats._unsupported import describe, describe_unknown
-from wcx.registry import Registry
-from wcx.types import Checkpoint, TensorReader
 
-__all__ = [
-    "FORMATS",
-    "Steps",
-    "can_give_several",
-    "find_checkpoints",
-    "find_steps",
-    "open_checkpoint",
-    "open_reader",
-]
+__all__ = ["FORMATS", "can_give_several", "find_checkpoints", "open_checkpoint", "open_reader"]
 
 FORMATS: Registry[Format] = Registry(
     "format",
@@ -36,7 +28,6 @@ FORMATS: Registry[Format] = Registry(
         "onnx": "wcx.formats.onnx:FORMAT",
     },
 )
-
 _REMOTE = ("http://", "https://", "hf://", "s3://", "gs://", "ftp://")
 
 

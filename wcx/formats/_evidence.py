@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 
-from wcx.formats._bytes import open_regular, read_extent
+from wcx.core.files import open_regular, read_extent
 from wcx.formats._format import Evidence
-
-__all__ = ["gather"]
 
 _PIECE = 64 << 10
 

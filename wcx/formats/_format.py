@@ -10,9 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from wcx.types import Checkpoint, TensorReader
-
-__all__ = ["Evidence", "Format", "Match"]
+from wcx.core.checkpoint import Checkpoint, TensorReader
 
 
 class Match(IntEnum):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["check_inside", "check_relative"]
-
 
 def check_relative(name: str) -> None:
     """Raise ValueError, saying why, for a name that is no plain path below a directory."""

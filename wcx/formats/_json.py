@@ -13,9 +13,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from wcx.escape import escape
-
-__all__ = ["JsonError", "JsonWalker", "shortened"]
+from wcx.core.text import shortened
 
 _SPACE = rb"[ \t\n\r]*+"
 _BEGIN = re.compile(_SPACE + rb"\{" + _SPACE)
@@ -28,7 +26,6 @@ _END_ARRAY = re.compile(rb"\]" + _SPACE)
 _NULL = re.compile(rb"null" + _SPACE)
 _FLAT = re.compile(rb"(\{[^{}\\]{0,1048576}+\})" + _SPACE)
 _SCALAR = re.compile(rb"([-+.0-9A-Za-z]{1,4096}+)" + _SPACE)
-
 _MAX_NAME = 1 << 20  # bytes
 _MAX_VALUE = 1 << 20
 
@@ -40,11 +37,6 @@ class JsonError(Exception):
         self.reason = reason
         self.position = position
         super().__init__(reason)
-
-
-def shortened(name: str, width: int = 60) -> str:
-    """A name for a message: quoted and escaped, and cut in the middle if it is long."""
-    return f"'{escape(name if len(name) <= width else f'{name[: width // 2]}...{name[3 - width // 2 :]}')}'"
 
 
 class JsonWalker:

@@ -8,10 +8,7 @@ parameter, `step.weight`, and stays a weight.
 
 from __future__ import annotations
 
-__all__ = ["role_of"]
-
 _BUFFERS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
-
 _OPTIMIZER = frozenset(
     {
         "exp_avg",  # Adam and its kin

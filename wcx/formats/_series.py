@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["series_of"]
-
 _SHARD = re.compile(r"(.*)-([0-9]{1,9})-of-([0-9]{1,9})\.(?:safetensors|bin)", re.DOTALL)
 
 

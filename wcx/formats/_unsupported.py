@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wcx.errors import UnknownFormatError
+from wcx.core.errors import UnknownFormatError
 from wcx.formats._evidence import gather
 from wcx.formats._format import Evidence, Match
-
-__all__ = ["DISTRIBUTED", "describe", "describe_unknown", "refuse_unsupported"]
 
 DISTRIBUTED = (
     "a shard of torch.distributed.checkpoint, which wcx does not read: convert the checkpoint with "
     "torch.distributed.checkpoint.format_utils.dcp_to_torch_save"
 )
-
 _CONVERT = "save it as safetensors"
 _READS = "wcx reads safetensors, PyTorch and ONNX files, and index.json"
 

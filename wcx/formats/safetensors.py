@@ -12,16 +12,16 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from wcx.dtypes import DTYPES
-from wcx.errors import CheckpointError
-from wcx.formats._bytes import FileReader, open_regular, read_extent, signature_of
+from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
+from wcx.core.dtypes import DTYPES
+from wcx.core.errors import CheckpointError
+from wcx.core.files import open_regular, read_extent, signature_of
+from wcx.core.text import shortened
 from wcx.formats._format import Evidence, Format, Match
-from wcx.formats._json import JsonError, JsonWalker, shortened
+from wcx.formats._json import JsonError, JsonWalker
 from wcx.formats._roles import role_of
 from wcx.formats._series import series_of
-from wcx.types import Checkpoint, Signature, TensorInfo
-
-__all__ = ["DTYPE_NAMES", "FORMAT", "Header", "read_header", "sniff"]
+from wcx.formats.sources.local import FileReader
 
 DTYPE_NAMES = tuple(name for name in DTYPES if name not in ("I4", "U4", "I2", "U2", "C32", "C128", "STRING"))
 """The dtypes that safetensors 0.8 knows."""
@@ -35,7 +35,6 @@ _METADATA = "__metadata__"
 _BITS = {name: DTYPES[name].bits for name in DTYPE_NAMES}
 _FIELDS = frozenset({"dtype", "shape", "data_offsets"})
 _DESCRIPTION = 'an object of "dtype", "shape" and "data_offsets"'
-
 # What the library and the lists below take in memory, measured; together with Python itself it stays under 300 MiB.
 _BUDGET = 190_000_000
 _COST_TENSOR = 1200

@@ -11,18 +11,17 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from wcx.errors import CheckpointError
+from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
+from wcx.core.errors import CheckpointError
+from wcx.core.files import open_regular, read_extent
+from wcx.core.text import natural_key, shortened
 from wcx.formats import pytorch, safetensors
-from wcx.formats._bytes import FileReader, open_regular, read_extent
 from wcx.formats._format import Evidence, Format, Match
 from wcx.formats._inside import check_inside, check_relative
-from wcx.formats._json import JsonError, JsonWalker, shortened
-from wcx.formats._natural import natural_key
+from wcx.formats._json import JsonError, JsonWalker
 from wcx.formats._series import series_of
 from wcx.formats._unsupported import refuse_unsupported
-from wcx.types import Checkpoint, Signature, TensorInfo
-
-__all__ = ["FORMAT"]
+from wcx.formats.sources.local import FileReader
 
 _KINDS = {".safetensors": "safetensors", ".bin": "pytorch"}  # the format of a shard, by its suffix
 _SNIFFS: Mapping[str, Callable[[Evidence], Match]] = {"safetensors": safetensors.sniff, "pytorch": pytorch.sniff}

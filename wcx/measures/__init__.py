@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wcx.registry import Registry
+from wcx.core.registry import Registry
 
 if TYPE_CHECKING:
+    from wcx.measures.compression import Compression
     from wcx.measures.evidence import Measure
+    from wcx.measures.statistics import Statistic
 
-__all__ = ["MEASURES"]
+__all__ = ["MEASURES", "STREAMS"]
 
 MEASURES: Registry[Measure] = Registry(
     "measure",
@@ -27,5 +29,22 @@ MEASURES: Registry[Measure] = Registry(
         "distinct": "wcx.measures.coverage:DISTINCT",
         "load": "wcx.measures.coverage:LOAD",
         "regime": "wcx.measures.coverage:REGIME",
+    },
+)
+
+STREAMS: Registry[Compression | Statistic] = Registry(
+    "measure",
+    {
+        "gzip": "wcx.measures.gzip:GZIP",
+        "bz2": "wcx.measures.bz2:BZ2",
+        "lzma": "wcx.measures.lzma:LZMA",
+        "zstd": "wcx.measures.zstd:ZSTD",
+        "sparsity": "wcx.measures.statistics:SPARSITY",
+        "l2_norm": "wcx.measures.statistics:L2_NORM",
+        "min": "wcx.measures.statistics:MIN",
+        "max": "wcx.measures.statistics:MAX",
+        "mean": "wcx.measures.statistics:MEAN",
+        "sd": "wcx.measures.statistics:SD",
+        "nonfinite": "wcx.measures.statistics:NONFINITE",
     },
 )

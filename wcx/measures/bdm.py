@@ -10,8 +10,6 @@ from math import log2
 from wcx.measures.evidence import Evidence, Measure
 from wcx.measures.tables import UNIT
 
-__all__ = ["BDM", "BDM_NORMALIZED", "bdm", "bdm_normalized", "log2_units"]
-
 
 def log2_units(number: int) -> int:
     """Return log2 of a whole number as a multiple of 1/UNIT: the double nearest to it, kept exactly."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from wcx.measures.evidence import Evidence, Measure
 
-__all__ = ["DISTINCT", "LOAD", "REGIME", "load", "regime"]
-
 
 def distinct(evidence: Evidence) -> int:
     """Number of distinct blocks, from 1 to min(B, S)."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from wcx.measures.evidence import Evidence, Measure
 from wcx.measures.tables import UNIT
 
-__all__ = ["MEAN_CTM", "mean_ctm"]
-
 
 def mean_ctm(evidence: Evidence) -> float:
     """Sum p_i CTM_i, bits per block; from 22.006706292292176 (constant 4x4 blocks) to 36.02279026553976.

@@ -19,8 +19,6 @@ from wcx.measures.null import NULL_MEASURES, Expectation, Margins
 from wcx.measures.rarefied import rarefied_terms
 from wcx.measures.tables import CtmTable
 
-__all__ = ["generator", "sampled_null", "shuffled_histograms", "summarise"]
-
 _SHORT = 2048  # cells up to which whole planes are permuted; above, there are few ones, and their places are drawn
 _SMALL = 1 << 16  # counts below which they are told apart in a table
 _TILE = 1 << 20  # cells that are shuffled at once

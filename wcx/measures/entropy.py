@@ -9,8 +9,6 @@ from math import fsum, log, log1p, log2
 
 from wcx.measures.evidence import Evidence, Measure
 
-__all__ = ["BIT_ENTROPY", "BLOCK_ENTROPY", "BLOCK_ENTROPY_NORMALIZED", "bit_entropy", "block_entropy"]
-
 _LN2 = log(2.0)
 
 

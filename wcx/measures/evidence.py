@@ -18,10 +18,7 @@ from wcx.measures.tables import CtmTable, join
 if TYPE_CHECKING:
     from wcx.blocks.counts import BlockCounts
 
-__all__ = ["Evidence", "Group", "Measure"]
-
 Value = TypeVar("Value")
-
 _BINNED = 1 << 16
 
 

@@ -33,10 +33,7 @@ from wcx.measures.rarefied import rarefied_terms
 from wcx.measures.support import log2_of_whole, reach
 from wcx.measures.tables import CtmTable
 
-__all__ = ["NULL_MEASURES", "Expectation", "Margins", "has_closed_form", "permutation_null"]
-
 Floats = NDArray[np.float64]
-
 NULL_MEASURES = ("bdm", "mean_ctm", "block_entropy", "bdm_rarefied")
 """The measures that have a null, in the order they are reported."""
 

@@ -16,11 +16,8 @@ from wcx.measures.evidence import Evidence, Measure
 from wcx.measures.support import SMALLEST_WEIGHT, log2_of_whole, reach
 from wcx.measures.tables import UNIT
 
-__all__ = ["BDM_RAREFIED", "bdm_rarefied", "rarefied_terms"]
-
 _MOST_TERMS = 1 << 18  # at once, whatever --rarefy asks for
 Floats = NDArray[np.float64]
-
 _ROWS = 64  # counts taken together; ascending ones have supports of about the same length
 
 

@@ -11,8 +11,6 @@ from math import log1p, log2, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SMALLEST_WEIGHT", "log2_of_whole", "reach"]
-
 SMALLEST_WEIGHT = 1e-20
 """Weights below this share of the mode's are left out."""
 

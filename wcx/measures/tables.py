@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["UNIT", "CtmTable", "load_table", "table_checksums"]
-
 UNIT = 1 << 52
 """Exact sums count multiples of 1/UNIT bits."""
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from wcx.registry import Registry
+from wcx.core.registry import Registry
 
 if TYPE_CHECKING:
-    from wcx.errors import CheckpointError
-    from wcx.types import LayerReport, Report
+    from wcx.core.errors import CheckpointError
+    from wcx.core.report import LayerReport, Report
 
 __all__ = ["OUTPUTS", "OpenWriter", "View", "Writer"]
 
@@ -67,10 +67,10 @@ class OpenWriter(Protocol):
 OUTPUTS: Registry[OpenWriter] = Registry(
     "output",
     {
-        "table": "wcx.outputs.table:open_writer",
-        "json": "wcx.outputs.json:open_writer",
-        "ndjson": "wcx.outputs.ndjson:open_writer",
-        "csv": "wcx.outputs.csv:open_writer",
-        "markdown": "wcx.outputs.markdown:open_writer",
+        "table": "wcx.outputs.analyze.table:open_writer",
+        "json": "wcx.outputs.analyze.json:open_writer",
+        "ndjson": "wcx.outputs.analyze.ndjson:open_writer",
+        "csv": "wcx.outputs.analyze.csv:open_writer",
+        "markdown": "wcx.outputs.analyze.markdown:open_writer",
     },
 )

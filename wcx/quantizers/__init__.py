@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from wcx.dtypes import Cut, DType
-from wcx.registry import Registry
-from wcx.types import Fit, Statistics
+from wcx.core.dtypes import Cut, DType
+from wcx.core.registry import Registry
+from wcx.core.scheme import Fit, Statistics
 
 __all__ = ["NOTHING", "QUANTIZERS", "Needs", "Quantizer", "QuantizerKind", "parse_quantizer"]
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wcx.dtypes import CodeBits, DType
-from wcx.errors import UsageError
+from wcx.core.dtypes import CodeBits, DType
+from wcx.core.errors import UsageError
+from wcx.core.scheme import Fit, Statistics
 from wcx.quantizers import NOTHING, Needs
-from wcx.types import Fit, Statistics
-
-__all__ = ["KIND", "Integer"]
 
 
 @dataclass(frozen=True, slots=True)

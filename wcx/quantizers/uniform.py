@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from wcx.dtypes import DType, Levels
-from wcx.errors import UsageError
+from wcx.core.dtypes import DType, Levels
+from wcx.core.errors import UsageError
+from wcx.core.scheme import Fit, Statistics
 from wcx.quantizers import Needs
-from wcx.types import Fit, Statistics
 
 if TYPE_CHECKING:
     import numpy as np
-
-__all__ = ["KIND", "Uniform"]
 
 _BITS = 16
 _LEAST_RANGE = 1e-8

@@ -11,8 +11,9 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 
-from wcx.errors import CheckpointError
-from wcx.formats._bytes import FileReader, open_regular, signature_of
+from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
+from wcx.core.errors import CheckpointError
+from wcx.core.files import open_regular, signature_of
 from wcx.formats._format import Evidence, Format, Match
 from wcx.formats._roles import role_of
 from wcx.formats.onnx.external import ExternalFiles
@@ -21,13 +22,11 @@ from wcx.formats.onnx.protobuf import BYTES, VARINT, Source, varint
 from wcx.formats.onnx.tensors import Draft, View
 from wcx.formats.onnx.uses import note_uses
 from wcx.formats.onnx.values import Values
-from wcx.types import Checkpoint, Signature, TensorInfo
+from wcx.formats.sources.local import FileReader
 
 __all__ = ["FORMAT"]
 
 _SHOWN_FILES = 3
-
-
 # ---------------------------------------------------------------------------------------------------- recognising one
 
 _TEXTS = frozenset({2, 3, 4, 6})  # fields of ModelProto

@@ -10,13 +10,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from wcx.errors import CheckpointError
-from wcx.formats._bytes import open_regular, signature_of
+from wcx.core.checkpoint import Signature
+from wcx.core.errors import CheckpointError
+from wcx.core.files import open_regular, signature_of
+from wcx.core.text import shortened
 from wcx.formats._inside import check_inside, check_relative
-from wcx.formats._json import shortened
-from wcx.types import Signature
-
-__all__ = ["ExternalFiles"]
 
 _KEYS = frozenset({"location", "offset", "length", "checksum", "basepath"})  # no reader uses the last two
 _IN_MEMORY = "*/_ORT_MEM_ADDR_/*"  # where ONNX Runtime keeps what it has not written out

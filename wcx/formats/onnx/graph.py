@@ -12,14 +12,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from wcx.errors import CheckpointError
-from wcx.formats._json import shortened
+from wcx.core.errors import CheckpointError
+from wcx.core.text import shortened
 from wcx.formats.onnx.external import ExternalFiles
 from wcx.formats.onnx.operators import is_of_interest
 from wcx.formats.onnx.protobuf import BYTES, VARINT, Extent, Field, Source, merged_fields, packed_varints, signed
 from wcx.formats.onnx.tensors import Draft, read_pairs, read_tensor
-
-__all__ = ["Graph", "Model", "Node", "read_model"]
 
 _FLOATS = 7  # the field of an attribute that can stand millions of times, and of which nothing is needed
 _MAX_DEPTH = 50

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BUFFERS", "KEEPING", "LAYOUTS", "MOVING", "PACKING", "QUANTIZED", "Quantized", "is_of_interest"]
-
 _MICROSOFT = "com.microsoft"
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import prod
 
-from wcx.dtypes import DTYPES
+from wcx.core.checkpoint import Quantization
+from wcx.core.dtypes import DTYPES
 from wcx.formats.onnx.graph import Graph, Node
 from wcx.formats.onnx.operators import QUANTIZED, Quantized
 from wcx.formats.onnx.tensors import Draft, View
 from wcx.formats.onnx.values import Obstacle, Origin, Origins, Values
-from wcx.types import Quantization
-
-__all__ = ["note_codes"]
 
 _NBITS = {2: "U2", 4: "U4", 8: "U8"}
 _MICROSOFT = "com.microsoft"

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from wcx.dtypes import DTYPES
-from wcx.errors import CheckpointError
-from wcx.formats._json import shortened
+from wcx.core.checkpoint import Quantization, Storage
+from wcx.core.dtypes import DTYPES
+from wcx.core.errors import CheckpointError
+from wcx.core.text import shortened
 from wcx.formats.onnx.external import ExternalFiles
 from wcx.formats.onnx.protobuf import (
     BYTES,
@@ -26,9 +27,6 @@ from wcx.formats.onnx.protobuf import (
     packed_varints,
     signed,
 )
-from wcx.types import Quantization, Storage
-
-__all__ = ["ONNX_DTYPES", "Draft", "View", "read_pairs", "read_tensor"]
 
 ONNX_DTYPES = {
     1: "F32",
@@ -83,7 +81,6 @@ _LIST_OF = {
     "STRING": _STRINGS,
 }  # of all others: int32_data
 _WIRE_OF = {_FLOATS: FIXED32, _DOUBLES: FIXED64, _INT32S: VARINT, _INT64S: VARINT, _UINT64S: VARINT, _STRINGS: BYTES}
-
 _MAX_RANK = 64  # NumPy's limit
 _MAX_BITS = 1 << 66
 _MAX_PAIRS = 64

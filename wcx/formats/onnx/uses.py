@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from wcx.dtypes import DTYPES
+from wcx.core.dtypes import DTYPES
 from wcx.formats.onnx.graph import Model, Node
 from wcx.formats.onnx.operators import BUFFERS, KEEPING, LAYOUTS, MOVING, PACKING, QUANTIZED
 from wcx.formats.onnx.quantized import note_codes
 from wcx.formats.onnx.tensors import View
 from wcx.formats.onnx.values import Origin, Origins, Values
-
-__all__ = ["note_uses"]
 
 _MAX_USES = 2  # that a source tells
 

@@ -10,16 +10,14 @@ import struct
 from dataclasses import dataclass, field
 from math import isfinite, prod
 
-from wcx.dtypes import DTYPES
-from wcx.errors import CheckpointError
-from wcx.formats._bytes import open_regular, read_extent
+from wcx.core.dtypes import DTYPES
+from wcx.core.errors import CheckpointError
+from wcx.core.files import open_regular, read_extent
 from wcx.formats.onnx.external import ExternalFiles
 from wcx.formats.onnx.graph import Graph, Node
 from wcx.formats.onnx.operators import KEEPING
 from wcx.formats.onnx.protobuf import Source, packed_varints
 from wcx.formats.onnx.tensors import Draft
-
-__all__ = ["Obstacle", "Origin", "Origins", "Values"]
 
 _MAX_NBYTES = 1 << 20  # of one tensor that is read
 _MAX_NUMBERS = 8_000_000  # of all that are read: what they take in memory

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from wcx.errors import CheckpointError, UnknownFormatError
-from wcx.formats._bytes import FileReader, open_regular, read_extent, signature_of
+from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
+from wcx.core.errors import CheckpointError, UnknownFormatError
+from wcx.core.files import open_regular, read_extent, signature_of
+from wcx.core.text import shortened
 from wcx.formats._format import Evidence, Format, Match
-from wcx.formats._json import shortened
 from wcx.formats._unsupported import DISTRIBUTED
 from wcx.formats.pytorch.inert import Dict
 from wcx.formats.pytorch.listing import list_tensors, overlap_note
@@ -26,7 +27,7 @@ from wcx.formats.pytorch.streams import DeflatedStream, RawStream, Stream
 from wcx.formats.pytorch.tensors import Storages
 from wcx.formats.pytorch.walk import Walk, walk
 from wcx.formats.pytorch.zips import DEFLATED, Member, data_start, read_directory
-from wcx.types import Checkpoint, Signature, TensorInfo
+from wcx.formats.sources.local import FileReader
 
 __all__ = ["FORMAT", "Content", "read_file", "sniff"]
 

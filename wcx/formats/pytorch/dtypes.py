@@ -1,4 +1,4 @@
-"""PyTorch's names of dtypes and storage classes, and what they are in the names of wcx.dtypes.
+"""PyTorch's names of dtypes and storage classes, and what they are in the names of wcx.core.dtypes.
 
 Source: torch/storage.py, c10/core/ScalarType.h of PyTorch 2.13. A storage class names the dtype of what it holds;
 UntypedStorage holds bytes, and the tensor that uses it says what they are.
@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wcx.dtypes import DTYPES
+from wcx.core.dtypes import DTYPES
 from wcx.formats.pytorch.inert import Global, Value
-
-__all__ = ["BYTES", "TorchType", "storage_type", "tensor_type"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,6 @@ _STORAGES = {
     "QUInt4x2Storage": "quint4x2",
     "QUInt2x4Storage": "quint2x4",
 }
-
 BYTES = TorchType("U8", 8)
 """What an UntypedStorage holds."""
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Blob", "Call", "Dict", "Global", "Persistent", "Set", "Value"]
-
 Value = Any
 """None, bool, int, float, str, list, tuple, or one of the classes below."""
 

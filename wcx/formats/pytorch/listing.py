@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import prod
 
-from wcx.dtypes import DTYPES
+from wcx.core.checkpoint import Storage, TensorInfo
+from wcx.core.dtypes import DTYPES
 from wcx.formats._roles import role_of
 from wcx.formats.pytorch.roles import EMA_COPY
 from wcx.formats.pytorch.tensors import Place, View
 from wcx.formats.pytorch.walk import Found
-from wcx.types import Storage, TensorInfo
-
-__all__ = ["list_tensors", "overlap_note"]
 
 _Key = tuple[object, ...]
 

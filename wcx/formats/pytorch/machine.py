@@ -6,8 +6,6 @@ from wcx.formats.pytorch.inert import Blob, Call, Global, Persistent, Value
 from wcx.formats.pytorch.malicious import why_call_is_refused, why_name_is_refused
 from wcx.formats.pytorch.window import Window
 
-__all__ = ["Machine", "StopError"]
-
 _BUDGET = 190_000_000  # bytes that the values may take; with Python itself that stays under 300 MiB, measured
 _MAX_MEMO = 1_000_000
 _MAX_TEXT = 1 << 20  # a longer text stays in the file
@@ -16,7 +14,6 @@ _MAX_INTEGER = 16  # bytes
 _COST_TEXT = 60
 _COST_GLOBAL = 400
 _COST_LINES = 200
-
 _NOTHING = object()  # in the memo, where nothing was put
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import re
 
-from wcx.formats._json import shortened
+from wcx.core.text import shortened
 from wcx.formats.pytorch.inert import Global, Value
-
-__all__ = ["why_call_is_refused", "why_name_is_refused"]
 
 _MODULES = frozenset(
     {

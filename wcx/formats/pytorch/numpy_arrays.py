@@ -12,8 +12,6 @@ from math import prod
 from wcx.formats.pytorch.inert import Blob, Call, Value
 from wcx.formats.pytorch.tensors import Place, View, function_of, numbers_of
 
-__all__ = ["ARRAYS", "array_of"]
-
 _MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 _RECONSTRUCT = frozenset(f"{module}._reconstruct" for module in _MODULES)
 _FROM_BUFFER = frozenset({"numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer"})
@@ -24,7 +22,6 @@ _TYPES = {
     **{"f2": "F16", "f4": "F32", "f8": "F64", "b1": "BOOL", "c8": "C64", "c16": "C128"},
     **{f"{kind}{size}": f"{kind.upper()}{8 * size}" for kind in "iu" for size in (1, 2, 4, 8)},
 }
-
 _LONGEST = 8  # characters of a dtype's name, such as <f4 or <M8[ns]
 
 

@@ -10,16 +10,13 @@ import struct
 from collections.abc import Callable
 from typing import NoReturn
 
-from wcx.formats._json import shortened
+from wcx.core.text import shortened
 from wcx.formats.pytorch.inert import Call, Dict, Persistent, Set, Value
 from wcx.formats.pytorch.machine import Machine, StopError
-
-__all__ = ["OPCODES"]
 
 _MAX_LINE = 1 << 20
 _MAX_NAME = 1000  # bytes of a global's module or name
 _HIGHEST_PROTOCOL = 5
-
 _FLOAT = struct.Struct(">d")
 _INT = struct.Struct("<i")
 
@@ -137,8 +134,14 @@ def _constant(code: bytes, value: Value) -> None:
 
 
 _constant(b"N", None)
+
+
 _constant(b"\x88", True)
+
+
 _constant(b"\x89", False)
+
+
 _constant(b")", ())
 
 
@@ -467,4 +470,6 @@ def _refuse(codes: bytes, what: str) -> None:
 
 
 _refuse(b"\x82\x83\x84", "an extension registry")
+
+
 _refuse(b"\x97\x98", "buffers of another program")

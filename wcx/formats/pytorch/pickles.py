@@ -15,8 +15,6 @@ from wcx.formats.pytorch.opcodes import OPCODES
 from wcx.formats.pytorch.streams import Stream
 from wcx.formats.pytorch.window import AHEAD, Window
 
-__all__ = ["MAX_OPCODES", "Pickle", "read_pickle"]
-
 MAX_OPCODES = 2_000_000
 """What one file may have in all its pickles."""
 

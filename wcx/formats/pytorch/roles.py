@@ -10,10 +10,7 @@ from collections.abc import Collection
 
 from wcx.formats.pytorch.inert import Call, Dict, Value
 
-__all__ = ["EMA_COPY", "is_ema_key", "is_ema_prefix", "is_optimizer_key", "is_optimizer_state", "keys_of"]
-
 EMA_COPY = "EMA copy"
-
 _OPTIMIZER_KEYS = frozenset(
     {
         "amp",
@@ -46,7 +43,6 @@ _RNG = "rng_state"
 _FIRST = 200
 _FIRST_FIELDS = 40
 _LONG_KEY = 200  # characters
-
 _EMA_KEYS = frozenset(
     {
         "averaged",

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import prod
 
-from wcx.dtypes import DTYPES
-from wcx.errors import CheckpointError
-from wcx.formats._bytes import read_extent
-from wcx.formats._json import shortened
+from wcx.core.dtypes import DTYPES
+from wcx.core.errors import CheckpointError
+from wcx.core.files import read_extent
+from wcx.core.text import shortened
 from wcx.formats.pytorch.dtypes import storage_type
 from wcx.formats.pytorch.inert import Persistent, Value
 from wcx.formats.pytorch.streams import DeflatedStream
 from wcx.formats.pytorch.tensors import Place, View
 from wcx.formats.pytorch.zips import DEFLATED, Member, data_start
-
-__all__ = ["LegacyStorages", "ZipStorages"]
 
 _MAX_NUMBERS_NBYTES = 8 << 20  # of zero points
 _MAX_READ = 64 << 20  # of those of all tensors, and of what is unpacked for them

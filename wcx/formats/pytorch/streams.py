@@ -8,10 +8,8 @@ from __future__ import annotations
 import zlib
 from typing import Protocol
 
-from wcx.errors import CheckpointError
-from wcx.formats._bytes import read_extent
-
-__all__ = ["DeflatedStream", "RawStream", "Stream"]
+from wcx.core.errors import CheckpointError
+from wcx.core.files import read_extent
 
 _PIECE = 64 << 10
 

@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Protocol
 
-from wcx.formats._json import shortened
+from wcx.core.checkpoint import Quantization
+from wcx.core.text import shortened
 from wcx.formats.pytorch.dtypes import BYTES, TorchType, storage_type, tensor_type
 from wcx.formats.pytorch.inert import Call, Dict, Global, Persistent, Value
-from wcx.types import Quantization
-
-__all__ = ["REBUILD", "Place", "Storages", "View", "function_of", "is_storage", "storage_of", "view_of"]
 
 _MAX_RANK = 64
 _MAX_NUMBER = 1 << 62

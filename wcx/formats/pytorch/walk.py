@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from wcx.formats._json import shortened
+from wcx.core.text import shortened
 from wcx.formats.pytorch.inert import Blob, Call, Dict, Global, Persistent, Set, Value
 from wcx.formats.pytorch.numpy_arrays import ARRAYS, array_of
 from wcx.formats.pytorch.roles import is_ema_key, is_ema_prefix, is_optimizer_key, is_optimizer_state, keys_of
 from wcx.formats.pytorch.tensors import REBUILD, Storages, View, function_of, is_storage, storage_of, view_of
-
-__all__ = ["Found", "Walk", "walk"]
 
 _PLAIN = frozenset({str, int, float, bool})
 _SIMPLE = _PLAIN | {type(None), Blob, Global}  # types of what holds nothing; an interpreted pickle has no subclasses
@@ -32,7 +30,6 @@ _MAX_METADATA_LENGTH = 1000
 _METADATA_DEPTH = 4
 _MAX_PLAIN = 10_000  # plain values looked at for metadata, those of one name included
 _EMA_DEPTH = 3
-
 _ONLY_FIRST = frozenset(
     {f"torch._utils.{name}" for name in ("_rebuild_parameter", "_rebuild_device_tensor_from_cpu_tensor")}
     | {f"torch._utils.{name}" for name in ("_rebuild_device_tensor_from_numpy", "_rebuild_xla_tensor")}

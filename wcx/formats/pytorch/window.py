@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from wcx.errors import CheckpointError
+from wcx.core.errors import CheckpointError
 from wcx.formats.pytorch.inert import Blob
 from wcx.formats.pytorch.streams import Stream
-
-__all__ = ["AHEAD", "Window"]
 
 AHEAD = 300
 """Bytes that refill() makes sure of: more than the fixed part of any opcode and a short text take."""

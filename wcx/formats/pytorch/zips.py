@@ -11,16 +11,13 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wcx.errors import CheckpointError
-from wcx.formats._bytes import read_extent
+from wcx.core.errors import CheckpointError
+from wcx.core.files import read_extent
+from wcx.core.text import shortened
 from wcx.formats._inside import check_relative
-from wcx.formats._json import shortened
-
-__all__ = ["DEFLATED", "STORED", "Member", "data_start", "read_directory"]
 
 STORED = 0
 DEFLATED = 8
-
 _END = struct.Struct("<4s4H2LH")
 _END_MAGIC = b"PK\x05\x06"
 _LOCATOR = struct.Struct("<4sLQL")
@@ -31,14 +28,12 @@ _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _CENTRAL_MAGIC = b"PK\x01\x02"
 _LOCAL = struct.Struct("<4s5H3L2H")
 _LOCAL_MAGIC = b"PK\x03\x04"
-
 _ZIP64 = 1  # the extra field that holds what 32 bits can't
 _FULL16 = 0xFFFF
 _FULL32 = 0xFFFFFFFF
 _ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 _SIZES_FOLLOW = 0x0008
 _KNOWN_FLAGS = 0x0006 | _SIZES_FOLLOW | 0x0800  # how well deflated, sizes behind the data, names in UTF-8
-
 _MAX_MEMBERS = 200_000
 _MAX_DIRECTORY = 32 << 20
 _TAIL = (64 << 10) + _END.size

@@ -1,0 +1,135 @@
+"""The work grid: every cell once, in order, stripes on block rows, bounded pieces, and shapes alone decide."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from strategies import DTYPE_NAMES, bits_of
+
+from wcx.scan import grid
+from wcx.scan.grid import PIECE_BYTES, Piece, Stripe, pieces, work_items
+
+WIDTHS = sorted({bits_of(dtype) for dtype in DTYPE_NAMES})
+KERNEL_TILE = 1 << 17
+
+MATRICES = st.lists(st.tuples(st.integers(4, 50_000), st.integers(4, 40_000)), max_size=8)
+
+
+def stripes_of(items: list[list[Stripe]]) -> list[Stripe]:
+    return [stripe for item in items for stripe in item]
+
+
+# ------------------------------------------------------------------------------------------------------ work items
+
+
+@given(MATRICES, st.sampled_from(WIDTHS))
+def test_stripes_cover_every_row_once_in_order(matrices: list[tuple[int, int]], width: int) -> None:
+    items = work_items(matrices, [width] * len(matrices))
+    following = (0, 0)
+    for stripe in stripes_of(items):
+        assert (stripe.layer, stripe.start) == following
+        assert stripe.start % 4 == 0
+        rows = matrices[stripe.layer][0]
+        assert stripe.start < stripe.stop <= rows
+        assert stripe.last == (stripe.stop == rows)
+        assert stripe.last or stripe.stop % 4 == 0
+        following = (stripe.layer + 1, 0) if stripe.last else (stripe.layer, stripe.stop)
+    assert following == (len(matrices), 0)
+    assert all(items)
+
+
+@given(MATRICES, st.sampled_from(WIDTHS))
+def test_items_are_bounded_in_bytes(matrices: list[tuple[int, int]], width: int) -> None:
+    for item in work_items(matrices, [width] * len(matrices)):
+        nbytes = [(some.stop - some.start) * matrices[some.layer][1] * width // 8 for some in item]
+        assert len(item) == 1 or (sum(nbytes) <= PIECE_BYTES and all(some.start == 0 and some.last for some in item))
+        assert sum(nbytes) <= 64 << 20 or (len(item) == 1 and item[0].stop - item[0].start <= 4)
+
+
+def test_neighbouring_small_layers_share_an_item() -> None:
+    items = work_items([(64, 64)] * 200, [32] * 200)  # 16 KiB each
+    assert [len(item) for item in items] == [64, 64, 64, 8]
+    items = work_items([(64, 64), (4096, 4096), (64, 64)], [32, 64, 32])  # the second has 128 MiB
+    assert [[some.layer for some in item] for item in items] == [[0], [1], [1], [2]]
+
+
+@given(MATRICES)
+def test_the_cuts_of_a_layer_depend_on_its_shape_alone(matrices: list[tuple[int, int]]) -> None:
+    together = stripes_of(work_items(matrices, [16] * len(matrices)))
+    alone = [
+        replace(some, layer=n) for n, shape in enumerate(matrices) for some in stripes_of(work_items([shape], [16]))
+    ]
+    assert together == alone
+
+
+# ---------------------------------------------------------------------------------------------------------- pieces
+
+
+@settings(max_examples=200)
+@given(
+    st.integers(0, 500),
+    st.integers(1, 3000),
+    st.one_of(st.integers(1, 300), st.integers(32_700, 32_900), st.integers(1, 200_000)),
+    st.sampled_from(WIDTHS),
+)
+def test_pieces_cover_every_cell_once_in_order(start: int, rows: int, columns: int, width: int) -> None:
+    stripe = Stripe(0, 4 * start, 4 * start + rows, last=True)
+    row, column, height = stripe.start, 0, 0
+    for piece in pieces(stripe, max(2, stripe.stop), columns, width):
+        assert (piece.start, piece.first) == (row, column)
+        assert column == 0 or piece.height == height
+        assert piece.height > 0
+        assert piece.width > 0
+        height, column = piece.height, column + piece.width
+        assert column <= columns
+        if column == columns:
+            row, column = row + height, 0
+    assert (row, column) == (stripe.stop, 0)
+
+
+@settings(max_examples=200)
+@given(
+    st.integers(1, 3000),
+    st.one_of(st.integers(1, 300), st.integers(32_700, 32_900), st.integers(1, 10**6)),
+    st.sampled_from(WIDTHS),
+)
+def test_pieces_hold_whole_blocks_and_fit_the_buffer_and_a_tile(rows: int, columns: int, width: int) -> None:
+    for piece in pieces(Stripe(0, 0, min(rows, 40), last=True), rows, columns, width):
+        assert piece.start % 4 == 0
+        assert piece.first % 64 == 0  # rows of a piece begin on a whole byte whatever the dtype
+        assert piece.height * piece.width * width <= 8 * PIECE_BYTES
+        assert 4 * piece.width <= KERNEL_TILE
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_rows_are_cut_where_they_no_longer_fit_a_tile(width: int) -> None:
+    stripe = Stripe(3, 8, 14, last=True)
+    assert {piece.width for piece in pieces(stripe, stripe.stop, 32_768, width)} == {32_768}
+    assert list(pieces(stripe, stripe.stop, 32_770, width)) == [
+        Piece(8, 4, 0, 32_768),
+        Piece(8, 4, 32_768, 2),
+        Piece(12, 2, 0, 32_768),
+        Piece(12, 2, 32_768, 2),
+    ]
+
+
+def test_the_constants_belong_together() -> None:
+    """Pieces of the widest dtype, cut by columns, fill the buffer exactly; items are whole pieces."""
+    assert 4 * grid._PIECE_COLUMNS * 8 == PIECE_BYTES
+    assert np.log2(grid._ITEM_BYTES // PIECE_BYTES).is_integer()
+    assert grid._PIECE_COLUMNS % 64 == 0
+
+
+@given(st.integers(12, 10**7), st.sampled_from(WIDTHS))
+def test_a_row_is_cut_at_whole_strings_and_words(columns: int, width: int) -> None:
+    stripes = stripes_of(work_items([(1, columns)], [width]))
+    found = [piece for stripe in stripes for piece in pieces(stripe, 1, columns, width)]
+    assert [piece.first for piece in found] == [sum(some.width for some in found[:at]) for at in range(len(found))]
+    assert sum(piece.width for piece in found) == columns
+    assert all(piece.first % 768 == 0 and (piece.start, piece.height) == (0, 1) for piece in found)
+    assert all(piece.width * width <= 8 * PIECE_BYTES for piece in found)
+    assert [stripe.last for stripe in stripes] == [False] * (len(stripes) - 1) + [True]

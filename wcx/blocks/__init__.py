@@ -1,0 +1,1 @@
+"""Planes of bits to counts of blocks."""

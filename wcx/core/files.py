@@ -1,0 +1,134 @@
+"""Files that appear under their names only when all of them is written."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from wcx.core.checkpoint import Signature
+from wcx.core.errors import ChangedFileError, CheckpointError
+
+TEMPORARY = ".wcx-"
+"""What the names of temporary files begin with."""
+
+
+@contextmanager
+def replaced(target: str, mode: int | None = None) -> Iterator[int]:
+    """Yield the descriptor of a temporary file beside `target` that takes its place at the end.
+
+    mode: of the new file; None leaves it as it was, or as a new file gets it. When anything is raised it is removed
+    instead, and `target` stays what it was. Raises OSError.
+    """
+    descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(target) or ".")
+    try:
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+        os.chmod(temporary, _mode_of(target) if mode is None else mode)
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _mode_of(target: str) -> int:
+    """The mode that the file has, or that a new one gets (mkstemp gives none to others)."""
+    with suppress(FileNotFoundError):
+        return os.stat(target).st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0)
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+@contextmanager
+def open_regular(path: str, wanted: str = "a checkpoint file") -> Iterator[tuple[int, os.stat_result]]:
+    """Yield a descriptor of the regular file at `path` and its status; CheckpointError where there is none.
+
+    `wanted` is what a message says should be named instead. Asks what the path is before opening it, since opening a
+    pipe waits and opening a device can have effects, and again afterwards, since it may have changed in between.
+    """
+    descriptor = _open_descriptor(path, wanted)
+    try:
+        yield descriptor, os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open_descriptor(path: str, wanted: str = "a checkpoint file") -> int:
+    try:
+        _check_regular(path, os.stat(path), wanted)
+        descriptor = os.open(path, _FLAGS)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(path, describe_os_error(path, error)) from error
+    try:
+        _check_regular(path, os.fstat(descriptor), wanted)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(path: str, status: os.stat_result, wanted: str) -> None:
+    if stat.S_ISREG(status.st_mode):
+        return
+    kind = next((name for test, name in _KINDS if test(status.st_mode)), "something unknown")
+    raise CheckpointError(path, f"{kind}, not a file: name {wanted}")
+
+
+def describe_os_error(path: str, error: OSError | ValueError) -> str:
+    """Say in one line why the file at `path` could not be opened."""
+    if isinstance(error, FileNotFoundError) and os.path.islink(path):
+        return f"a symbolic link to {os.readlink(path)}, which does not exist"
+    if isinstance(error, FileNotFoundError):
+        return "no such file or directory"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    if isinstance(error, ValueError):
+        return "not a possible file name (it has a NUL or a character that can't be encoded)"
+    if error.strerror == "Too many levels of symbolic links":
+        return "symbolic links that lead in a circle"
+    return f"can't be read: {error.strerror or error}"
+
+
+def signature_of(status: os.stat_result) -> Signature:
+    """What of a file's status tells that it is still the same."""
+    return Signature(nbytes=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+
+
+def read_extent(descriptor: int, path: str, start: int, nbytes: int) -> bytes:
+    """Return `nbytes` bytes from byte `start` on; the caller has held both against the size of the file."""
+    parts = []
+    while nbytes:
+        try:
+            part = os.pread(descriptor, nbytes, start)
+        except OSError as error:
+            raise _failed_read(path, error, start) from error
+        if not part:
+            raise _shorter(path, start)
+        parts.append(part)
+        start += len(part)
+        nbytes -= len(part)
+    return b"".join(parts)
+
+
+def _failed_read(path: str, error: OSError, offset: int) -> CheckpointError:
+    return CheckpointError(path, f"can't be read: {error.strerror or error}", offset)
+
+
+def _shorter(path: str, offset: int) -> ChangedFileError:
+    return ChangedFileError(path, "the file got shorter while it was read: run again once it is complete", offset)

@@ -1,0 +1,179 @@
+"""The frozen values that travel between the stages, and nothing else.
+
+Every field that a report prints has the name that it has in the JSON, so that to_dict() is a plain walk. What a scheme
+or an option can't give is None; no field ever holds NaN or an infinity. All quantities are in bits unless the name says
+otherwise; docs/measures.md defines each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wcx.core.checkpoint import CheckpointSummary
+from wcx.core.plain import to_plain
+from wcx.core.registry import NOTEBOOK_VIEWS
+from wcx.core.scheme import Fit
+from wcx.core.settings import Settings
+
+# -------------------------------------------------------------------------------------------- what is reported
+
+
+@dataclass(frozen=True, slots=True)
+class NullStatistic:
+    """One quantity under the null model: mean and standard deviation, z = (value - mean) / sd, ratio = value / mean."""
+
+    mean: float
+    sd: float
+    z: float | None
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NullReport:
+    """What a plane would score were its bits permuted at random.
+
+    kind: permutation (closed form), sampled (the same by `draws` draws, for few weights) or shuffle (real ones).
+    """
+
+    kind: str
+    draws: int | None
+    bdm: NullStatistic | None
+    mean_ctm: NullStatistic | None
+    block_entropy: NullStatistic | None
+    bdm_rarefied: NullStatistic | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencePlane:
+    """The same plane of another checkpoint: its bdm, and ratio = bdm of the plane / that; None where there is none."""
+
+    bdm: float | None
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneReport:
+    """The numbers of one plane of bits; docs/measures.md defines every field."""
+
+    plane: str
+    ones: int
+    density: float
+    blocks: int
+    possible: int
+    left_over: int | None
+    distinct: int | None
+    load: float | None
+    regime: str | None
+    bdm: float | None
+    block_entropy: float | None
+    bit_entropy: float | None
+    mean_ctm: float | None
+    bdm_rarefied: float | None
+    rarefied_m: int | None
+    bdm_normalized: float | None
+    block_entropy_normalized: float | None
+    null: NullReport | None
+    reference: ReferencePlane | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Sums over planes; bdm is None where it was not asked for. reference_ratio: to the same sum of the reference."""
+
+    bdm: float | None
+    reference_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerReport:
+    """One analysed tensor. matrix: its rows and columns as counted; zeros and nonfinite: numbers of such weights."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    matrix: tuple[int, int]
+    weights: int
+    role: str
+    source: str | None
+    aliases: tuple[str, ...]
+    zeros: int
+    nonfinite: int
+    fit: Fit
+    planes: tuple[PlaneReport, ...]
+    total: Total
+    measures: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The layer as plain dicts and lists, as in the JSON."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedTensor:
+    """One tensor that was not analysed, and why."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    role: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The layers' values added up (as opposed to pooled, where their counts are).
+
+    reference_ratio: to the same sum of the reference; None where a layer has none.
+    """
+
+    bdm: float | None
+    reference_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlane:
+    """One plane of the whole model: `pooled` adds the counts of all layers and evaluates once, `sum` adds values."""
+
+    plane: str
+    pooled: PlaneReport | None
+    sum: Sum
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """The model's rows: weights and number of the layers analysed, and each plane over all of them."""
+
+    weights: int
+    layers: int
+    planes: tuple[ModelPlane, ...]
+    total: Sum
+    concatenated: PlaneReport | None = None
+    measures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that wcx says of one checkpoint; `to_dict()` is the JSON, a notebook shows it as a table."""
+
+    schema: str
+    wcx: str
+    checkpoint: CheckpointSummary
+    settings: Settings
+    layers: tuple[LayerReport, ...]
+    skipped: tuple[SkippedTensor, ...]
+    model: ModelReport
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain dicts and lists, exactly the fields of `wcx analyze --json`."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    def _repr_html_(self) -> str:
+        """The report as an HTML table, which Jupyter shows."""
+        return NOTEBOOK_VIEWS[self.schema](self)

@@ -1,0 +1,1 @@
+"""Storages of tensors: strided, compressed, encoded, checksummed."""

@@ -1,0 +1,68 @@
+"""CRC-32 of a storage that is read in pieces, in any order."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+
+class _Sum:
+    """The CRCs of the pieces of a storage that have been read, whatever their order."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, tuple[int, int]] = {}
+        self.nbytes = 0
+
+    def add(self, start: int, piece: tuple[int, int]) -> None:
+        """Take in the CRC and length of a piece; one that was read before counts once."""
+        self.nbytes += piece[1] - self._pieces.get(start, (0, 0))[1]
+        self._pieces[start] = piece
+
+    def crc32(self) -> int | None:
+        """The CRC of all pieces one after the other; None where they overlap."""
+        found = position = 0
+        for start, (crc, nbytes) in sorted(self._pieces.items()):
+            if start != position:
+                return None
+            found = combined_crc32(found, crc, nbytes)
+            position += nbytes
+        return found
+
+
+_POLYNOMIAL = 0xEDB88320  # of CRC-32, reflected
+_ONE = 1 << 31  # the polynomial 1; lower powers of x stand in higher bits
+
+
+def combined_crc32(first: int, second: int, nbytes: int) -> int:
+    """Return the CRC-32 of two texts one after the other, from those of each; nbytes: the length of the second.
+
+    Appending n bytes multiplies the first's by x^(8n) modulo the polynomial (as zlib's crc32_combine does).
+
+    >>> combined_crc32(zlib.crc32(b"weights "), zlib.crc32(b"and bits"), 8) == zlib.crc32(b"weights and bits")
+    True
+    """
+    return _times(_power_of_x(8 * nbytes), first) ^ second
+
+
+def _times(left: int, right: int) -> int:
+    """The product of two polynomials over GF(2), modulo CRC-32's."""
+    product = 0
+    bit = _ONE
+    while bit and left:
+        if left & bit:
+            product ^= right
+            left ^= bit
+        bit >>= 1
+        right = (right >> 1) ^ (_POLYNOMIAL if right & 1 else 0)
+    return product
+
+
+@lru_cache(maxsize=64)
+def _power_of_x(exponent: int) -> int:
+    """x^exponent modulo the polynomial, by squaring."""
+    power, square = _ONE, _ONE >> 1
+    while exponent:
+        if exponent & 1:
+            power = _times(square, power)
+        square = _times(square, square)
+        exponent >>= 1
+    return power

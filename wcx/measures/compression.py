@@ -1,0 +1,94 @@
+"""What a compression is, how much memory it takes, and one at work: a compressor that takes bytes piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+Stream = TypeVar("Stream", bound=Hashable)
+
+
+class Compressor(Protocol):
+    """One stream of bytes on its way through; the objects of zlib, bz2, lzma and zstd all are such."""
+
+    def compress(self, data: memoryview, /) -> bytes:
+        """Take some bytes; returns those that are done."""
+
+    def flush(self) -> bytes:
+        """The stream is complete; returns the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """A compressor by name.
+
+    begin: given how many bytes will come, a compressor for them. memory: bytes of memory that it takes for so many.
+    """
+
+    name: str
+    summary: str
+    begin: Callable[[int], Compressor]
+    memory: Callable[[int], int]
+    unit: str = "bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Bytes before and after compression; sizes add."""
+
+    original: int = 0
+    nbytes: int = 0
+
+    def __add__(self, other: Size) -> Size:
+        return Size(self.original + other.original, self.nbytes + other.nbytes)
+
+    @property
+    def ratio(self) -> float | None:
+        """Compressed over original bytes; below 1 where compression saves something."""
+        return self.nbytes / self.original if self.original else None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit(Generic[Stream]):
+    """One stream through one compressor. nbytes: of the stream, uncompressed."""
+
+    compression: Compression
+    stream: Stream
+    nbytes: int
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that it takes."""
+        return self.compression.memory(self.nbytes)
+
+
+class Tap(Generic[Stream]):
+    """A compressor at work on one stream; counts what comes out."""
+
+    def __init__(self, unit: Unit[Stream]) -> None:
+        self.stream = unit.stream
+        self._original = unit.nbytes
+        self._compressor = unit.compression.begin(unit.nbytes)
+        self._nbytes = 0
+
+    def take(self, data: memoryview) -> None:
+        """Some more of the stream."""
+        self._nbytes += len(self._compressor.compress(data))
+
+    def finish(self) -> Size:
+        """The stream is complete."""
+        return Size(self._original, self._nbytes + len(self._compressor.flush()))
+
+
+def in_passes(units: Sequence[Unit[Stream]], memory: int) -> list[list[Unit[Stream]]]:
+    """Put units together, in order, into as few readings as have room in `memory` bytes; one that has not is alone."""
+    passes: list[list[Unit[Stream]]] = []
+    room = 0
+    for unit in units:
+        if not passes or unit.memory > room:
+            passes.append([])
+            room = memory
+        passes[-1].append(unit)
+        room -= unit.memory
+    return passes

@@ -1,0 +1,1 @@
+"""Tables of algorithmic complexity, and the script that makes them."""

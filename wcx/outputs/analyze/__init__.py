@@ -1,0 +1,1 @@
+"""Analyses as tables, JSON, CSV, Markdown and HTML."""

@@ -1,0 +1,115 @@
+"""The sentences around a table: what was read, with which settings, what was left out, what to know about the numbers.
+
+Plain texts; escaping and wrapping are up to the output.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from wcx.core.report import Report
+from wcx.core.settings import Settings
+from wcx.outputs.analyze.columns import CROWDED, SATURATED, Line, bar_share, mark
+from wcx.outputs.analyze.heat import Heat
+from wcx.outputs.analyze.ranking import TRIVIAL, Selection
+from wcx.outputs.shared import figures
+from wcx.outputs.shared.bars import Bars
+
+APART = "at most two distinct values (masks, constants)"
+"""The heading over the layers that a table lists apart."""
+
+_FEW = 3
+
+
+def facts(report: Report) -> str:
+    """Of what the report speaks, after the path."""
+    tensors = len(report.layers) + len(report.skipped)
+    parts = (
+        report.checkpoint.format,
+        f"{len(report.layers):,} of {_plural(tensors, 'tensor')}",
+        _plural(report.model.weights, "weight"),
+        figures.nbytes(report.checkpoint.nbytes),
+    )
+    return ", ".join(parts)
+
+
+def settings(settings: Settings) -> str:
+    """What the numbers depend on."""
+    zero = f" (zero={settings.zero})" if settings.zero == "one" and "zero=" not in settings.quantize else ""
+    parts = [
+        settings.quantize + zero,
+        f"{settings.block} blocks ({settings.boundary}, {settings.layout})",
+        f"null {settings.null}",
+        f"seed {settings.seed}",
+    ]
+    if settings.preset:
+        parts.insert(0, f"preset {settings.preset}")
+    if settings.reference:
+        parts.append(f"reference {settings.reference}")
+    return ", ".join(parts)
+
+
+def left_out(report: Report, selection: Selection, others: str = "--top 0 shows all") -> Iterator[str]:
+    """How many layers the table has left out and how to see them."""
+    shown = len(report.layers) - selection.left_out
+    if not selection.left_out:
+        return
+    how = {"file": "the first", "name": "the first by name"}.get(selection.order, f"those of highest {selection.order}")
+    yield f"{shown:,} of {_plural(len(report.layers), 'layer')}, {how}; {others}"
+
+
+def legend(lines: Sequence[Line], bars: Bars) -> Iterator[str]:
+    """What the columns and marks of these lines mean; only what is there is explained."""
+    if any(bar_share(line) is not None for line in lines):
+        marks = f"{bars.less} less, {bars.more} more complex, {bars.chance} chance"
+        yield f"vs own shuffle: bdm_rarefied against its null, {marks}"
+    if any(line.reference_ratio is not None for line in lines):
+        yield "ratio to reference: bdm divided by that of the same layer of the reference"
+    trust = {mark(line.plane) for line in lines if line.plane}
+    if CROWDED in trust:
+        yield f"{CROWDED} crowded, load above 0.25: bdm is partly a matter of size, the shuffle is not"
+    if SATURATED in trust:
+        yield f"{SATURATED} saturated, nearly every possible block occurs: bdm is a matter of size alone"
+
+
+def heat(view: Heat) -> str:
+    """What the cells of the view of layers by planes are."""
+    if view.is_ratio:
+        return f"cells: {view.field}, shaded by its distance from 1"
+    return f"cells: {view.field}, shaded from {view.least:.4g} to {view.most:.4g}"
+
+
+def skipped(report: Report) -> Iterator[str]:
+    """What was not analysed, by reason, the most frequent first."""
+    if not report.skipped:
+        return
+    reasons = Counter(tensor.reason for tensor in report.skipped)
+    groups = (f"{reason} ({count:,})" for reason, count in reasons.most_common())
+    yield f"skipped {len(report.skipped):,}: {', '.join(groups)}"
+
+
+def remarks(report: Report) -> Iterator[tuple[str, str]]:
+    """Notes, warnings and the layers' warnings, each with its kind; masks and constants stand apart in the table."""
+    yield from (("note", text) for text in report.notes)
+    yield from (("warning", text) for text in report.warnings)
+    yield from (("warning", text) for text in _layer_warnings(report))
+
+
+def _layer_warnings(report: Report) -> Iterator[str]:
+    """One sentence for each kind of warning, which is what stands before a colon: the layers, what is after it."""
+    named: dict[str, list[str]] = {}
+    for layer in report.layers:
+        for text in layer.warnings:
+            kind, _, detail = text.partition(": ")
+            named.setdefault(kind, []).append(f"{layer.name} ({detail})" if detail else layer.name)
+    yield from (f"{kind}: {_some(names)}" for kind, names in named.items() if not kind.startswith(TRIVIAL))
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _FEW
+    return ", ".join(names[:_FEW]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

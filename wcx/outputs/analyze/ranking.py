@@ -1,0 +1,112 @@
+"""Which layers a table shows and in which order: --sort and --top.
+
+`deviation` is what chance does not explain of a layer's distance from its own shuffle: max(0, |ratio - 1| - 2 sd/mean)
+of bdm_rarefied, which stays meaningful for layers of any size. Unlike z, it does not grow with the layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from wcx.core.errors import UsageError
+from wcx.core.quantities import LAYER_NUMBERS, PLANE_NUMBERS, getter, is_measure
+from wcx.core.report import LayerReport, PlaneReport
+from wcx.outputs import View
+
+_MOST = 40
+_NAMED = ("deviation", "name", "file")
+TRIVIAL = "at most two distinct values"
+"""How the warning of a mask or a constant begins."""
+
+_Key = Callable[[LayerReport], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The layers to show: `main`, then `apart` those of at most two distinct values; how many were left out.
+
+    order: the name of the order they are in.
+    """
+
+    main: tuple[LayerReport, ...]
+    apart: tuple[LayerReport, ...]
+    left_out: int
+    order: str
+
+
+def check(view: View) -> None:
+    """Raise UsageError for an order or a length that makes no sense, before anything is read."""
+    if view.sort not in (None, *_NAMED, *LAYER_NUMBERS, *PLANE_NUMBERS) and not is_measure(str(view.sort)):
+        raise UsageError(_unknown(str(view.sort)))
+    if view.top is not None and view.top < 0:
+        raise UsageError(f"--top {view.top}: a number of layers, or 0 for all")
+
+
+def select(layers: Sequence[LayerReport], view: View) -> Selection:
+    """Choose and order layers; a terminal shows the 40 of highest deviation of more, unless told otherwise."""
+    most = view.top if view.top is not None else _MOST if view.terminal else 0
+    limited = 0 < most < len(layers)
+    order = view.sort or ("deviation" if limited and _has_deviation(layers) else "file")
+    main = _ordered([layer for layer in layers if not _is_trivial(layer)], order)
+    apart = _ordered([layer for layer in layers if _is_trivial(layer)], order)
+    if limited:
+        main = main[:most]
+        apart = apart[: most - len(main)]
+    return Selection(tuple(main), tuple(apart), len(layers) - len(main) - len(apart), order)
+
+
+def _is_trivial(layer: LayerReport) -> bool:
+    """Whether the layer is a mask or a constant, which deviates from its shuffle in ways that mean nothing."""
+    return any(warning.startswith(TRIVIAL) for warning in layer.warnings)
+
+
+def deviation(plane: PlaneReport) -> float | None:
+    """What chance does not explain of the plane's distance from its own shuffle; None without a null model."""
+    null = plane.null.bdm_rarefied if plane.null else None
+    if null is None or null.ratio is None or null.mean == 0:
+        return None
+    return max(0.0, abs(null.ratio - 1) - 2 * null.sd / null.mean)
+
+
+def _has_deviation(layers: Sequence[LayerReport]) -> bool:
+    return any(deviation(plane) is not None for layer in layers for plane in layer.planes)
+
+
+def _ordered(layers: list[LayerReport], order: str) -> list[LayerReport]:
+    if order == "file":
+        return layers
+    if order == "name":
+        return sorted(layers, key=lambda layer: layer.name)
+    key = _key(order)
+    return sorted(layers, key=lambda layer: _last_if_none(key(layer)))
+
+
+def _key(order: str) -> _Key:
+    if order in LAYER_NUMBERS or is_measure(order):
+        return getter(order)
+    value = deviation if order == "deviation" else _absolute(order) if order.endswith(".z") else getter(order)
+    return lambda layer: max((one for one in map(value, layer.planes) if one is not None), default=None)
+
+
+def _absolute(path: str) -> Callable[[object], float | None]:
+    get = getter(path)
+
+    def absolute(plane: object) -> float | None:
+        value = get(plane)
+        return None if value is None else abs(value)
+
+    return absolute
+
+
+def _last_if_none(value: float | None) -> tuple[bool, float]:
+    """Descending, None last; equal ones keep the file's order, as sorting is stable."""
+    return (True, 0.0) if value is None else (False, -value)
+
+
+def _unknown(name: str) -> str:
+    known = (*_NAMED, *LAYER_NUMBERS, *PLANE_NUMBERS)
+    close = get_close_matches(name, known, 1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"unknown column {name!r} to sort by{hint}: one of {', '.join(known)}"

@@ -1,0 +1,187 @@
+"""The sentences around a comparison's tables: what was compared, what the columns mean, what is missing and why.
+
+Plain texts; escaping and wrapping are up to the output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from wcx.core.comparison import ComparedCheckpoint, Comparison, Correlation
+from wcx.outputs.compare.agreement import Agreement
+from wcx.outputs.compare.columns import ABSENT, Grid, delta_measure
+from wcx.outputs.compare.lines import Line, Selection
+
+_FEW = 5
+_MOST_REMARKS = 20
+_SIGNIFICANT = 0.05
+_COUNTED = (("raw", "levels"), ("diff", "differences"))
+_MEASURES = {
+    "null.bdm_rarefied.ratio": "bdm_rarefied over what the same bits give when shuffled",
+    "null.bdm.ratio": "bdm over what the same bits give when shuffled",
+    "null.mean_ctm.ratio": "mean_ctm over what the same bits give when shuffled",
+    "bdm": "bits",
+    "bdm_rarefied": "bits",
+    "block_entropy": "bits per block",
+    "mean_ctm": "bits per block",
+    "bit_entropy": "bits per weight",
+}
+
+
+def facts(comparison: Comparison) -> str:
+    """Of what the comparison speaks."""
+    readable = [one for one in comparison.checkpoints if one.error is None]
+    groups = list(dict.fromkeys(one.group for one in comparison.checkpoints))
+    parts = [_plural(len(comparison.checkpoints), "checkpoint")]
+    if len(groups) > 1:
+        parts[0] += f" in {len(groups):,} runs ({_some([str(group) for group in groups])})"
+    if len(readable) < len(comparison.checkpoints):
+        parts[0] += f", {len(comparison.checkpoints) - len(readable):,} unreadable"
+    if readable:
+        parts.append(_span(readable))
+        parts.append("+".join(dict.fromkeys(one.format or "?" for one in readable)))
+    parts.append(_plural(len({layer.name for layer in comparison.layers}), "layer"))
+    return ", ".join(parts)
+
+
+def _span(readable: Sequence[ComparedCheckpoint]) -> str:
+    """From which checkpoint to which, by the number in their names where all have one of one kind."""
+    steps = [one.step for one in readable if one.step is not None]
+    units = {one.unit for one in readable}
+    if len(steps) == len(readable) and len(units) == 1:
+        return f"{units.pop() or 'number'} {min(steps):,} to {max(steps):,}"
+    return f"{readable[0].label} to {readable[-1].label}"
+
+
+def settings(settings: Mapping[str, Any]) -> str:
+    """What the numbers depend on."""
+    zero = f" (zero={settings['zero']})" if settings.get("zero") == "one" else ""
+    parts = [
+        f"{settings.get('quantize')}{zero}",
+        f"{settings.get('block')} blocks ({settings.get('boundary')}, {settings.get('layout')})",
+        f"null {settings.get('null')}",
+        f"seed {settings.get('seed')}",
+    ]
+    if settings.get("preset"):
+        parts.insert(0, f"preset {settings['preset']}")
+    if settings.get("smooth"):
+        parts.append(f"smoothed as {settings['smooth']}")
+    return ", ".join(parts)
+
+
+def log_facts(comparison: Comparison) -> Iterator[str]:
+    """Which log was joined and how."""
+    log, joined = comparison.settings.get("log"), comparison.joined
+    if not isinstance(log, Mapping):
+        return
+    text = f"log {log.get('path')} by its column {log.get('step_column')}, {log.get('rule')} row"
+    if joined is not None:
+        text += f": {joined.used:,} of {_plural(joined.rows, 'row')} used"
+        text += f", {joined.duplicates:,} written again" if joined.duplicates else ""
+    yield text
+
+
+def title(selection: Selection) -> str:
+    """What the series of the table are and in which order."""
+    meaning = _MEASURES.get(selection.measure)
+    order = {"change": "biggest movers first", "flips": "most changed bits first", "name": "by name"}
+    parts = [
+        selection.measure + (f" ({meaning})" if meaning else ""),
+        order.get(selection.order, "in the file's order"),
+    ]
+    return ", ".join(parts)
+
+
+def left_out(selection: Selection, others: str = "--top 0 shows all") -> Iterator[str]:
+    """How many layers the table has left out and how to see them."""
+    if selection.left_out:
+        yield f"{len(selection.names):,} of {_plural(selection.of, 'layer')}; {others}"
+
+
+def legend(lines: Sequence[Line], grid: Grid | None = None) -> Iterator[str]:
+    """What the columns and marks of these lines mean; only what is there is explained."""
+    keys = {column.key for column in grid.columns} if grid else {"change", "spark", "since", "step", "delta_first"}
+    if "change" in keys:
+        yield "change: the last value over the first, less 1"
+    if "spark" in keys:
+        yield "over time: from each line's least to its most, taken as 1 % apart where they are closer"
+    changed = [line for line in lines if line.flips]
+    if changed and keys & {"since", "step"}:
+        yield "differ: share of the bits that are not as in the first; flips: mean share from one to the next"
+    delta = next((name for name in map(delta_measure, changed) if name), None)
+    if delta and keys & {"delta_first", "delta"}:
+        yield f"XOR vs shuffle: {delta} less 1 of what differs from the first; below 0 the changes form patterns"
+    if any(line.begins_late or line.ends_early for line in lines):
+        yield f"{ABSENT} missing in the first or last checkpoint: the nearest value there is"
+
+
+def agreement_legend(shown: Sequence[Agreement]) -> Iterator[str]:
+    """How to read the tables of correlations."""
+    if not shown:
+        return
+    if shown[0].over_runs:
+        yield "differences: from one checkpoint to the next; means of Fisher's z over the runs, turned back"
+    else:
+        yield "n_eff: as many independent checkpoints say as much; differences: from one checkpoint to the next"
+
+
+def multiplicity(comparison: Comparison) -> str:
+    """How many of the conclusions chance alone would give."""
+    levels = sum(one.levels is not None for one in comparison.conclusions)
+    differences = sum(one.differences is not None for one in comparison.conclusions)
+    answered = f"answered at 5 %, not corrected: {levels} of levels, {differences} of differences"
+    return f"{answered}; by chance alone about {levels / 20:.1f} and {differences / 20:.1f} of them hold"
+
+
+def layer_correlations(comparison: Comparison) -> Iterator[str]:
+    """In how many layers bdm moves with each column of the log, after correction for the number of layers."""
+    found = [one for one in comparison.correlations if one.scope == "layer" and one.measure == "bdm"]
+    for metric in dict.fromkeys(one.metric for one in found):
+        mine = [one for one in found if one.metric == metric]
+        parts = [
+            _share(mine, transform, name)
+            for transform, name in _COUNTED
+            if any(one.transform == transform for one in mine)
+        ]
+        yield f"bdm and {metric}, layer by layer: q < {_SIGNIFICANT} in {', '.join(parts)}"
+
+
+def _share(found: Sequence[Correlation], transform: str, name: str) -> str:
+    mine = [one for one in found if one.transform == transform]
+    significant = sum(one.q is not None and one.q < _SIGNIFICANT for one in mine)
+    noun = "layers" if len({one.layer for one in mine}) == len(mine) else "series of layers"
+    return f"{significant:,} of {len(mine):,} {noun} ({name})"
+
+
+def remarks(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """What could not be read or set side by side, notes and warnings, each with its kind."""
+    unreadable = [f"{one.label}: {one.error}" for one in comparison.checkpoints if one.error is not None]
+    yield from (("unreadable", text) for text in _limited(unreadable))
+    yield from (("unmatched", text) for text in _limited(list(_unmatched(comparison.unmatched))))
+    yield from (("note", text) for text in comparison.notes)
+    yield from (("warning", text) for text in comparison.warnings)
+
+
+def _unmatched(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One sentence for all layers of one reason in the same checkpoints."""
+    named: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for item in items:
+        key = str(item.get("reason")), tuple(map(str, item.get("in", ())))
+        named.setdefault(key, []).append(str(item.get("name")) or '""')
+    for (reason, places), names in named.items():
+        yield f"{_some(names)}: {reason} in {_some(places)}"
+
+
+def _limited(texts: list[str]) -> list[str]:
+    more = len(texts) - _MOST_REMARKS
+    return texts if more <= 0 else [*texts[:_MOST_REMARKS], f"{more:,} more like these; --json has all"]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _FEW
+    return ", ".join(names[:_FEW]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

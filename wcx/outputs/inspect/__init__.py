@@ -1,0 +1,1 @@
+"""Inspections of checkpoints as text."""

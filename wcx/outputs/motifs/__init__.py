@@ -1,0 +1,1 @@
+"""Reports of motifs as text for people."""

@@ -1,0 +1,1 @@
+"""What the outputs of all commands share: cells, columns, encodings, escapes."""

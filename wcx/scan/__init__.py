@@ -1,0 +1,1 @@
+"""Layers of a checkpoint to integers: one reading, many accumulators."""

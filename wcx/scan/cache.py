@@ -1,0 +1,326 @@
+"""What was counted before, kept on disk: entries of bytes by key, in the user's cache directory.
+
+Nothing depends on it but time: an entry that is missing, damaged, cut short or not ours is no entry, and a directory
+that can't be written or is full means that less is kept. Nothing here raises OSError.
+
+An entry is a file of its own, `compare/ab/cdef...`, named by the hash of its key: a magic number with the version of
+this layout, the length of the data, a checksum of them under the key, the data. It is written to a temporary file that
+is then renamed, so that readers see the whole of it or nothing, however many processes write the same.
+
+Where the directory is: XDG Base Directory Specification 0.8; Apple's File System Programming Guide; Microsoft's list of
+known folders.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from pathlib import Path
+from struct import Struct
+from threading import Lock
+from typing import Generic, TypeVar
+
+from wcx.core.errors import UsageError
+from wcx.core.files import TEMPORARY, replaced
+from wcx.scan.keys import cache_key
+
+_MAGIC = b"wcxstor1"
+_HEAD = Struct("<8sQ16s")  # magic, nbytes of the data, their checksum
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_SHARD = re.compile("[0-9a-f]{2}")
+_ENTRY = re.compile("[0-9a-f]{62}")
+_MOST_MIB = 2048
+_STALE = 24 * 3600 * 10**9  # ns: a temporary file this old belongs to a run that was killed
+
+
+def open_store(*, enabled: bool = True) -> Store:
+    """Return the user's store, or one that keeps nothing where it is not wanted.
+
+    The environment decides where it is (WCX_CACHE_DIR) and how large it may grow (WCX_CACHE_MIB, 2048; 0 is none).
+    Raises UsageError where WCX_CACHE_MIB is no whole number.
+    """
+    text = os.environ.get("WCX_CACHE_MIB") or str(_MOST_MIB)
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UsageError(f"WCX_CACHE_MIB takes a whole number of MiB from 0 up, not {text!r}")
+    if not enabled or int(text) == 0:
+        return Store(None)
+    store = Store(cache_directory(), int(text) << 20)
+    if store.directory is None:
+        store.trouble = "no counts are kept for later runs: there is no home directory to keep it in"
+    return store
+
+
+def cache_directory() -> Path | None:
+    """Return the user's cache directory of wcx, there or not; None where the user has no home.
+
+    WCX_CACHE_DIR, else wcx in XDG_CACHE_HOME (only if that is an absolute path) or ~/.cache; in ~/Library/Caches on
+    macOS; in LOCALAPPDATA on Windows.
+    """
+    if own := os.environ.get("WCX_CACHE_DIR"):
+        return Path(own).absolute()
+    variable, usual = "XDG_CACHE_HOME", ".cache"
+    if sys.platform == "darwin":
+        variable, usual = "", "Library/Caches"
+    elif sys.platform == "win32":
+        variable, usual = "LOCALAPPDATA", "AppData/Local"
+    given = Path(os.environ.get(variable, ""))
+    if given.is_absolute():
+        return given / "wcx"
+    home = Path(os.path.expanduser("~"))
+    return home / usual / "wcx" if home.is_absolute() else None
+
+
+class Store:
+    """Bytes by key, in `directory`/compare; with None, nothing is kept. Safe from several threads and processes.
+
+    most_nbytes: what all entries may take together; those that were used longest ago make room for new ones, but never
+    those that a run has used itself: a series that does not fit as a whole keeps what did fit.
+    trouble: what the user can be told of a cache that keeps nothing, or not all; None while all is well.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str] | None, most_nbytes: int = _MOST_MIB << 20) -> None:
+        self.directory = None if directory is None else Path(directory).absolute() / "compare"
+        self.trouble: str | None = None
+        self._most = most_nbytes
+        self._began = time.time_ns()
+        self._room = 0  # bytes that may be written before the directory is looked at again
+        self._writable = True
+        self._trusted: bool | None = None
+        self._lock = Lock()
+
+    def get(self, key: bytes | str) -> bytes | None:
+        """Return the data that were put under the key, or None. A file that is not a whole entry of it is removed."""
+        name = _name_of(key)
+        path = self._path(name)
+        if path is None or not self._is_ours(path.parent.parent):
+            return None
+        try:
+            with _opened(path) as descriptor:
+                status = os.fstat(descriptor)
+                data = _read(descriptor, status, name)
+        except OSError:
+            return None
+        with suppress(OSError):
+            if data is None:
+                path.unlink()
+            elif status.st_mtime_ns < self._began:
+                _use(path)
+        return data
+
+    def put(self, key: bytes | str, data: bytes) -> None:
+        """Keep data under the key, if there is room; `trouble` says where that can't be done."""
+        name = _name_of(key)
+        path = self._path(name)
+        if path is None or not self._writable:
+            return
+        head = _HEAD.pack(_MAGIC, len(data), _checksum(name, data))
+        try:
+            if self._prepare(path.parent.parent) and self._take_room(path.parent.parent, len(head) + len(data)):
+                _write(path, head, data)
+        except OSError as error:
+            self._stop(f"can't be written: {error.strerror or error}")
+
+    def _path(self, name: str) -> Path | None:
+        return None if self.directory is None else self.directory / name[:2] / name[2:]
+
+    def _stop(self, reason: str) -> None:
+        """Write nothing any more; what is there is still read."""
+        self._writable = False
+        self.trouble = f"not all counts are kept for later runs: the cache {self.directory} {reason}"
+
+    # ------------------------------------------------------------------------------------------------- the directory
+
+    def _prepare(self, root: Path) -> bool:
+        """Make the directory, if there is none; whether it may be written to."""
+        if not root.is_dir():
+            root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            root.mkdir(mode=0o700, exist_ok=True)
+        return self._is_ours(root)
+
+    def _is_ours(self, root: Path) -> bool:
+        """Whether the directory is one of the user's own that nobody else can write to; asked once it is there."""
+        if self._trusted is None:
+            try:
+                status = root.lstat()
+            except OSError:
+                return False
+            user = getattr(os, "geteuid", lambda: status.st_uid)()
+            shared = status.st_mode & 0o022 and os.name == "posix"
+            self._trusted = stat.S_ISDIR(status.st_mode) and status.st_uid == user and not shared
+            if not self._trusted:
+                self._stop("is not a directory of this user's own that nobody else can write to")
+        return self._trusted
+
+    # ------------------------------------------------------------------------------------------------------ its size
+
+    def _take_room(self, root: Path, nbytes: int) -> bool:
+        """Whether an entry of so many bytes may be written; older ones are removed for it."""
+        with self._lock:
+            if nbytes > self._room and nbytes <= self._most >> 1:
+                self._room = self._sweep(root, nbytes)
+            if nbytes > self._room:
+                self._stop(f"is full: this run uses more than its {self._most >> 20} MiB (see WCX_CACHE_MIB)")
+                return False
+            self._room -= nbytes
+            return True
+
+    def _sweep(self, root: Path, nbytes: int) -> int:
+        """Look at all entries, remove the oldest if it must be; returns how much may be written until the next look.
+
+        That is an eighth of the limit, since other processes write too.
+        """
+        slack = max(nbytes, self._most >> 3)
+        entries = sorted(_entries(root, self._began - _STALE))
+        total = sum(size for _used, size, _path in entries)
+        if total + nbytes > self._most:
+            for used, size, path in entries:
+                if total + slack <= self._most or used >= self._began:
+                    break
+                with suppress(OSError):
+                    Path(path).unlink()
+                total -= size
+        return min(self._most - total, slack)
+
+
+def _name_of(key: bytes | str) -> str:
+    """The name of a key's entry: 64 hexadecimal digits."""
+    data = key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key
+    return blake2b(data, digest_size=32, person=b"wcx store").hexdigest()
+
+
+def _checksum(name: str, data: bytes) -> bytes:
+    return blake2b(data, digest_size=16, key=bytes.fromhex(name)).digest()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, _READ)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, status: os.stat_result, name: str) -> bytes | None:
+    """The data of an entry of that name; None where the file is no such entry, or not the whole of one."""
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    with open(descriptor, "rb", closefd=False) as file:
+        head = file.read(_HEAD.size)
+        if len(head) != _HEAD.size:
+            return None
+        magic, nbytes, checksum = _HEAD.unpack(head)
+        if magic != _MAGIC or nbytes != status.st_size - _HEAD.size:
+            return None
+        data = file.read(nbytes)
+    return data if checksum == _checksum(name, data) else None
+
+
+def _write(path: Path, head: bytes, data: bytes) -> None:
+    """Write an entry; its folder is made when there is none yet, or no longer."""
+    try:
+        _replace(path, head, data)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        _replace(path, head, data)
+    except IsADirectoryError:
+        path.rmdir()
+        _replace(path, head, data)
+
+
+def _replace(path: Path, head: bytes, data: bytes) -> None:
+    with replaced(os.fspath(path), mode=0o600) as descriptor, open(descriptor, "wb", closefd=False) as file:
+        file.write(head)
+        file.write(data)
+
+
+def _use(path: Path) -> None:
+    """Note that an entry has been used now."""
+    now = time.time_ns()
+    os.utime(path, ns=(now, now), follow_symlinks=os.utime not in os.supports_follow_symlinks)
+
+
+def _entries(root: Path, stale: int) -> Iterator[tuple[int, int, str]]:
+    """When each entry was last used (ns), its size and its path. Forgotten temporary files are removed."""
+    for shard in _listed(root):
+        if not _SHARD.fullmatch(shard.name) or not shard.is_dir(follow_symlinks=False):
+            continue
+        for entry in _listed(Path(shard.path)):
+            with suppress(OSError):
+                status = entry.stat(follow_symlinks=False)
+                if _ENTRY.fullmatch(entry.name):
+                    yield status.st_mtime_ns, status.st_size, entry.path
+                elif entry.name.startswith(TEMPORARY) and status.st_mtime_ns < stale:
+                    Path(entry.path).unlink()
+
+
+def _listed(directory: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as found:
+            return list(found)
+    except OSError:
+        return []
+
+
+Item = TypeVar("Item")
+_PART_CODES = 1 << 19
+
+
+class LostError(Exception):
+    """A part that was there is damaged or gone: count anew."""
+
+
+class CountsWriter(Generic[Item]):
+    """Takes what belongs to one layer after the other; nothing counts as kept before `finish`."""
+
+    def __init__(self, store: Store, key: str, encode: Callable[[list[Item]], bytes]) -> None:
+        self._store = store
+        self._key = key
+        self._encode = encode
+        self._items: list[Item] = []
+        self._codes = 0
+        self._parts = 0
+
+    def add(self, item: Item, codes: int) -> None:
+        """Take one layer's. codes: how many different blocks it has."""
+        self._items.append(item)
+        self._codes += codes
+        if self._codes >= _PART_CODES:
+            self._write()
+
+    def finish(self) -> None:
+        """That was all of them."""
+        if self._items:
+            self._write()
+        self._store.put(cache_key(self._key, "parts"), str(self._parts).encode())
+
+    def _write(self) -> None:
+        self._store.put(cache_key(self._key, self._parts), self._encode(self._items))
+        self._items, self._codes = [], 0
+        self._parts += 1
+
+
+def recall(store: Store, key: str, decode: Callable[[bytes], list[Item]]) -> Iterator[Item] | None:
+    """What a writer of that key took, in order, or None; raises LostError on the way where a part is gone."""
+    parts = store.get(cache_key(key, "parts"))
+    if parts is None or not parts.isdigit() or len(parts) > 9:
+        return None
+    return _parts(store, key, int(parts), decode)
+
+
+def _parts(store: Store, key: str, parts: int, decode: Callable[[bytes], list[Item]]) -> Iterator[Item]:
+    for part in range(parts):
+        data = store.get(cache_key(key, part))
+        if data is None:
+            raise LostError
+        try:
+            items = decode(data)
+        except ValueError:
+            raise LostError from None
+        yield from items

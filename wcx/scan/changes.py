@@ -1,0 +1,213 @@
+"""The bits that changed between checkpoints, counted as planes of their own while one of them is read.
+
+A checkpoint is read once. As its pieces go by, the bits of their planes are packed, set against those of the checkpoint
+before it and of the first one (exclusive or), and what comes out is counted like any plane: the same blocks, boundary
+and layout. The packed bits are kept for the next checkpoint, an eighth of a byte a weight and plane: in memory up to a
+bound, beyond it in a temporary file that has no name.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wcx.blocks.change_counter import ChangeCounter
+from wcx.blocks.counter import Counter
+from wcx.blocks.counts import BlockCounts
+from wcx.blocks.numpy_kernels import Window
+from wcx.blocks.packed import Kept, kept_words
+from wcx.core.errors import UsageError
+from wcx.core.scheme import Scheme
+from wcx.scan.grid import Piece
+
+_MEMORY = 8 << 20  # bytes of bits that one checkpoint may keep in memory; three are kept at a time
+
+
+class PieceKey(NamedTuple):
+    """A piece of a layer: its key, first row and first column."""
+
+    layer: str
+    start: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The changed bits of a layer's planes, counted: since the checkpoint before it, and since the first one.
+
+    None where that was not asked for, or where the other checkpoint has not the same planes.
+    """
+
+    previous: tuple[BlockCounts, ...] | None = None
+    first: tuple[BlockCounts, ...] | None = None
+
+
+class BitStore:
+    """The packed bits of a checkpoint's planes, piece by piece; put and got from several threads.
+
+    Raises UsageError where the temporary directory can't take what has no room in memory.
+    """
+
+    def __init__(self, memory: int = _MEMORY) -> None:
+        self._memory = memory
+        self._held: dict[PieceKey, Kept] = {}
+        self._places: dict[PieceKey, tuple[int, int]] = {}
+        self._file: Any = None
+        self._end = 0
+        self._lock = Lock()
+
+    def put(self, key: PieceKey, bits: Kept) -> None:
+        """Keep the bits of a piece, in the place of what was kept under that key."""
+        with self._lock:
+            room = self._memory + (self._held[key].nbytes if key in self._held else 0)
+            if bits.nbytes <= room and key not in self._places:
+                self._memory = room - bits.nbytes
+                self._held[key] = bits
+                return
+            place = self._place(key, bits)
+        self._write(place, bits)
+
+    def get(self, key: PieceKey) -> Kept:
+        """Return what was put last under that key; KeyError where nothing was."""
+        if key in self._held:
+            return self._held[key]
+        return np.frombuffer(self._read(*self._places[key]), np.uint64)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._file is not None:
+            self._file.close()
+
+    def _place(self, key: PieceKey, bits: Kept) -> int:
+        """Where in the file the bits go: where the same number of bytes stood, or at its end."""
+        old = self._places.get(key)
+        if old is not None and old[1] == bits.nbytes:
+            place = old[0]
+        else:
+            place, self._end = self._end, self._end + bits.nbytes
+        if key in self._held:
+            self._memory += self._held.pop(key).nbytes
+        self._places[key] = place, bits.nbytes
+        return place
+
+    def _write(self, place: int, bits: Kept) -> None:
+        try:
+            with self._lock:
+                if self._file is None:
+                    self._file = tempfile.TemporaryFile(prefix="wcx-bits-")  # noqa: SIM115
+            data = memoryview(bits.tobytes())
+            while data:
+                written = os.pwrite(self._file.fileno(), data, place)
+                data, place = data[written:], place + written
+        except OSError as error:
+            raise UsageError(
+                f"the temporary directory {tempfile.gettempdir()} can't take the bits of a checkpoint: "
+                f"{error.strerror or error}; set TMPDIR to one with more room"
+            ) from error
+
+    def _read(self, place: int, nbytes: int) -> bytearray:
+        found = bytearray()
+        while len(found) < nbytes:
+            part = os.pread(self._file.fileno(), nbytes - len(found), place + len(found))
+            if not part:
+                raise UsageError(f"the temporary directory {tempfile.gettempdir()} lost what was written to it")
+            found += part
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """The bits of an earlier checkpoint. planes: of each layer that it has, by its key."""
+
+    bits: BitStore = field(default_factory=BitStore)
+    planes: dict[str, int] = field(default_factory=dict)
+
+
+class Changes:
+    """One checkpoint on its way past earlier ones; shared by the workers that count it.
+
+    keys: of the layers, in the order in which they are counted. previous, first: what they are set against, None where
+    that is not wanted. keep: where their own bits go, None where nobody will ask for them.
+    """
+
+    def __init__(
+        self, keys: Sequence[str], previous: Against | None, first: Against | None, keep: Against | None
+    ) -> None:
+        self.keys = keys
+        self.against: Mapping[str, Against] = {
+            kind: some for kind, some in (("previous", previous), ("first", first)) if some is not None
+        }
+        self.keep = keep
+        self._counts: dict[tuple[int, str], tuple[BlockCounts, ...]] = {}
+        self._lock = Lock()
+
+    def wanted(self, layer: int, planes: int) -> list[tuple[str, Against]]:
+        """What a layer of so many planes is set against."""
+        key = self.keys[layer]
+        return [(kind, some) for kind, some in self.against.items() if some.planes.get(key) == planes]
+
+    def add(self, layer: int, kind: str, planes: tuple[BlockCounts, ...]) -> None:
+        """Add the counts of some more of a layer."""
+        with self._lock:
+            before = self._counts.get((layer, kind))
+            if before is not None:
+                planes = tuple(mine.merge(more) for mine, more in zip(before, planes, strict=True))
+            self._counts[layer, kind] = planes
+
+    def finish(self, layer: int, planes: int) -> Changed:
+        """The layer is complete."""
+        if self.keep is not None:
+            with self._lock:
+                self.keep.planes[self.keys[layer]] = planes
+        return Changed(self._counts.pop((layer, "previous"), None), self._counts.pop((layer, "first"), None))
+
+
+class ChangeWorker:
+    """One worker's part in it: what counts the changed bits of the layer in hand."""
+
+    def __init__(self, changes: Changes, scheme: Scheme, kernels: Any, planes: int) -> None:  # noqa: ANN401
+        self._changes = changes
+        self._scheme = scheme
+        strings, least = scheme.block == "1x12", scheme.least
+        self._counters = {
+            kind: ChangeCounter(planes, kernels, strings=strings, least=least) for kind in changes.against
+        }
+
+    def count(
+        self, counter: Counter, layer: int, piece: Piece, codes: NDArray[Any], planes: int, window: Window | None
+    ) -> None:
+        """Count a piece of a layer and what changed in it. window: of the blocks that slide over it, if they do."""
+        rows, columns = piece.height + piece.below, piece.width + piece.beside
+        bits = np.empty(kept_words(rows, columns, planes), np.uint64)
+        if window is None:
+            counter.count(codes, rows, columns, bits)
+        else:
+            counter.slide(codes, rows, columns, window, bits)
+        key = PieceKey(self._changes.keys[layer], piece.start, piece.first)
+        for kind, against in self._changes.wanted(layer, planes):
+            earlier, some = against.bits.get(key), self._counters[kind]
+            if window is None:
+                some.count(bits, earlier, rows, columns, planes)
+            else:
+                some.slide(bits, earlier, rows, columns, planes, window)
+        if self._changes.keep is not None:
+            self._changes.keep.bits.put(key, bits)
+
+    def hand_over(self, layer: int, planes: int, weights: int) -> None:
+        """Add what was counted of `weights` weights of a layer to the rest of it."""
+        scheme = self._scheme
+        shapes = scheme.cells, scheme.sizes[1:], scheme.shift > 0
+        for kind, _ in self._changes.wanted(layer, planes):
+            found, ones = self._counters[kind].take()
+            counts = (
+                BlockCounts(scheme.id, codes, numbers, weights, changed, *shapes)
+                for (codes, numbers), changed in zip(found, ones, strict=True)
+            )
+            self._changes.add(layer, kind, tuple(counts))

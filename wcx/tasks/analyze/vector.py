@@ -1,0 +1,283 @@
+"""All parameters as one vector of float32, MoMos' view of a network: its signs as one string, its bytes, its norm.
+
+Source: Bakhtiarifard et al., arXiv 2602.14896, and `saintslab/MoMos`, src/metrics.py, flatten_weights and compute_*:
+all parameters one after the other, biases and norms included, each as float32. A bit is 1 where w > 0: pybdm's
+BDM(ndim=1) is of those, and the binarized compression rates, one byte a bit; the others are of the vector's own bytes,
+little-endian. Strings and repetitions cross from one tensor into the next, so this is one stream, in the file's order.
+It goes through compressors in stretches of one length whatever the tensors' sizes; threads share these, not the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wcx.blocks.counter import Counter
+from wcx.blocks.counts import BlockCounts
+from wcx.core.checkpoint import TensorInfo
+from wcx.core.dtypes import DTYPES, Codes, DType
+from wcx.core.report import PlaneReport
+from wcx.core.scheme import Scheme
+from wcx.core.settings import Settings
+from wcx.measures import MEASURES, STREAMS
+from wcx.measures.compression import Compression, Size, Tap, Unit, in_passes
+from wcx.measures.statistics import L2_NORM
+from wcx.scan.grid import Stripe, pieces
+from wcx.scan.layers import Layer, layer_of
+from wcx.scan.moments import begin_tally
+from wcx.scan.sources import Source
+from wcx.tasks.analyze.evaluate import evaluate_plane
+
+Floats = NDArray[np.float32]
+Bits = NDArray[np.uint8]
+_Unit = Unit[bool]  # the stream: whether it is the signs, one byte a bit, instead of the vector's own bytes
+NAME = "concatenated"
+"""What the plane is called, and what seeds its null."""
+
+_SCHEME = Scheme("1x12", "ignore", "flat")
+_STRING = 12
+_ONE = (Codes(1, 255),)
+_STRETCH = 21 * 12 * 1024  # weights: whole strings, and whole parts of 4 KiB of zlib's window; about 1 MiB
+_PASS_MEMORY = 120 << 20  # bytes that the compressors of one reading may take, unless one alone takes more
+_FLOAT = DTYPES["F32"]
+_ORIGINAL = ("gzip", "bz2", "lzma", "sparsity", "l2_norm")
+_QUIET = np.uint32(1 << 22)
+_BY_TABLE = 8  # bits
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenated:
+    """plane: of all signs, None where they fill no string. measures: by name, as the report has them."""
+
+    plane: PlaneReport | None
+    measures: Mapping[str, Any]
+
+
+def parameters(tensors: Sequence[TensorInfo]) -> list[Layer]:
+    """The tensors that a network would call its parameters: numbers of a floating type, no buffers, none empty."""
+    return [layer_of(tensor, "flat") for tensor in tensors if _is_parameter(tensor)]
+
+
+def _is_parameter(tensor: TensorInfo) -> bool:
+    floating = DTYPES[tensor.dtype].kind == "float" or tensor.quantization is not None
+    return tensor.role == "weight" and floating and not tensor.obstacle and prod(tensor.shape) > 0
+
+
+def measures_wanted(settings: Settings) -> tuple[str, ...]:
+    """The measures of the vector beside its plane: those that -m names, or all that the original has."""
+    if settings.measures == tuple(MEASURES):
+        return _ORIGINAL
+    return tuple(name for name in _ORIGINAL if name in settings.measures)
+
+
+def readings(layers: Sequence[Layer], names: Sequence[str]) -> int:
+    """How often the parameters are read: once, and again where the compressors take too much memory together."""
+    return len(_passes(_units(layers, names)))
+
+
+def concatenate(
+    layers: Sequence[Layer], settings: Settings, source: Source, on_bytes: Callable[[int], None], threads: int = 1
+) -> Concatenated:
+    """Return the plane of all signs, one tensor after the other, and the measures of the vector that settings want.
+
+    settings: of block 1x12. The last symbols that fill no string of 12 are left over.
+    """
+    names = measures_wanted(settings)
+    plane, sums = _Signs(), _Sums() if "l2_norm" in names else _Zeros()
+    counting: list[_Sink] = [plane, sums]
+    sizes: dict[str, dict[bool, Size]] = {}
+    for units in _passes(_units(layers, names)):
+        found = _compressed(units, counting, _stretches(layers, source, on_bytes), threads)
+        for unit, size in zip(units, found, strict=True):
+            sizes.setdefault(unit.compression.name, {})[unit.stream] = size
+        counting = []
+    exact = _are_known(layers)
+    measures: dict[str, Any] = {}
+    for name in names if layers else ():
+        if name == "sparsity":
+            measures[name] = sums.zeros / plane.symbols
+        elif name == "l2_norm":
+            measures[name] = sums.norm(plane.symbols) if exact else None
+        else:
+            measures[name] = {**_plain(sizes[name].get(False)), "binarized": _plain(sizes[name][True])}
+    return Concatenated(plane.evaluate(settings), measures)
+
+
+def _plain(size: Size | None) -> dict[str, Any]:
+    """As the report has it; rate: as the original has it, the other way round."""
+    if size is None:
+        return {"nbytes": None, "ratio": None, "rate": None}
+    return {"nbytes": size.nbytes, "ratio": size.ratio, "rate": size.original / size.nbytes}
+
+
+def _are_known(layers: Sequence[Layer]) -> bool:
+    """Whether the values of all weights are known: of quantized integers only signs and zeros are, scales are not."""
+    return all(layer.tensor.quantization is None for layer in layers)
+
+
+# --------------------------------------------------------------------------------------------------- the vector
+
+
+def _stretches(layers: Sequence[Layer], source: Source, on_bytes: Callable[[int], None]) -> Iterator[Floats]:
+    """The vector in parts of _STRETCH weights, the last one shorter; each lives until the next."""
+    room: Floats = np.empty(_STRETCH, "<f4")
+    filled = 0
+    for layer in layers:
+        for piece in pieces(Stripe(0, 0, layer.columns, last=True), 1, layer.columns, layer.dtype.bits):
+            values = _narrowed(source.codes(layer, piece), layer.dtype)
+            on_bytes(values.size * layer.stored.bits // 8)
+            while values.size:
+                some, values = values[: _STRETCH - filled], values[_STRETCH - filled :]
+                room[filled : filled + some.size] = some
+                filled += some.size
+                if filled == _STRETCH:
+                    yield room
+                    filled = 0
+    if filled:
+        yield room[:filled]
+
+
+def _narrowed(codes: NDArray[Any], dtype: DType) -> Floats:
+    """The numbers that codes spell as float32: exact but for F64 and large integers, which are rounded.
+
+    NaNs keep their payloads as in torch: of BF16 bit by bit, of F16 and F64 made quiet; those of 8 bits are all one.
+    """
+    if dtype.bits <= _BY_TABLE:
+        known: Floats = _table(dtype.name)[codes]
+        return known
+    if dtype.name == "F32":
+        return codes.view("<f4")
+    if dtype.name == "BF16":
+        return (codes.astype("<u4") << 16).view("<f4")
+    kind = "f" if dtype.kind == "float" else "i" if dtype.kind == "signed" else "u"
+    with np.errstate(all="ignore"):
+        values: Floats = codes.view(f"<{kind}{dtype.bits // 8}").astype("<f4")
+    values.view("<u4")[np.isnan(values)] |= _QUIET
+    return values
+
+
+@cache
+def _table(name: str) -> Floats:
+    dtype = DTYPES[name]
+    return np.array([dtype.value(code) for code in range(1 << dtype.bits)], "<f4")
+
+
+# --------------------------------------------------------------------------------------- what stretches go through
+
+
+class _Sink(Protocol):
+    def see(self, values: Floats, bits: Bits) -> None: ...
+
+
+def _compressed(
+    units: Sequence[_Unit], counting: Sequence[_Sink], stretches: Iterator[Floats], threads: int
+) -> list[Size]:
+    """Read the vector once, through some compressors, which are gone before the next reading, and what counts."""
+    taps = [_Compressing(unit) for unit in units]
+    _feed([*taps, *counting], stretches, threads)
+    return [tap.finish() for tap in taps]
+
+
+def _feed(sinks: Sequence[_Sink], stretches: Iterator[Floats], threads: int) -> None:
+    """Let every sink have every stretch; several at a time, each sink in order."""
+    if threads == 1:
+        for values in stretches:
+            bits = _above(values)
+            for sink in sinks:
+                sink.see(values, bits)
+        return
+    with ThreadPoolExecutor(min(threads, len(sinks)), "wcx-concatenated") as pool:
+        for values in stretches:
+            for future in [pool.submit(sink.see, values, bits) for bits in [_above(values)] for sink in sinks]:
+                future.result()
+
+
+def _above(values: Floats) -> Bits:
+    """The bits of a stretch, one a byte."""
+    above: NDArray[np.bool_] = values > 0
+    return above.view(np.uint8)
+
+
+def _units(layers: Sequence[Layer], names: Sequence[str]) -> list[_Unit]:
+    weights = sum(layer.weights for layer in layers)
+    compressions = [measure for name in names if isinstance(measure := STREAMS[name], Compression)]
+    return [
+        Unit(compression, binarized, weights if binarized else weights * _FLOAT.bits // 8)
+        for compression in compressions
+        for binarized in ((False, True) if _are_known(layers) else (True,))
+    ]
+
+
+def _passes(units: Sequence[_Unit]) -> list[list[_Unit]]:
+    """What is compressed in each reading; without compressors there is one all the same."""
+    return in_passes(units, _PASS_MEMORY) or [[]]
+
+
+class _Compressing(Tap[bool]):
+    """A compressor of the vector's own bytes, or of its signs, one byte a bit."""
+
+    def see(self, values: Floats, bits: Bits) -> None:
+        """Take the next stretch."""
+        self.take((bits if self.stream else values.view(np.uint8)).data)
+
+
+class _Signs:
+    """Strings of 12 signs, counted."""
+
+    def __init__(self) -> None:
+        self._counter = Counter(1, strings=True)
+        self._counter.begin(DTYPES["U8"], _ONE)
+        self._histogram: NDArray[np.int64] = np.zeros(self._counter.histograms.shape, np.int64)
+        self._ones = 0
+        self.symbols = 0
+
+    def see(self, values: Floats, bits: Bits) -> None:
+        whole = values.size // _STRING * _STRING
+        if whole:
+            self._counter.count(bits[:whole], 1, whole)
+            self._counter.add_to(self._histogram)
+        self._ones += int(bits.sum(dtype=np.int64))
+        self.symbols += values.size
+
+    def evaluate(self, settings: Settings) -> PlaneReport | None:
+        if self.symbols < _STRING:
+            return None
+        counts = BlockCounts.from_histogram(_SCHEME.id, self._histogram[0], self.symbols, self._ones, _STRING)
+        return evaluate_plane(NAME, counts, settings)
+
+
+class _Zeros:
+    """How many weights are 0 or -0.0."""
+
+    def __init__(self) -> None:
+        self.zeros = 0
+
+    def see(self, values: Floats, bits: Bits) -> None:
+        self.zeros += values.size - int(np.count_nonzero(values))
+
+    def norm(self, weights: int) -> float | None:
+        return None
+
+
+class _Sums(_Zeros):
+    """And the exact sum of their squares."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tally = begin_tally(_FLOAT)
+
+    def see(self, values: Floats, bits: Bits) -> None:
+        super().see(values, bits)
+        self._tally.add(values.view("<u4"))
+
+    def norm(self, weights: int) -> float | None:
+        """The square root of it as a double; None where a weight is NaN or infinite."""
+        moments = self._tally.finish()
+        return L2_NORM.evaluate(moments) if moments.number == weights else None

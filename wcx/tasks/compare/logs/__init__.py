@@ -1,0 +1,1 @@
+"""Read training logs and join them to the checkpoints of a series."""

@@ -1,0 +1,181 @@
+"""From the report of one checkpoint to plain rows of numbers, by the names that their series have.
+
+A row is a dict from a measure's name to a number or None: a plane's field with dots (null.bdm.ratio), a compressor of
+its packed bits (gzip.nbytes). What belongs to a layer as a whole stands under the plane None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wcx.blocks.counts import BlockCounts
+from wcx.core.report import LayerReport, ModelReport, PlaneReport
+from wcx.core.settings import Settings
+from wcx.measures import MEASURES
+from wcx.measures.null import NULL_MEASURES
+from wcx.scan.count import CountedLayer
+from wcx.scan.layers import Layer
+from wcx.tasks.analyze.evaluate import Model, evaluate_layer
+from wcx.tasks.analyze.settings import scheme_of
+
+Row = dict[str, float | None]
+_NO_NUMBER = "regime"
+_CHANGE_MEASURES = ("bdm", "block_entropy", "mean_ctm")
+_CHANGE_NULLS = ("bdm",)
+CHANGE_FIELDS = (*_CHANGE_MEASURES, "density", *(f"null.{name}.ratio" for name in _CHANGE_NULLS))
+"""What is told of the changed bits as a plane."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """All numbers of one checkpoint, or of the change between two.
+
+    layers: by name, then by plane. model: `pooled`, `sum` by plane; `total`, `measures`, `concatenated` under None.
+    Empty where the checkpoint has not all layers that the model's rows are made of.
+    """
+
+    layers: dict[str, dict[str | None, Row]] = field(default_factory=dict)
+    model: dict[str, dict[str | None, Row]] = field(default_factory=dict)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The rows as JSON can hold them."""
+        layers = [[name, list(planes.items())] for name, planes in self.layers.items()]
+        model = [[name, list(planes.items())] for name, planes in self.model.items()]
+        return {"layers": layers, "model": model, "warnings": self.warnings, "notes": self.notes}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Rows:
+        """What to_plain made; raises KeyError, TypeError or ValueError where it is something else."""
+        layers = {name: dict(planes) for name, planes in plain["layers"]}
+        model = {name: dict(planes) for name, planes in plain["model"]}
+        return cls(layers, model, [(name, text) for name, text in plain["warnings"]], list(plain["notes"]))
+
+
+def plane_fields(settings: Settings) -> list[str]:
+    """The fields of a plane that have a series."""
+    fields = ["density", *(name for name in MEASURES if name in settings.measures and name != _NO_NUMBER)]
+    if settings.null != "none":
+        nulls = [name for name in NULL_MEASURES if name in settings.measures]
+        fields += [f"null.{name}.{what}" for name in nulls for what in ("ratio", "z")]
+    return fields + (["reference.bdm", "reference.ratio"] if settings.reference is not None else [])
+
+
+def layer_rows(layer: LayerReport, settings: Settings) -> dict[str | None, Row]:
+    """The rows of one layer: of each plane, and of the layer as a whole where there is something."""
+    fields = plane_fields(settings)
+    rows: dict[str | None, Row] = {plane.plane: _plane_row(plane, fields) for plane in layer.planes}
+    own, of_planes = _measures(layer.measures)
+    for plane, row in of_planes.items():
+        rows[plane] |= row
+    if settings.reference is not None and len(layer.planes) > 1:
+        own["total.reference_ratio"] = layer.total.reference_ratio
+    return rows | ({None: own} if own else {})
+
+
+def model_rows(model: ModelReport, settings: Settings) -> dict[str, dict[str | None, Row]]:
+    """The model's rows."""
+    fields = plane_fields(settings)
+    own, of_planes = _measures({name: value for name, value in model.measures.items() if name != "concatenated"})
+    pooled: dict[str | None, Row] = {}
+    sums: dict[str | None, Row] = {}
+    for item in model.planes:
+        if item.pooled is not None:
+            pooled[item.plane] = _plane_row(item.pooled, fields) | of_planes.get(item.plane, {})
+        sums[item.plane] = {"bdm": item.sum.bdm}
+        if settings.reference is not None:
+            sums[item.plane]["reference.ratio"] = item.sum.reference_ratio
+    found: dict[str, dict[str | None, Row]] = {
+        "pooled": pooled,
+        "sum": sums,
+        "total": {None: {"bdm": model.total.bdm}},
+        "measures": {None: own},
+    }
+    if model.concatenated is not None:
+        vector, of_vector = _measures(model.measures.get("concatenated", {}))
+        row = _plane_row(model.concatenated, fields) | vector
+        for plane, more in of_vector.items():
+            row |= {f"{plane}.{name}": value for name, value in more.items()}
+        found["concatenated"] = {None: row}
+    return found
+
+
+def _plane_row(plane: PlaneReport, fields: Sequence[str]) -> Row:
+    return {name: _number(plane, name) for name in fields}
+
+
+def _number(plane: PlaneReport, path: str) -> float | None:
+    value: Any = plane
+    for name in path.split("."):
+        value = None if value is None else getattr(value, name)
+    return None if value is None else value
+
+
+def _measures(measures: Mapping[str, Any]) -> tuple[Row, dict[str, Row]]:
+    """Stream measures of a layer as a whole, and those of its planes."""
+    own: Row = {}
+    planes: dict[str, Row] = {}
+    for name, value in measures.items():
+        if not isinstance(value, Mapping):
+            own[name] = value
+            continue
+        for key, item in value.items():
+            if key != "planes" and not (key == "ratio" and item is None) and not _is_nothing(value):
+                own.update(_flat(f"{name}.{key}", item))
+        for plane, sizes in value.get("planes", {}).items():
+            planes.setdefault(plane, {}).update({f"{name}.{key}": item for key, item in sizes.items()})
+    return own, planes
+
+
+def _is_nothing(value: Mapping[str, Any]) -> bool:
+    """Whether a compressor has not taken the stored bytes."""
+    return value.get("ratio", 0) is None and value.get("nbytes") == 0
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, float | None]]:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(f"{name}.{key}", item)
+    else:
+        yield name, value
+
+
+class ChangeRows:
+    """The changed bits of the layers, evaluated one after the other; then of the model."""
+
+    def __init__(self, settings: Settings) -> None:
+        null = "permutation" if settings.null != "none" else "none"
+        self._settings = replace(settings, measures=_CHANGE_MEASURES, null=null, reference=None)
+        self._rows = Rows()
+        self._model = Model((), self._settings, _CHANGE_NULLS)
+
+    def add(
+        self, layer: Layer, name: str, planes: Sequence[str], counts: tuple[BlockCounts, ...] | None, core: bool
+    ) -> None:
+        """Take in the changed bits of a layer; None where they can't be told."""
+        if counts is None:
+            return
+        counted = CountedLayer(counts, 0, 0, few_values=False)
+        report = evaluate_layer(layer, counted, planes, self._settings, nulls=_CHANGE_NULLS)
+        rows = self._rows.layers.setdefault(name, {})
+        rows.update({plane.plane: _change_row(plane) for plane in report.planes})
+        if core:
+            self._model.add(report, counted)
+
+    def finish(self, complete: bool) -> Rows:
+        """The rows; those of the model only where it is complete."""
+        if complete:
+            report = self._model.report(scheme_of(self._settings))
+            self._rows.model["pooled"] = {
+                item.plane: _change_row(item.pooled) for item in report.planes if item.pooled is not None
+            }
+        return self._rows
+
+
+def _change_row(plane: PlaneReport) -> Row:
+    """The share of bits that changed, and what the changed bits are as a plane; nothing where nothing changed."""
+    none = plane.ones == 0
+    return {"flips": plane.density} | {name: None if none else _number(plane, name) for name in CHANGE_FIELDS}

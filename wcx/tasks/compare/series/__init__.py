@@ -1,0 +1,1 @@
+"""Find, order and match the checkpoints of a series."""

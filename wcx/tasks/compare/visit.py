@@ -1,0 +1,346 @@
+"""One run's checkpoints in order, each read once at most: their numbers, and those of what changed between them.
+
+What was counted before is taken from the store. A checkpoint is read where its own counts are missing, or those of its
+change, and its predecessor and the first one again where their bits are needed for that: so one more checkpoint of a
+long series takes reading three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wcx.blocks.counts import BlockCounts
+from wcx.core.errors import CheckpointError
+from wcx.core.plain import to_plain
+from wcx.core.scheme import Fit
+from wcx.scan.cache import CountsWriter, LostError, Store, recall
+from wcx.scan.changes import Against
+from wcx.scan.count import CountedLayer
+from wcx.scan.counts_file import (
+    decode_changes,
+    decode_counted,
+    decode_rows,
+    encode_changes,
+    encode_counted,
+    encode_rows,
+)
+from wcx.scan.keys import cache_key
+from wcx.scan.layers import Layer
+from wcx.tasks.analyze.plan import quantizer_text
+from wcx.tasks.analyze.report import notes_of
+from wcx.tasks.analyze.run import Run
+from wcx.tasks.analyze.settings import scheme_of
+from wcx.tasks.compare.counting import Around, Member, Opened, Reading, Recalled
+from wcx.tasks.compare.rows import CHANGE_FIELDS, ChangeRows, Rows, layer_rows, model_rows, plane_fields
+
+_PLANES, _PREVIOUS, _FIRST = "planes", "previous", "first"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What there is to say of one checkpoint; layers are told by the name of their series.
+
+    planes: its own numbers. previous, first: those of what changed since, None where there is no such checkpoint, or
+    where it can't be read again; then `lost` says why, by kind.
+    """
+
+    planes: Rows | None = None
+    previous: Rows | None = None
+    first: Rows | None = None
+    error: CheckpointError | None = None
+    lost: Mapping[str, CheckpointError] = field(default_factory=dict)
+
+
+class Walk:
+    """One run on its way from the first checkpoint to the last. reference: what tells which reference file it is."""
+
+    def __init__(self, members: Sequence[Member], around: Around, store: Store, reference: str) -> None:
+        self._members = members
+        self._around = around
+        self._store = store
+        self._reference = reference
+        self._kept: dict[int, Against] = {}
+        self._first: int | None = None
+        self._last: int | None = None
+        self._lost: dict[str, CheckpointError] = {}
+
+    def outcomes(self) -> Generator[Outcome, None, None]:
+        """Visit the checkpoints in order; one that can't be read is no predecessor of the next."""
+        try:
+            for number, member in enumerate(self._members):
+                yield self._outcome(number, member)
+        finally:
+            for number in list(self._kept):
+                self._drop(number)
+
+    def _outcome(self, number: int, member: Member) -> Outcome:
+        if member.surveyed.error is not None:
+            return Outcome(error=member.surveyed.error)
+        try:
+            outcome = self._visit(number, member)
+        except CheckpointError as error:
+            return Outcome(error=error)
+        self._first = number if self._first is None else self._first
+        self._last = number
+        for other in [other for other in self._kept if other not in (self._first, number)]:
+            self._drop(other)
+        return outcome
+
+    def _drop(self, number: int) -> None:
+        self._kept.pop(number).bits.close()
+
+    def _visit(self, number: int, member: Member) -> Outcome:
+        self._lost = {}
+        others = {} if self._last is None else {_PREVIOUS: self._last}
+        if self._first is not None and self._first != self._last:
+            others[_FIRST] = self._first
+        kinds = [_PLANES, *others]
+        keys = {kind: self._key(number, others.get(kind)) for kind in kinds}
+        found = {kind: rows for kind in kinds if (rows := self._rows(self._row_key(keys[kind], number))) is not None}
+        missing = [kind for kind in kinds if kind not in found]
+        if missing:
+            made = self._made(number, {kind: (keys[kind], others.get(kind)) for kind in missing})
+            found |= made
+            for kind in made:
+                self._store.put(self._row_key(keys[kind], number), encode_rows(found[kind].to_plain()))
+        else:
+            self._around.progress.on_bytes(member.surveyed.nbytes)
+        named = {kind: _renamed(rows, member.names) for kind, rows in found.items()}
+        first = named.get(_FIRST if _FIRST in others else _PREVIOUS)
+        return Outcome(named[_PLANES], named.get(_PREVIOUS), first, lost=self._lost)
+
+    # ------------------------------------------------------------------------------------------- what is remembered
+
+    def _key(self, number: int, other: int | None) -> str:
+        """What the counts of a checkpoint depend on, or those of its change since another one."""
+        analysis = self._around.settings.analysis
+        how = quantizer_text(analysis), analysis.preset, scheme_of(analysis).id
+        mine = self._identity(number)
+        if other is None:
+            return cache_key("planes", how, mine)
+        return cache_key("change", how, mine, self._identity(other))
+
+    def _identity(self, number: int) -> tuple[Any, ...]:
+        """The file, its layers, and which of them come first: those that the model's rows are made of."""
+        member = self._members[number]
+        identity = member.surveyed.identity
+        return "" if identity is None else identity.key, sorted(member.names.items()), sorted(member.core)
+
+    def _row_key(self, key: str, number: int) -> str:
+        """What the numbers depend on beside the counts."""
+        settings, member = self._around.settings, self._members[number]
+        how = (
+            to_plain(settings.analysis),
+            settings.packed,
+            self._reference,
+            plane_fields(settings.analysis),
+            CHANGE_FIELDS,
+        )
+        return cache_key("rows", key, how, sorted(member.core), member.complete)
+
+    def _rows(self, key: str) -> Rows | None:
+        data = self._store.get(key)
+        if data is None:
+            return None
+        try:
+            return Rows.from_plain(decode_rows(data))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    # ------------------------------------------------------------------------------------------------ what is made
+
+    def _made(self, number: int, missing: Mapping[str, tuple[str, int | None]]) -> dict[str, Rows]:
+        """The numbers of some kinds, from counts in the store if all are there, else by reading."""
+        member = self._members[number]
+        with ExitStack() as stack:
+            opened = Opened(member, self._around, stack)
+            with suppress(LostError):
+                rows = self._recalled(opened, number, missing)
+                opened.check_unchanged()
+                return rows
+            rows, keep = self._read(opened, number, missing)
+        self._kept[number] = keep
+        return rows
+
+    def _recalled(self, opened: Opened, number: int, missing: Mapping[str, tuple[str, int | None]]) -> dict[str, Rows]:
+        """The numbers, made of counts in the store; raises LostError where not all are there."""
+        views = range(len(opened.quantizers))
+        kept = {
+            kind: [
+                _all_there(
+                    recall(self._store, cache_key(key, view), decode_counted if other is None else decode_changes)
+                )
+                for view in views
+            ]
+            for kind, (key, other) in missing.items()
+        }
+        rows: dict[str, Rows] = {}
+        for kind, (_, other) in missing.items():
+            if other is None:
+                rows[kind] = self._evaluated(opened, number, Recalled(opened, kept[kind]))
+                continue
+            changes = ChangeRows(self._around.settings.analysis)
+            for view in views:
+                self._add_changes(changes, opened, number, view, list(kept[kind][view]))
+            rows[kind] = changes.finish(self._complete(number, other))
+        return rows
+
+    def _add_changes(
+        self,
+        changes: ChangeRows,
+        opened: Opened,
+        number: int,
+        view: int,
+        counts: Sequence[tuple[BlockCounts, ...] | None],
+    ) -> None:
+        if len(counts) != len(opened.layers):
+            raise LostError
+        for layer, planes in zip(opened.layers, counts, strict=True):
+            self._add_change(changes, opened, number, view, layer, planes)
+
+    def _add_change(
+        self,
+        changes: ChangeRows,
+        opened: Opened,
+        number: int,
+        view: int,
+        layer: Layer,
+        planes: tuple[BlockCounts, ...] | None,
+    ) -> None:
+        name = layer.tensor.name
+        core = name in self._members[number].core
+        changes.add(layer, name, opened.quantizers[view].planes(layer.dtype), planes, core)
+
+    def _read(
+        self, opened: Opened, number: int, missing: Mapping[str, tuple[str, int | None]]
+    ) -> tuple[dict[str, Rows], Against]:
+        """The numbers of some kinds, by reading the checkpoint; and its bits, for those that come after it."""
+        against = {
+            kind: bits
+            for kind, (_, other) in missing.items()
+            if other is not None and (bits := self._bits_or_none(kind, other)) is not None
+        }
+        keep, analysis = Against(), self._around.settings.analysis
+        changes = {kind: ChangeRows(analysis) for kind in against}
+        keys = {kind: key for kind, (key, other) in missing.items() if other is None or kind in against}
+        writers = _Writers(self._store, keys, len(opened.quantizers))
+
+        def sink(view: int, layer: Layer, fit: Fit, counted: CountedLayer) -> None:
+            writers.add_planes(view, fit, counted)
+            for kind, rows in changes.items():
+                planes = None if counted.changed is None else getattr(counted.changed, kind)
+                writers.add_change(kind, view, planes)
+                self._add_change(rows, opened, number, view, layer, planes)
+
+        member = self._members[number]
+        earlier = against.get(_PREVIOUS), against.get(_FIRST)
+        reading = Reading(opened, member, self._around, *earlier, keep, sink)
+        rows: dict[str, Rows] = {}
+        try:
+            if _PLANES in missing:
+                rows[_PLANES] = self._evaluated(opened, number, reading)
+            else:
+                opened.drain(reading)
+            opened.check_unchanged()
+        except BaseException:
+            keep.bits.close()
+            raise
+        writers.finish()
+        for kind, made in changes.items():
+            other = missing[kind][1]
+            rows[kind] = made.finish(other is not None and self._complete(number, other))
+        return rows, keep
+
+    def _complete(self, number: int, other: int) -> bool:
+        return self._members[number].complete and self._members[other].complete
+
+    def _bits_or_none(self, kind: str, number: int) -> Against | None:
+        """The bits of an earlier checkpoint; None, and it is remembered why, where it can't be read any more."""
+        try:
+            return self._bits_of(number)
+        except CheckpointError as error:
+            self._lost[kind] = error
+            return None
+
+    def _bits_of(self, number: int) -> Against:
+        """The bits of an earlier checkpoint: kept since it was read, or read again."""
+        if number not in self._kept:
+            with ExitStack() as stack:
+                member = self._members[number]
+                opened = Opened(member, self._around, stack)
+                keep = Against()
+                try:
+                    opened.drain(Reading(opened, member, self._around, None, None, keep, lambda *_counted: None))
+                    opened.check_unchanged()
+                except BaseException:
+                    keep.bits.close()
+                    raise
+                self._kept[number] = keep
+        return self._kept[number]
+
+    def _evaluated(self, opened: Opened, number: int, counting: Reading | Recalled) -> Rows:
+        """The numbers of a checkpoint, exactly as analyze has them."""
+        around, member = self._around, self._members[number]
+        analysis = around.settings.analysis
+        progress = replace(around.progress, on_layer=lambda _layer: None)
+        rows = Rows()
+        for at, plan in enumerate(opened.plans):
+            run = Run(
+                plan, analysis, opened.source, around.threads, progress, opened.reference_source, counting=counting
+            )
+            layers, model = run.finish()
+            for layer in layers:
+                rows.layers[layer.name] = layer_rows(layer, analysis)
+                rows.warnings += [(layer.name, text) for text in layer.warnings]
+            if at == 0:
+                rows.notes = notes_of(layers, analysis)
+                rows.model = model_rows(model, analysis) if member.complete else {}
+        return rows
+
+
+class _Writers:
+    """Where the counts of a checkpoint go, one for each kind and quantizer."""
+
+    def __init__(self, store: Store, keys: Mapping[str, str], views: int) -> None:
+        self._planes: list[CountsWriter[tuple[Fit, CountedLayer]]] = []
+        self._changes: dict[str, list[CountsWriter[tuple[BlockCounts, ...] | None]]] = {}
+        for kind, key in keys.items():
+            if kind == _PLANES:
+                self._planes = [CountsWriter(store, cache_key(key, view), encode_counted) for view in range(views)]
+            else:
+                some = [CountsWriter(store, cache_key(key, view), encode_changes) for view in range(views)]
+                self._changes[kind] = some
+
+    def add_planes(self, view: int, fit: Fit, counted: CountedLayer) -> None:
+        """A layer's own counts."""
+        if self._planes:
+            codes = sum(plane.codes.size for plane in counted.planes)
+            self._planes[view].add((fit, replace(counted, changed=None)), codes)
+
+    def add_change(self, kind: str, view: int, planes: tuple[BlockCounts, ...] | None) -> None:
+        """Those of its change."""
+        self._changes[kind][view].add(planes, sum(plane.codes.size for plane in planes or ()))
+
+    def finish(self) -> None:
+        """Everything was counted."""
+        for writer in self._planes:
+            writer.finish()
+        for writers in self._changes.values():
+            for one in writers:
+                one.finish()
+
+
+def _all_there(items: Any) -> Any:  # noqa: ANN401
+    if items is None:
+        raise LostError
+    return items
+
+
+def _renamed(rows: Rows, names: Mapping[str, str]) -> Rows:
+    """The rows with the names of their series."""
+    layers = {names[name]: planes for name, planes in rows.layers.items() if name in names}
+    warnings = [(names.get(name, name), text) for name, text in rows.warnings]
+    return Rows(layers, rows.model, warnings, rows.notes)

@@ -1,0 +1,85 @@
+"""What is in a checkpoint, from its headers alone: no weight is read.
+
+The fields are those of `wcx inspect --json` (docs/schema/inspection-1.json).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from math import prod
+
+from wcx.core.checkpoint import Checkpoint, TensorInfo
+from wcx.core.inspection import InspectedTensor, Inspection, Total, Totals
+from wcx.core.scheme import Scheme
+from wcx.core.settings import Settings
+from wcx.core.version import __version__
+from wcx.formats import open_checkpoint
+from wcx.tasks.analyze.selection import select_each
+
+SCHEMA = "wcx/inspection/1"
+
+
+def inspect(path: str | os.PathLike[str], settings: Settings | None = None) -> Inspection:
+    """Describe the checkpoint at `path` without reading its weights.
+
+    Of the settings only those count that decide what is analysed: include, exclude, include_optimizer and the scheme.
+    Raises CheckpointError for what can't be read.
+    """
+    checkpoint = open_checkpoint(path)
+    tensors = _inspected(checkpoint, settings or Settings())
+    return Inspection(
+        schema=SCHEMA,
+        wcx=__version__,
+        checkpoint=checkpoint.summary(),
+        tensors=tensors,
+        totals=_totals(tensors),
+        notes=checkpoint.notes,
+    )
+
+
+def _inspected(checkpoint: Checkpoint, settings: Settings) -> tuple[InspectedTensor, ...]:
+    scheme = Scheme(settings.block, settings.boundary, settings.layout)
+    chosen = select_each(checkpoint.tensors, settings, scheme)
+    return tuple(_with_reason(tensor, checkpoint.files, reason) for tensor, reason in chosen)
+
+
+def _with_reason(tensor: TensorInfo, files: tuple[str, ...], reason: str | None) -> InspectedTensor:
+    return InspectedTensor(
+        name=tensor.name,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        nbytes=tensor.nbytes,
+        role=tensor.role,
+        source=tensor.source,
+        file=files[tensor.file],
+        offset=tensor.offset,
+        aliases=tensor.aliases,
+        analysed=reason is None,
+        reason=reason,
+    )
+
+
+def _totals(tensors: tuple[InspectedTensor, ...]) -> Totals:
+    return Totals(
+        all=_total(tensors),
+        analysed=_total(tensor for tensor in tensors if tensor.analysed),
+        dtype=_totals_by("dtype", tensors),
+        role=_totals_by("role", tensors),
+    )
+
+
+def _totals_by(field: str, tensors: tuple[InspectedTensor, ...]) -> dict[str, Total]:
+    groups: dict[str, list[InspectedTensor]] = {}
+    for tensor in tensors:
+        groups.setdefault(getattr(tensor, field), []).append(tensor)
+    return {key: _total(group) for key, group in groups.items()}
+
+
+def _total(tensors: Iterable[InspectedTensor]) -> Total:
+    count = elements = nbytes = 0
+    for tensor in tensors:
+        count += 1
+        elements += prod(tensor.shape)
+        nbytes += tensor.nbytes
+    return Total(count, elements, nbytes)

@@ -1,0 +1,62 @@
+"""What this installation can read, count and print, each with one line that says what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wcx.blocks.layout import LAYOUTS
+from wcx.core.dtypes import DTYPES
+from wcx.core.version import __version__
+from wcx.formats import FORMATS
+from wcx.measures import MEASURES, STREAMS
+from wcx.outputs import OUTPUTS
+from wcx.quantizers import QUANTIZERS
+from wcx.tasks.analyze.presets import PRESETS
+from wcx.tasks.analyze.settings import BLOCKS, BOUNDARIES
+
+SCHEMA = "wcx/kinds/1"
+_SUMMARIES = {
+    "4x4": "binary matrices of 4 by 4 cells, 65,536 of them",
+    "1x12": "binary strings of 12 symbols, 4,096 of them",
+    "ignore": "what fills no block is left out",
+    "recursive[:MIN]": "what fills no block is cut into smaller squares (strings), of side MIN or more; 2 by default",
+    "correlated[:SHIFT]": "blocks overlap: one every SHIFT rows and columns, 1 by default",
+    "permutation": "the plane's bits permuted at random, in closed form",
+    "shuffle:K": "the same by K real permutations",
+    "none": "no null",
+    "table": "for people",
+    "json": "all fields, one object per checkpoint",
+    "ndjson": "a flat object per layer and plane",
+    "csv": "a flat row per layer and plane",
+    "markdown": "the table in Markdown",
+}
+
+
+def kinds() -> dict[str, Any]:
+    """Return every kind by name, as `wcx kinds --json` prints it."""
+    return {
+        "schema": SCHEMA,
+        "wcx": __version__,
+        "formats": [{"name": format_.name, "summary": ", ".join(format_.suffixes)} for format_ in FORMATS.values()],
+        "dtypes": [{"name": dtype.name, "summary": f"{dtype.bits} bits, {dtype.kind}"} for dtype in DTYPES.values()],
+        "quantizers": [{"name": kind.name, "summary": kind.summary} for kind in QUANTIZERS.values()],
+        "blocks": _listed(BLOCKS),
+        "boundaries": _listed(BOUNDARIES),
+        "layouts": [{"name": name, "summary": summary} for name, summary in LAYOUTS.items()],
+        "measures": [
+            {"name": measure.name, "summary": _first_line(measure.evaluate.__doc__), "unit": measure.unit}
+            for measure in MEASURES.values()
+        ]
+        + [{"name": stream.name, "summary": stream.summary, "unit": stream.unit} for stream in STREAMS.values()],
+        "nulls": _listed(("permutation", "shuffle:K", "none")),
+        "presets": [{"name": preset.name, "summary": preset.summary} for preset in PRESETS.values()],
+        "outputs": _listed(tuple(OUTPUTS)),
+    }
+
+
+def _listed(names: tuple[str, ...]) -> list[dict[str, str]]:
+    return [{"name": name, "summary": _SUMMARIES[name]} for name in names]
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]

@@ -1,0 +1,223 @@
+"""What `wcx motifs` says of a checkpoint, and how it is put together.
+
+Layers of one dtype share their motifs: the codes of two dtypes are not compared.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from math import fsum
+from typing import Any
+
+import numpy as np
+
+from wcx.core.checkpoint import Checkpoint, TensorInfo, TensorReader
+from wcx.core.decode import plain_numbers
+from wcx.core.dtypes import DTYPES, DType
+from wcx.core.errors import UsageError
+from wcx.core.motifs import DtypeMotifs, LayerMotifs, ModelMotifs, MotifReport, MotifSettings, Projection, TopMotif
+from wcx.core.report import SkippedTensor
+from wcx.core.version import __version__
+from wcx.formats import open_checkpoint, open_reader
+from wcx.scan.layers import Layer
+from wcx.scan.threads import cores
+from wcx.tasks.analyze.selection import select_each
+from wcx.tasks.analyze.settings import check_whole
+from wcx.tasks.motifs.costs import costs
+from wcx.tasks.motifs.cut import Block, codes_of, layer_of, parse_block
+from wcx.tasks.motifs.project import Progress, nbytes_of, project_layers
+from wcx.tasks.motifs.settings import make_motif_settings
+from wcx.tasks.motifs.tally import Usage, count_blocks
+
+SCHEMA = "wcx/motifs/1"
+
+
+def motifs(
+    path: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    write: str | None = None,
+    **settings: Any,  # noqa: ANN401
+) -> MotifReport:
+    """Count the motifs of one checkpoint, and project it onto k of them where that is asked for.
+
+    threads: workers, all cores by default; the report does not depend on it. write: a file for the projected one.
+    settings: those of MotifSettings by name. Raises CheckpointError for a checkpoint that can't be read, UsageError for
+    settings that make no sense and for a file that can't be written.
+
+        motifs("model.safetensors", block="2", capacity="5%").projection.distortion
+    """
+    made = make_motif_settings(**settings)
+    if threads is not None:
+        check_whole("threads", threads, 1)
+    return motifs_of(open_checkpoint(path), made, threads or cores(), write=write)
+
+
+def motifs_of(
+    checkpoint: Checkpoint,
+    settings: MotifSettings,
+    threads: int = 1,
+    *,
+    write: str | None = None,
+    progress: Progress | None = None,
+) -> MotifReport:
+    """Do what `motifs` does, for an opened checkpoint and checked settings."""
+    if write is not None and not settings.projects:
+        raise UsageError("what is written is the projected checkpoint: give k or capacity too")
+    progress = progress or Progress()
+    block = parse_block(settings.block)
+    layers, skipped = _plan(checkpoint, settings, block)
+    if settings.projects and not layers:
+        raise UsageError(f"{checkpoint.path}: no tensor to project: wcx motifs --json says why")
+    groups = _by_dtype(layers)
+    with open_reader(checkpoint) as reader:
+        counted = _count(groups, block, reader, settings, threads, progress)
+        projection = None
+        if settings.projects:
+            projection = project_layers(
+                checkpoint, groups, reader, settings, threads=threads, progress=progress, write=write
+            )
+        reader.check_unchanged()
+    dtypes = [
+        _dtype_motifs(group, usage, block, settings) for group, (_, usage) in zip(groups.values(), counted, strict=True)
+    ]
+    usages = {
+        layer.tensor.name: usage
+        for group, (each, _) in zip(groups.values(), counted, strict=True)
+        for layer, usage in zip(group, each, strict=True)
+    }
+    return MotifReport(
+        schema=SCHEMA,
+        wcx=__version__,
+        checkpoint=checkpoint.summary(),
+        settings=settings,
+        layers=tuple(_layer_motifs(layer, usages[layer.tensor.name], block, settings) for layer in layers),
+        skipped=tuple(skipped),
+        model=_model_motifs(dtypes),
+        projection=projection,
+        notes=(*checkpoint.notes, *_notes(layers, dtypes, projection, write)),
+    )
+
+
+def _plan(checkpoint: Checkpoint, settings: MotifSettings, block: Block) -> tuple[list[Layer], list[SkippedTensor]]:
+    layers, skipped = [], []
+    for tensor, unwanted in select_each(checkpoint.tensors, settings, None):
+        reason = unwanted or _no_parameter(tensor, settings)
+        if reason is None:
+            layers.append(layer_of(tensor, block))
+        else:
+            skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
+    return layers, skipped
+
+
+def _no_parameter(tensor: TensorInfo, settings: MotifSettings) -> str | None:
+    """Why a tensor that analyze would take at any shape is not cut: buffers are no parameters."""
+    if DTYPES[tensor.dtype].kind == "scale":
+        return "E8M0 (no zero)"
+    return "buffer" if tensor.role == "buffer" and not settings.include else None
+
+
+def _by_dtype(layers: Sequence[Layer]) -> dict[str, list[Layer]]:
+    groups: dict[str, list[Layer]] = {}
+    for layer in layers:
+        groups.setdefault(layer.dtype.name, []).append(layer)
+    return groups
+
+
+def _count(
+    groups: Mapping[str, list[Layer]],
+    block: Block,
+    reader: TensorReader,
+    settings: MotifSettings,
+    threads: int,
+    progress: Progress,
+) -> list[tuple[list[Usage], Usage]]:
+    return [
+        count_blocks(
+            group,
+            block,
+            reader,
+            threads=threads,
+            top=settings.top,
+            on_start=lambda group=group: progress.on_start(nbytes_of(group)),  # type: ignore[misc]
+            on_piece=progress.on_bytes,
+        )
+        for group in groups.values()
+    ]
+
+
+def _layer_motifs(layer: Layer, usage: Usage, block: Block, settings: MotifSettings) -> LayerMotifs:
+    bits = settings.q or layer.dtype.bits
+    tensor = layer.tensor
+    return LayerMotifs(
+        name=tensor.name,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        aliases=tensor.aliases,
+        weights=layer.weights,
+        q=bits,
+        motifs=usage.blocks,
+        distinct=usage.distinct,
+        top=_top(usage, block, layer.dtype),
+        **costs(usage.often, block, bits, layer.weights),
+    )
+
+
+def _dtype_motifs(layers: Sequence[Layer], usage: Usage, block: Block, settings: MotifSettings) -> DtypeMotifs:
+    dtype = layers[0].dtype
+    bits, weights = settings.q or dtype.bits, sum(layer.weights for layer in layers)
+    return DtypeMotifs(
+        dtype=dtype.name,
+        layers=len(layers),
+        weights=weights,
+        q=bits,
+        motifs=usage.blocks,
+        distinct=usage.distinct,
+        top=_top(usage, block, dtype),
+        **costs(usage.often, block, bits, weights),
+    )
+
+
+def _top(usage: Usage, block: Block, dtype: DType) -> tuple[TopMotif, ...]:
+    if not usage.top:
+        return ()
+    codes = codes_of(np.array([words for _, words in usage.top], np.uint64), block.size, dtype)
+    return tuple(
+        TopMotif(tuple(plain_numbers(row, dtype)), " ".join(f"{code:0{-(-dtype.bits // 4)}x}" for code in row), count)
+        for row, (count, _) in zip(codes, usage.top, strict=True)
+    )
+
+
+def _model_motifs(dtypes: Sequence[DtypeMotifs]) -> ModelMotifs:
+    length, length_entropy = sum(item.length for item in dtypes), fsum(item.length_entropy for item in dtypes)
+    stored = sum(item.weights * item.q for item in dtypes)
+    return ModelMotifs(
+        layers=sum(item.layers for item in dtypes),
+        weights=sum(item.weights for item in dtypes),
+        motifs=sum(item.motifs for item in dtypes),
+        distinct=sum(item.distinct for item in dtypes),
+        length=length,
+        length_entropy=length_entropy,
+        ratio=stored / length if length else None,
+        ratio_entropy=stored / length_entropy if length else None,
+        dtypes=tuple(dtypes),
+    )
+
+
+def _notes(
+    layers: Sequence[Layer], dtypes: Sequence[DtypeMotifs], projection: Projection | None, write: str | None
+) -> list[str]:
+    notes = []
+    if len(dtypes) > 1:
+        names = ", ".join(item.dtype for item in dtypes)
+        notes.append(f"layers of {names} are counted apart, each dtype with motifs of its own; the model adds them")
+    if projection is not None and projection.kept:
+        notes.append(
+            f"{projection.kept:,} blocks with NaN or infinity were kept as they are; their cost is not in the length"
+        )
+    if write is not None and any(layer.tensor.quantization is not None for layer in layers):
+        notes.append("what was written holds integer codes, without the zero points and scales that are not tensors")
+    if write is not None and any(layer.tensor.aliases for layer in layers):
+        notes.append("tensors with several names were written once for each")
+    return notes

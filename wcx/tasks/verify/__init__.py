@@ -1,0 +1,1 @@
+"""Recompute values independently and compare them."""

@@ -1,0 +1,187 @@
+"""A check from outside: layers of a checkpoint once more, by pybdm on values decoded by another library.
+
+Nothing of wcx's counting is shared with the other side but the bytes: there the values are decoded, fitted and cut
+as numbers by NumPy and ml_dtypes (recomputed.py), and handed to pybdm 0.1.0.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wcx.core.checkpoint import Checkpoint, TensorReader
+from wcx.core.errors import MissingDependencyError, UsageError
+from wcx.core.scheme import Scheme
+from wcx.core.settings import Settings
+from wcx.core.verification import TOLERANCE, Comparison, Verification, VerifiedPlane
+from wcx.core.version import __version__
+from wcx.formats import open_reader
+from wcx.scan.count import count_layers
+from wcx.scan.fit import fit_layers
+from wcx.scan.layers import Layer
+from wcx.scan.sources import FileSource
+from wcx.tasks.analyze.evaluate import evaluate_layer
+from wcx.tasks.analyze.plan import make_plan
+from wcx.tasks.analyze.settings import scheme_of
+from wcx.tasks.verify.recompute import recomputed_planes
+
+if TYPE_CHECKING:
+    from wcx.scan.count import CountedLayer
+
+SCHEMA = "wcx/verification/1"
+_LAYERS = 20
+_SYMBOLS = 1 << 20  # pybdm takes 0.4 us a symbol; of blocks that overlap there is one a symbol
+_SYMBOLS_SLIDING = 1 << 16
+_MEASURES = ("bdm", "block_entropy", "bdm_normalized", "block_entropy_normalized")
+
+
+def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, threads: int = 1) -> Verification:
+    """Compare layers of a checkpoint with pybdm: 20 drawn by the seed, of each at most 2^20 symbols.
+
+    Under the boundary correlated at most 2^16. full: every layer, every symbol. Raises CheckpointError, and
+    MissingDependencyError without pybdm.
+    """
+    library = _import_pybdm()
+    plan = make_plan(checkpoint, settings)
+    random = np.random.default_rng(settings.seed)
+    if not plan.layers:
+        raise UsageError(f"{checkpoint.path}: no layer to compare: wcx inspect says why")
+    chosen = list(range(len(plan.layers)))
+    if not full and len(chosen) > _LAYERS:
+        chosen = sorted(random.choice(len(chosen), _LAYERS, replace=False).tolist())
+    scheme = scheme_of(settings)
+    most = None if full else _SYMBOLS_SLIDING if scheme.shift else _SYMBOLS
+    parts = [_part(plan.layers[number], random, most) for number in chosen]
+    with open_reader(checkpoint) as reader:
+        fits = fit_layers(
+            [plan.layers[number] for number in chosen], plan.quantizer, lambda: FileSource(reader), threads
+        )
+        cuts = [plan.quantizer.cut(layer.dtype, fit) for layer, fit in zip(parts, fits, strict=True)]
+        counts = count_layers(parts, cuts, scheme, lambda: FileSource(reader), threads, compiled=True)
+        planes = [
+            plane
+            for layer, counted in zip(parts, counts, strict=True)
+            for plane in _verify_layer(library, reader, layer, counted, plan.quantizer.planes(layer.dtype), settings)
+        ]
+        reader.check_unchanged()
+    return Verification(
+        schema=SCHEMA,
+        wcx=__version__,
+        pybdm="0.1.0",
+        checkpoint=checkpoint.summary(),
+        quantize=settings.quantize,
+        zero=settings.zero,
+        boundary=settings.boundary,
+        seed=settings.seed,
+        full=full,
+        tolerance=TOLERANCE,
+        layers_checked=len(parts),
+        layers_total=len(plan.layers),
+        agrees=all(plane.agrees for plane in planes),
+        planes=tuple(planes),
+    )
+
+
+def _part(layer: Layer, random: np.random.Generator, symbols: int | None) -> Layer:
+    """Return the layer, or some of its block rows, of at most so many symbols; of strings, a run of whole ones."""
+    if symbols is None:
+        return layer
+    if layer.rows == 1:
+        run = symbols // 12 * 12
+        if layer.columns <= run:
+            return layer
+        return replace(layer, columns=run, first=int(random.integers(layer.columns // run)))
+    most = max(4, symbols // layer.columns & ~3)
+    if layer.rows <= most:
+        return layer
+    start = 4 * int(random.integers((layer.rows - most) // 4 + 1))
+    return replace(layer, rows=most, first=start)
+
+
+def _verify_layer(
+    library: ModuleType,
+    reader: TensorReader,
+    layer: Layer,
+    counted: CountedLayer,
+    planes: Sequence[str],
+    settings: Settings,
+) -> Iterator[VerifiedPlane]:
+    report = evaluate_layer(layer, counted, planes, replace(settings, measures=_MEASURES, null="none"))
+    bits = recomputed_planes(layer, reader, settings.quantize, settings.zero)
+    for plane in report.planes:
+        matrix = bits[plane.plane].astype(np.int64)
+        strings = settings.block == "1x12"
+        theirs = _pybdm_values(library, matrix.reshape(-1) if strings else matrix, scheme_of(settings))
+        yield VerifiedPlane(
+            name=layer.tensor.name,
+            plane=plane.plane,
+            matrix=(layer.rows, layer.columns),
+            rows=(layer.first, layer.first + layer.rows),
+            symbols=layer.weights,
+            values=tuple(_compare(name, getattr(plane, name), theirs[name]) for name in _MEASURES),
+        )
+
+
+def _compare(measure: str, ours: float | None, theirs: float | None) -> Comparison:
+    if ours is None or theirs is None:
+        return Comparison(measure, ours, theirs, None)
+    return Comparison(measure, ours, theirs, abs(ours - theirs) / max(1.0, abs(theirs)))
+
+
+def _pybdm_values(library: ModuleType, plane: NDArray[np.int64], scheme: Scheme) -> dict[str, float | None]:
+    """The four numbers that pybdm has, from one decomposition; it can't normalise overlapping or smaller blocks."""
+    method = _pybdm_method(library, plane.ndim, scheme)
+    counter = method.decompose_and_count(plane)
+    bdm, entropy = float(method.compute_bdm(counter)), float(method.compute_ent(counter))
+    if scheme.shift or (scheme.least and any(size % (12 if plane.ndim == 1 else 4) for size in plane.shape)):
+        return {**dict.fromkeys(_MEASURES), "bdm": bdm, "block_entropy": entropy}
+    low, high = method._get_min_bdm(plane), method._get_max_bdm(plane)
+    entropy_range = method._get_max_ent(plane) - method._get_min_ent(plane)
+    return {
+        "bdm": bdm,
+        "block_entropy": entropy,
+        "bdm_normalized": float((bdm - low) / (high - low)),
+        "block_entropy_normalized": float(entropy / entropy_range) if entropy_range else None,
+    }
+
+
+def _pybdm_method(library: ModuleType, ndim: int, scheme: Scheme) -> Any:  # noqa: ANN401
+    """The BDM of pybdm under a boundary."""
+    from importlib import import_module
+
+    partitions = import_module("pybdm.partitions")
+    if scheme.least:
+        return library.BDM(ndim=ndim, partition=partitions.PartitionRecursive, min_length=scheme.least)
+    if scheme.shift:
+        return library.BDM(ndim=ndim, partition=partitions.PartitionCorrelated, shift=scheme.shift)
+    return library.BDM(ndim=ndim)
+
+
+def _import_pybdm() -> ModuleType:
+    """Import pybdm 0.1.0, which takes one function from pkg_resources, a module that new setuptools no longer has."""
+    stand_in = ModuleType("pkg_resources")
+    stand_in.resource_stream = _resource_stream  # type: ignore[attr-defined]
+    before = sys.modules.get("pkg_resources")
+    if before is None:
+        sys.modules["pkg_resources"] = stand_in
+    try:
+        import pybdm
+    except ImportError as error:
+        raise MissingDependencyError('wcx verify needs pybdm: pip install "pybdm==0.1.0"') from error
+    finally:
+        if before is None:
+            del sys.modules["pkg_resources"]
+    found: ModuleType = pybdm
+    return found
+
+
+def _resource_stream(package: str, name: str) -> BinaryIO:
+    from importlib.resources import files
+
+    return (files(package) / name).open("rb")  # type: ignore[return-value]
