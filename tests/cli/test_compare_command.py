@@ -14,7 +14,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from hostile.command_runs import run as run_measured
+from command_runs import run as run_measured
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).parents[2]

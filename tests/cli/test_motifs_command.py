@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
-from hostile.command_runs import run as run_measured
+from command_runs import run as run_measured
 from safetensors.numpy import load_file, save_file
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from outputs.reports import constant_plane, hostile, layer, lenet, plane, polarity, report, without_null
+from reports import constant_plane, hostile, layer, lenet, plane, polarity, report, without_null
 
 from wcx.core.comparison import ComparedCheckpoint, Comparison, LayerSeries, ModelPlaneSeries, ModelSeries, Series
 from wcx.core.errors import UsageError
