@@ -17,7 +17,8 @@ from wcx.core.checkpoint import Checkpoint, Storage, TensorInfo
 from wcx.core.errors import CheckpointError
 from wcx.core.files import signature_of
 from wcx.formats.sources.local import FileReader
-from wcx.formats.storage import streams as _storage
+from wcx.formats.storage import deflate, strided
+from wcx.formats.storage import varints as varints_
 from wcx.formats.storage.crc import combined_crc32
 
 DTYPES = {1: "U8", 2: "F16", 4: "F32", 8: "F64"}
@@ -88,10 +89,11 @@ def views(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...], int]:
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that views of a few numbers take every path."""
-    for name, value in {"_SLAB": 64, "_SLABS": 2, "_SPAN": 32, "_RUN": 16, "_GAP": 64, "_CHUNK": 24}.items():
-        monkeypatch.setattr(_storage, name, value)
-    monkeypatch.setattr(_storage, "_MARK_EVERY", 40)
-    monkeypatch.setattr(_storage, "_MARKS", 1000)
+    for name, value in {"_SLAB": 64, "_SLABS": 2, "_SPAN": 32, "_RUN": 16, "_GAP": 64}.items():
+        monkeypatch.setattr(strided, name, value)
+    for name, value in {"_CHUNK": 24, "_MARK_EVERY": 40, "_MARKS": 1000}.items():
+        monkeypatch.setattr(deflate, name, value)
+    monkeypatch.setattr(varints_, "_CHUNK", 24)
 
 
 @given(

@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Hashable
 from functools import lru_cache
+from threading import Lock
+
+from wcx.formats.storage.streams import StreamError
 
 
-class _Sum:
-    """The CRCs of the pieces of a storage that have been read, whatever their order."""
+class Checksums:
+    """The CRCs of storages that are being read, from several threads at once."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[Hashable, _Pieces] = {}
+        self._lock = Lock()
+
+    def check(self, key: Hashable, nbytes: int, crc32: int, start: int, piece: memoryview) -> None:
+        """Add a piece of a storage of `nbytes`; StreamError once all of it has been read and its CRC is another."""
+        piece_crc32 = zlib.crc32(piece)
+        with self._lock:
+            seen = self._pieces.setdefault(key, _Pieces())
+            seen.add(start, piece_crc32, len(piece))
+            if seen.nbytes < nbytes:
+                return
+            del self._pieces[key]
+        if seen.crc32() not in (None, crc32):
+            raise StreamError("its bytes do not match their CRC-32, so they are damaged")
+
+
+class _Pieces:
+    """The CRCs and lengths of the pieces of a storage that have been read, by their positions."""
 
     def __init__(self) -> None:
         self._pieces: dict[int, tuple[int, int]] = {}
         self.nbytes = 0
 
-    def add(self, start: int, piece: tuple[int, int]) -> None:
-        """Take in the CRC and length of a piece; one that was read before counts once."""
-        self.nbytes += piece[1] - self._pieces.get(start, (0, 0))[1]
-        self._pieces[start] = piece
+    def add(self, start: int, crc32: int, nbytes: int) -> None:
+        """Add a piece; one that was read before counts once."""
+        self.nbytes += nbytes - self._pieces.get(start, (0, 0))[1]
+        self._pieces[start] = crc32, nbytes
 
     def crc32(self) -> int | None:
-        """The CRC of all pieces one after the other; None where they overlap."""
+        """Return the CRC of all pieces in a row; None where they overlap."""
         found = position = 0
         for start, (crc, nbytes) in sorted(self._pieces.items()):
             if start != position:
@@ -29,11 +54,11 @@ class _Sum:
 
 
 _POLYNOMIAL = 0xEDB88320  # of CRC-32, reflected
-_ONE = 1 << 31  # the polynomial 1; lower powers of x stand in higher bits
+_ONE = 1 << 31  # the polynomial 1; lower powers of x are in higher bits
 
 
 def combined_crc32(first: int, second: int, nbytes: int) -> int:
-    """Return the CRC-32 of two texts one after the other, from those of each; nbytes: the length of the second.
+    """Return the CRC-32 of two texts in a row from those of each; nbytes: the length of the second.
 
     Appending n bytes multiplies the first's by x^(8n) modulo the polynomial (as zlib's crc32_combine does).
 
@@ -44,7 +69,7 @@ def combined_crc32(first: int, second: int, nbytes: int) -> int:
 
 
 def _times(left: int, right: int) -> int:
-    """The product of two polynomials over GF(2), modulo CRC-32's."""
+    """Return the product of two polynomials over GF(2), modulo CRC-32's."""
     product = 0
     bit = _ONE
     while bit and left:
@@ -58,7 +83,7 @@ def _times(left: int, right: int) -> int:
 
 @lru_cache(maxsize=64)
 def _power_of_x(exponent: int) -> int:
-    """x^exponent modulo the polynomial, by squaring."""
+    """Return x^exponent modulo the polynomial, by squaring."""
     power, square = _ONE, _ONE >> 1
     while exponent:
         if exponent & 1:

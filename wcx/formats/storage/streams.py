@@ -1,4 +1,4 @@
-"""Decoded storages as seekable streams, with marks to start from again."""
+"""Decoded storages as streams of bytes that can be read from any position."""
 
 from __future__ import annotations
 
@@ -7,31 +7,27 @@ from typing import Protocol
 
 from wcx.core.checkpoint import Storage
 
-Fill = Callable[[int, memoryview], None]
-"""Fills memory with the bytes of a file from a position on."""
-
-_STREAMS = 8
-_CHUNK = 64 << 10
-_MARKS = 256
-_MARK_EVERY = 16 << 20
+ReadInto = Callable[[int, memoryview], None]
+"""Fills memory with the bytes of a file, or of a stream, from a position on."""
 
 
-class _StreamError(Exception):
-    """What is wrong with the bytes of a storage."""
+class StreamError(Exception):
+    """A storage whose bytes are damaged; the message says how."""
 
 
-class _Stream(Protocol):
-    """The bytes of a decoded storage."""
+class Stream(Protocol):
+    """The bytes of a decoded storage, read by several threads at once."""
 
-    def read_into(self, fill: Fill, start: int, out: memoryview) -> None:
-        """Fill `out` from byte `start` of the decoded storage on; `fill` reads the file."""
+    def read_into(self, read_file: ReadInto, start: int, out: memoryview) -> None:
+        """Fill `out` from byte `start` of the decoded storage on; StreamError where it can't."""
 
 
-class _Raw:
-    """Bytes as they stand in the file."""
+class Raw:
+    """A storage whose bytes are in the file as they are."""
 
     def __init__(self, storage: Storage) -> None:
         self._start = storage.start
 
-    def read_into(self, fill: Fill, start: int, out: memoryview) -> None:
-        fill(self._start + start, out)
+    def read_into(self, read_file: ReadInto, start: int, out: memoryview) -> None:
+        """Fill `out` from byte `start` of the storage on."""
+        read_file(self._start + start, out)
