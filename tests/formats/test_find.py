@@ -11,7 +11,7 @@ from checkpoint_files import write_index, write_tensors
 
 from wcx.core.errors import CheckpointError
 from wcx.formats import open_checkpoint
-from wcx.formats._find import can_give_several, find_checkpoints
+from wcx.formats.find import can_give_several, find_checkpoints
 
 
 def _make(directory: Path, *names: str) -> None:

@@ -16,7 +16,7 @@ from protobuf_bytes import length_delimited, number
 from wcx.core.checkpoint import Checkpoint, Quantization, TensorInfo
 from wcx.core.errors import CheckpointError, UnknownFormatError
 from wcx.formats import FORMATS, open_checkpoint, open_reader
-from wcx.formats._format import Evidence, Match
+from wcx.formats.format import FileHead, Match
 from wcx.formats.onnx.tensors import ONNX_DTYPES
 
 _NUMERIC = [number for number, name in ONNX_DTYPES.items() if name != "STRING"]
@@ -102,9 +102,9 @@ def test_every_dtype_is_what_the_library_decodes(data_type: int, kind: str, coun
     tensor = checkpoint["w"]
     assert (tensor.dtype, tensor.shape, tensor.nbytes) == (dtype, (count,), len(packed))
     if kind == "typed" and dtype.startswith("F6_") and count:
-        assert tensor.obstacle == "6-bit numbers in int32_data"
+        assert tensor.unsupported == "6-bit numbers in int32_data"
     else:
-        assert tensor.obstacle is None
+        assert tensor.unsupported is None
         assert _bytes_of(checkpoint, tensor) == packed == _packed(oracle, dtype)
 
 
@@ -120,7 +120,7 @@ def test_large_integers_of_variable_length(tmp_path: Path) -> None:
 
 def test_text_is_listed(tmp_path: Path) -> None:
     tensor = _opened(tmp_path, helper.make_tensor("w", TensorProto.STRING, [2], ["a", "bc"]))["w"]
-    assert (tensor.dtype, tensor.shape, tensor.obstacle) == ("STRING", (2,), "text")
+    assert (tensor.dtype, tensor.shape, tensor.unsupported) == ("STRING", (2,), "text")
 
 
 def test_typed_data_in_several_pieces_is_listed(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_typed_data_in_several_pieces_is_listed(tmp_path: Path) -> None:
     for data in (length_delimited(7, b"\1") * 2, number(7, 1) * 2, length_delimited(7, b"\1") + number(7, 1)):
         path = tmp_path / "model.onnx"
         path.write_bytes(number(1, 9) + length_delimited(7, length_delimited(5, begin + data)))
-        assert open_checkpoint(path)["w"].obstacle == "int64_data in 2 pieces"
+        assert open_checkpoint(path)["w"].unsupported == "int64_data in 2 pieces"
         assert numpy_helper.to_array(onnx.load(path).graph.initializer[0]).tolist() == [1, 1]
 
 
@@ -173,7 +173,7 @@ def test_initializers_constants_attributes_and_sparse_tensors(tmp_path: Path) ->
         "s.values": "sparse initializer",
         "s.indices": "sparse initializer",
     }
-    assert checkpoint["s.indices"].obstacle == "sparse indices"
+    assert checkpoint["s.indices"].unsupported == "sparse indices"
     assert checkpoint["s.values"].shape == (2,)
 
 
@@ -302,7 +302,7 @@ def test_zero_points_of_blocks(tmp_path: Path) -> None:
     node = _node("DequantizeLinear", ["w", "s", "z"], axis=1, block_size=3)
     assert _quantized(tmp_path, node, *tensors).quantization == Quantization(tuple(range(8)), (4, 2))
     node = _node("DequantizeLinear", ["w", "s", "z"], axis=1, block_size=4)
-    assert _quantized(tmp_path, node, *tensors).obstacle == "blocks of 4 that do not divide its 6 elements"
+    assert _quantized(tmp_path, node, *tensors).unsupported == "blocks of 4 that do not divide its 6 elements"
 
 
 def test_zero_points_of_four_bits(tmp_path: Path) -> None:
@@ -392,7 +392,7 @@ def test_an_embedding_of_blocks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "obstacle"),
+    ("nodes", "unsupported"),
     [
         ([_node("DequantizeLinear", ["w", "s", "gone"])], "zero point is computed at run time"),
         (
@@ -420,7 +420,7 @@ def test_an_embedding_of_blocks(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_codes_whose_meaning_is_not_known_are_not_guessed(
-    nodes: list[onnx.NodeProto], obstacle: str, tmp_path: Path
+    nodes: list[onnx.NodeProto], unsupported: str, tmp_path: Path
 ) -> None:
     tensors = (
         _weight(dtype="uint8"),
@@ -428,7 +428,7 @@ def test_codes_whose_meaning_is_not_known_are_not_guessed(
         _tensor("many", range(6), "uint8"),
         _tensor("i8", 1, "int8"),
     )
-    assert _opened(tmp_path, *tensors, nodes=nodes)["w"].obstacle == obstacle
+    assert _opened(tmp_path, *tensors, nodes=nodes)["w"].unsupported == unsupported
 
 
 def test_zero_points_follow_a_transposed_weight(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ def test_zero_points_follow_a_transposed_weight(tmp_path: Path) -> None:
 
 def test_integers_that_nobody_takes_for_codes_stay_plain(tmp_path: Path) -> None:
     tensor = _quantized(tmp_path, _node("Gather", ["w", "i"]), _weight(dtype="int8"))
-    assert (tensor.quantization, tensor.obstacle) == (None, None)
+    assert (tensor.quantization, tensor.unsupported) == (None, None)
 
 
 # ------------------------------------------------------------------------------------------------------ external data
@@ -486,7 +486,7 @@ def test_links_within_the_directory_or_a_repository_of_the_cache_are_followed(tm
 
 def test_what_a_runtime_keeps_in_memory_is_listed(tmp_path: Path) -> None:
     tensor = _set_external(_weight(), location="*/_ORT_MEM_ADDR_/*", offset="94", length="96")
-    assert _opened(tmp_path, tensor)["w"].obstacle == "in the memory of the process that wrote the file"
+    assert _opened(tmp_path, tensor)["w"].unsupported == "in the memory of the process that wrote the file"
 
 
 @pytest.mark.parametrize(
@@ -597,17 +597,17 @@ def test_fifty_graphs_in_graphs_are_walked(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- recognising
 
 
-def _evidence(name: str, content: bytes) -> Evidence:
-    return Evidence(name, len(content), content[: 64 << 10], content[-64 << 10 :])
+def _ends(name: str, content: bytes) -> FileHead:
+    return FileHead(name, len(content), content[: 64 << 10], content[-64 << 10 :])
 
 
 def test_a_model_is_recognised_by_its_structure(tmp_path: Path) -> None:
     model = _model([_node("MatMul", ["x", "w"])], [_weight(shape=(300, 300))], producer_name="pytorch")
     content = model.SerializeToString()
-    assert FORMATS["onnx"].sniff(_evidence("model", content)) == Match.STRUCTURE
+    assert FORMATS["onnx"].sniff(_ends("model", content)) == Match.STRUCTURE
     graph = length_delimited(7, model.graph.SerializeToString())
     later = graph + number(1, 9) + length_delimited(8, number(2, 17))
-    assert FORMATS["onnx"].sniff(_evidence("model", later)) == Match.STRUCTURE
+    assert FORMATS["onnx"].sniff(_ends("model", later)) == Match.STRUCTURE
     path = tmp_path / "model.bin"
     path.write_bytes(later)
     assert open_checkpoint(path).format == "onnx"
@@ -634,14 +634,14 @@ def test_nothing_else_is_taken_for_a_model() -> None:
         b"\n\n",
     ]
     for head in others:
-        assert sniff(_evidence("model.onnx", head + bytes(500))) == Match.SUFFIX
-        assert sniff(_evidence("model", head + random.bytes(500))) == Match.NO
+        assert sniff(_ends("model.onnx", head + bytes(500))) == Match.SUFFIX
+        assert sniff(_ends("model", head + random.bytes(500))) == Match.NO
     for _ in range(5000):
         content = random.bytes(int(random.integers(1, 300)))
-        assert sniff(_evidence("model", content)) == Match.NO
-        assert sniff(_evidence("model", b"\x08\x09" + content)) == Match.NO
+        assert sniff(_ends("model", content)) == Match.NO
+        assert sniff(_ends("model", b"\x08\x09" + content)) == Match.NO
     for size in (0x3A08, 0x1208, 0x4208):
-        assert sniff(_evidence("a.safetensors", size.to_bytes(8, "little") + b"{" + b" " * 20000)) == Match.NO
+        assert sniff(_ends("a.safetensors", size.to_bytes(8, "little") + b"{" + b" " * 20000)) == Match.NO
 
 
 def test_the_format_of_the_runtime_is_named(tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def test_views_and_tied_weights(tmp_path: Path) -> None:
     assert checkpoint["whole"].aliases == ("tied", "also")
     assert _floats(checkpoint, "turned")[:5] == [0, 5, 10, 15, 1]
     assert _floats(checkpoint, "rows") == list(range(10, 20))
-    assert checkpoint["wide"].obstacle == "expanded from fewer elements"
-    assert checkpoint["negated"].obstacle == "negated view"
+    assert checkpoint["wide"].unsupported == "expanded from fewer elements"
+    assert checkpoint["negated"].unsupported == "negated view"
     assert checkpoint.notes == ("2 tensors are views that overlap others: their shared numbers are counted in each",)
 
 
@@ -261,7 +261,7 @@ def test_a_package_shares_the_opcodes_of_all_its_pickles(tmp_path: Path) -> None
         open_checkpoint(tmp_path / "a.pt")
 
 
-def test_a_table_of_300_000_objects_beside_the_tensors_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_table_of_300_000_objects_beside_the_tensors_is_fine(tmp_path: Path) -> None:
     table = [Made(Name("lookups", "Entry")) for _ in range(300_000)]
     path = write_zip(tmp_path / "a.pt", {"fc.weight": Tensor("0", (4, 5)), "table": table}, {"0": _RAW})
     assert [tensor.name for tensor in open_checkpoint(path).tensors] == ["fc.weight"]
@@ -281,7 +281,7 @@ def test_a_buffer_that_says_so_is_one(tmp_path: Path) -> None:
     }
     checkpoint = open_checkpoint(write_zip(tmp_path / "a.pt", value, {"0": _RAW}))
     assert checkpoint["buffer"].role == "buffer"
-    assert checkpoint["lazy"].obstacle == "not initialised: no shape and no data yet"
+    assert checkpoint["lazy"].unsupported == "not initialised: no shape and no data yet"
     assert checkpoint.metadata == {"epoch": "3"}
 
 

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from wcx.core.checkpoint import Checkpoint, TensorInfo
 from wcx.core.errors import CheckpointError
 from wcx.formats import FORMATS, open_checkpoint, open_reader
-from wcx.formats._format import Evidence, Match
+from wcx.formats.format import FileHead, Match
 from wcx.formats.safetensors import DTYPE_NAMES
 
 
@@ -112,7 +112,7 @@ def test_a_header_length_that_looks_like_a_magic_number_misleads_nobody(tmp_path
 @given(head=st.binary(max_size=200), name=st.text(max_size=20), nbytes=st.integers(0, 1 << 64))
 def test_sniffing_never_raises(head: bytes, name: str, nbytes: int) -> None:
     for format_ in FORMATS.values():
-        assert format_.sniff(Evidence(name, nbytes, head, head)) in Match
+        assert format_.sniff(FileHead(name, nbytes, head, head)) in Match
 
 
 _VALID = {"a.weight": ("BF16", [4, 4]), "b": ("F4", [8]), "c": ("I64", [])}

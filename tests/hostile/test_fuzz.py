@@ -60,7 +60,7 @@ def _read_all(path: Path) -> None:
     inspect(path)
     with open_reader(checkpoint) as reader:
         for tensor_ in checkpoint.tensors:
-            if tensor_.obstacle is None and tensor_.nbytes < 1 << 20:
+            if tensor_.unsupported is None and tensor_.nbytes < 1 << 20:
                 reader.read_into(tensor_, 0, memoryview(bytearray(tensor_.nbytes)))
 
 

@@ -18,8 +18,7 @@ from wcx.core.comparison import Comparison, ModelSeries
 from wcx.core.dtypes import DTYPES, Codes, DType
 from wcx.core.errors import CheckpointError, UsageError
 from wcx.core.scheme import Fit, Statistics
-from wcx.formats._format import Evidence as FileEvidence
-from wcx.formats._format import Format, Match
+from wcx.formats.format import FileHead, Format, Match
 from wcx.measures.evidence import Evidence, Measure
 from wcx.measures.tables import load_table
 from wcx.outputs import OpenWriter, View
@@ -140,16 +139,16 @@ def check_format(name: str, format_: Format) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
     assert format_.suffixes
     assert all(suffix.startswith(".") for suffix in format_.suffixes)
-    for evidence in _strange_files():
-        answer = format_.sniff(evidence)
+    for head in _strange_files():
+        answer = format_.sniff(head)
         assert isinstance(answer, Match)
-        assert answer == format_.sniff(evidence)
+        assert answer == format_.sniff(head)
     for path in ("/no/such/file", "", "\0", "/dev/null"):
         with pytest.raises(CheckpointError):
             format_.open(path)
 
 
-def _strange_files() -> list[FileEvidence]:
+def _strange_files() -> list[FileHead]:
     random = np.random.default_rng(0)
     heads = [
         b"",
@@ -177,7 +176,7 @@ def _strange_files() -> list[FileEvidence]:
     ]
     sizes = (0, 7, 1 << 63)
     return [
-        FileEvidence(names[number % len(names)], size, head[:65536], head[-65536:])
+        FileHead(names[number % len(names)], size, head[:65536], head[-65536:])
         for number, head in enumerate(heads)
         for size in (len(head), *sizes)
     ]

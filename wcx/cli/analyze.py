@@ -53,7 +53,7 @@ def command(
     Exit codes: 0 done, 1 a --fail-on condition holds, 2 usage, 3 an input can't be read.
     """
     from wcx.cli.output_file import opened
-    from wcx.formats._find import can_give_several, find_checkpoints
+    from wcx.formats.find import can_give_several, find_checkpoints
     from wcx.outputs import OUTPUTS
     from wcx.tasks.analyze.analyze import open_reference
     from wcx.tasks.analyze.settings import make_settings

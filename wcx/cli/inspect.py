@@ -44,7 +44,7 @@ def command(
     """
     from wcx.cli.output_file import opened
     from wcx.core.settings import Settings
-    from wcx.formats._find import can_give_several, find_checkpoints
+    from wcx.formats.find import can_give_several, find_checkpoints
 
     settings = Settings(include=include, exclude=exclude, include_optimizer=include_optimizer)
     kind = choose_output("json" if as_json else None, output)

@@ -56,7 +56,7 @@ class TensorInfo:
     file: index into Checkpoint.files. offset: of its first byte in that file (of its storage, if that is encoded).
     role: weight, buffer or optimizer. source: where in the file it came from, for formats that have more than one
     place. aliases: other names of the same elements. storage: None where the `nbytes` bytes from `offset` on are the
-    elements, little-endian, in C order. quantization: of integers that stand for other numbers. obstacle: why its
+    elements, little-endian, in C order. quantization: of integers that stand for other numbers. unsupported: why its
     values can't be given, as one short phrase (then it is listed and skipped); None as a rule.
     """
 
@@ -71,7 +71,7 @@ class TensorInfo:
     aliases: tuple[str, ...] = ()
     storage: Storage | None = None
     quantization: Quantization | None = None
-    obstacle: str | None = None
+    unsupported: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from dataclasses import replace
 from wcx.core.checkpoint import Checkpoint, TensorReader
 from wcx.core.errors import CheckpointError, UnknownFormatError
 from wcx.core.registry import Registry
-from wcx.formats._evidence import gather
-from wcx.formats._find import can_give_several, candidates_of, find_checkpoints, has_wildcard
-from wcx.formats._format import Evidence, Format, Match
-from wcx.formats._unsupported import describe, describe_unknown
+from wcx.formats.evidence import gather
+from wcx.formats.find import can_give_several, candidates_of, find_checkpoints, has_wildcard
+from wcx.formats.format import FileHead, Format, Match
+from wcx.formats.unsupported import describe, describe_unknown
 
 __all__ = ["FORMATS", "can_give_several", "find_checkpoints", "open_checkpoint", "open_reader"]
 
@@ -52,18 +52,18 @@ def open_reader(checkpoint: Checkpoint) -> TensorReader:
 
 
 def _open_file(path: str) -> Checkpoint:
-    evidence = gather(path)
-    match, found = _recognise(evidence)
-    if match < Match.STRUCTURE and (known := describe(evidence)):
+    ends = gather(path)
+    match, found = _recognise(ends)
+    if match < Match.STRUCTURE and (known := describe(ends)):
         raise UnknownFormatError(path, known)
     if found is None:
-        raise UnknownFormatError(path, describe_unknown(evidence))
+        raise UnknownFormatError(path, describe_unknown(ends))
     return found.open(path)
 
 
-def _recognise(evidence: Evidence) -> tuple[Match, Format | None]:
+def _recognise(ends: FileHead) -> tuple[Match, Format | None]:
     """The format with the strongest match, the first of equals."""
-    answers = [(format_.sniff(evidence), format_) for format_ in FORMATS.values()]
+    answers = [(format_.sniff(ends), format_) for format_ in FORMATS.values()]
     match, found = max(answers, key=lambda answer: answer[0])
     return match, found if match else None
 

@@ -17,10 +17,10 @@ from wcx.core.dtypes import DTYPES
 from wcx.core.errors import CheckpointError
 from wcx.core.files import open_regular, read_extent, signature_of
 from wcx.core.text import shortened
-from wcx.formats._format import Evidence, Format, Match
-from wcx.formats._json import JsonError, JsonWalker
-from wcx.formats._roles import role_of
-from wcx.formats._series import series_of
+from wcx.formats.format import FileHead, Format, Match
+from wcx.formats.json_walker import JsonError, JsonWalker
+from wcx.formats.roles import role_of
+from wcx.formats.shards import series_of
 from wcx.formats.sources.local import FileReader
 
 DTYPE_NAMES = tuple(name for name in DTYPES if name not in ("I4", "U4", "I2", "U2", "C32", "C128", "STRING"))
@@ -69,12 +69,12 @@ class _Draft:
             raise JsonError("the header describes more than fits in the 300 MiB that wcx allows itself", position)
 
 
-def sniff(evidence: Evidence) -> Match:
+def sniff(ends: FileHead) -> Match:
     """Recognise a header length that fits the file and the '{' behind it; never raises."""
-    nbytes = int.from_bytes(evidence.head[:_LENGTH], "little")
-    if evidence.head[_LENGTH : _LENGTH + 1] == b"{" and nbytes <= _MAX_HEADER:
-        return Match.MAGIC if _LENGTH + nbytes <= evidence.nbytes else Match.STRUCTURE
-    return Match.SUFFIX if evidence.name.endswith(".safetensors") else Match.NO
+    nbytes = int.from_bytes(ends.head[:_LENGTH], "little")
+    if ends.head[_LENGTH : _LENGTH + 1] == b"{" and nbytes <= _MAX_HEADER:
+        return Match.MAGIC if _LENGTH + nbytes <= ends.nbytes else Match.STRUCTURE
+    return Match.SUFFIX if ends.name.endswith(".safetensors") else Match.NO
 
 
 def open_file(path: str) -> Checkpoint:

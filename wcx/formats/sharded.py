@@ -16,15 +16,15 @@ from wcx.core.errors import CheckpointError
 from wcx.core.files import open_regular, read_extent
 from wcx.core.text import natural_key, shortened
 from wcx.formats import pytorch, safetensors
-from wcx.formats._format import Evidence, Format, Match
-from wcx.formats._inside import check_inside, check_relative
-from wcx.formats._json import JsonError, JsonWalker
-from wcx.formats._series import series_of
-from wcx.formats._unsupported import refuse_unsupported
+from wcx.formats.format import FileHead, Format, Match
+from wcx.formats.inside import check_inside, check_relative
+from wcx.formats.json_walker import JsonError, JsonWalker
+from wcx.formats.shards import series_of
 from wcx.formats.sources.local import FileReader
+from wcx.formats.unsupported import refuse_unsupported
 
 _KINDS = {".safetensors": "safetensors", ".bin": "pytorch"}  # the format of a shard, by its suffix
-_SNIFFS: Mapping[str, Callable[[Evidence], Match]] = {"safetensors": safetensors.sniff, "pytorch": pytorch.sniff}
+_SNIFFS: Mapping[str, Callable[[FileHead], Match]] = {"safetensors": safetensors.sniff, "pytorch": pytorch.sniff}
 _MAX_INDEX = 100_000_000
 _MAX_TENSORS = 200_000  # what 300 MiB of memory hold
 _MAX_METADATA = 1 << 20
@@ -39,10 +39,10 @@ class _Index:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-def sniff(evidence: Evidence) -> Match:
+def sniff(ends: FileHead) -> Match:
     """Recognise a JSON object with a weight_map; never raises."""
-    named = evidence.name.endswith(".index.json")
-    if evidence.head.lstrip()[:1] == b"{" and (named or b'"weight_map"' in evidence.head):
+    named = ends.name.endswith(".index.json")
+    if ends.head.lstrip()[:1] == b"{" and (named or b'"weight_map"' in ends.head):
         return Match.STRUCTURE
     return Match.SUFFIX if named else Match.NO
 

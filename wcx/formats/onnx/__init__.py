@@ -14,14 +14,14 @@ from dataclasses import replace
 from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
 from wcx.core.errors import CheckpointError
 from wcx.core.files import open_regular, signature_of
-from wcx.formats._format import Evidence, Format, Match
-from wcx.formats._roles import role_of
+from wcx.formats.format import FileHead, Format, Match
 from wcx.formats.onnx.external import ExternalFiles
 from wcx.formats.onnx.graph import Graph, Model, read_model
 from wcx.formats.onnx.protobuf import BYTES, VARINT, Source, varint
 from wcx.formats.onnx.tensors import Draft, View
 from wcx.formats.onnx.uses import note_uses
 from wcx.formats.onnx.values import Values
+from wcx.formats.roles import role_of
 from wcx.formats.sources.local import FileReader
 
 __all__ = ["FORMAT"]
@@ -39,20 +39,20 @@ _MAX_FIELDS = 10_000
 _MIN_TRUNCATED = 1024
 
 
-def sniff(evidence: Evidence) -> Match:
+def sniff(ends: FileHead) -> Match:
     """Recognise the fields of a model, one behind the other up to the end of the file, with a graph; never raises."""
-    if _is_model(evidence):
+    if _is_model(ends):
         return Match.STRUCTURE
-    return Match.SUFFIX if evidence.name.lower().endswith(".onnx") else Match.NO
+    return Match.SUFFIX if ends.name.lower().endswith(".onnx") else Match.NO
 
 
-def _is_model(evidence: Evidence) -> bool:
+def _is_model(ends: FileHead) -> bool:
     """Whether all fields that both ends of the file show are those of a model; one field may lie out of sight."""
     position, graphs, versions = 0, 0, 0
     for _ in range(_MAX_FIELDS):
-        if position == evidence.nbytes:
+        if position == ends.nbytes:
             break
-        head = _bytes_at(evidence, position)
+        head = _bytes_at(ends, position)
         if head is None:  # behind a large field that is not the last
             return graphs > 0 and versions > 0
         try:
@@ -67,10 +67,10 @@ def _is_model(evidence: Evidence) -> bool:
             versions += number == 1
             position += index
         elif wire == BYTES and (number in _TEXTS or number in _MESSAGES or number == _GRAPH):
-            if not _plausible(evidence, number, position + index, value):
+            if not _plausible(ends, number, position + index, value):
                 return False
-            if position + index + value > evidence.nbytes:  # a download that broke off, if it had begun
-                return number == _GRAPH and versions > 0 and evidence.nbytes >= _MIN_TRUNCATED
+            if position + index + value > ends.nbytes:  # a download that broke off, if it had begun
+                return number == _GRAPH and versions > 0 and ends.nbytes >= _MIN_TRUNCATED
             graphs += number == _GRAPH
             versions += number == 8
             position += index + value
@@ -79,17 +79,17 @@ def _is_model(evidence: Evidence) -> bool:
     return graphs > 0 and versions > 0
 
 
-def _bytes_at(evidence: Evidence, position: int) -> bytes | None:
+def _bytes_at(ends: FileHead, position: int) -> bytes | None:
     """The bytes from a position on, as far as they are known."""
-    if position < len(evidence.head):
-        return evidence.head[position : position + 4096]
-    tail = evidence.nbytes - len(evidence.tail)
-    return evidence.tail[position - tail :][:4096] if position >= tail else None
+    if position < len(ends.head):
+        return ends.head[position : position + 4096]
+    tail = ends.nbytes - len(ends.tail)
+    return ends.tail[position - tail :][:4096] if position >= tail else None
 
 
-def _plausible(evidence: Evidence, number: int, begin: int, nbytes: int) -> bool:
+def _plausible(ends: FileHead, number: int, begin: int, nbytes: int) -> bool:
     """Whether a text is one, and the first field of a graph or another message one that it has."""
-    data = (_bytes_at(evidence, begin) or b"")[:nbytes]
+    data = (_bytes_at(ends, begin) or b"")[:nbytes]
     if number in _TEXTS:
         return not any(byte < 9 for byte in data)
     if not data:
@@ -190,22 +190,22 @@ def _tensor(name: str, draft: Draft) -> TensorInfo:
         source=source,
         storage=storage,
         quantization=view.quantization,
-        obstacle=draft.obstacle or view.obstacle,
+        unsupported=draft.unsupported or view.unsupported,
     )
 
 
 def _view(draft: Draft) -> View:
-    """As what its users read the tensor; an obstacle where they do not agree."""
+    """As what its users read the tensor; an unsupported reason where they do not agree."""
     if not draft.views:
         return View(draft.dtype, draft.shape)
     first = draft.views[0]
     if all(view == first for view in draft.views):
         return first
-    hindered = next((view for view in draft.views if view.obstacle), None)
+    hindered = next((view for view in draft.views if view.unsupported), None)
     scaled = {replace(view.quantization, scale=None) if view.quantization else None for view in draft.views}
     if hindered is None and len(scaled) == 1 and len({(view.dtype, view.shape) for view in draft.views}) == 1:
         return replace(first, quantization=scaled.pop())  # only the scales differ
-    return hindered or View(draft.dtype, draft.shape, obstacle="codes with different zero points")
+    return hindered or View(draft.dtype, draft.shape, unsupported="codes with different zero points")
 
 
 def _with_aliases(tensors: list[TensorInfo]) -> tuple[TensorInfo, ...]:
@@ -215,7 +215,7 @@ def _with_aliases(tensors: list[TensorInfo]) -> tuple[TensorInfo, ...]:
     kept: list[TensorInfo] = []
     for tensor in tensors:
         key = (tensor.file, tensor.offset, tensor.nbytes, tensor.dtype, tensor.shape, tensor.quantization, tensor.role)
-        if tensor.file and tensor.nbytes and not tensor.obstacle and key in first:
+        if tensor.file and tensor.nbytes and not tensor.unsupported and key in first:
             aliases.setdefault(first[key], []).append(tensor.name)
             continue
         if tensor.file:

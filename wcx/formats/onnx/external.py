@@ -14,7 +14,7 @@ from wcx.core.checkpoint import Signature
 from wcx.core.errors import CheckpointError
 from wcx.core.files import open_regular, signature_of
 from wcx.core.text import shortened
-from wcx.formats._inside import check_inside, check_relative
+from wcx.formats.inside import check_inside, check_relative
 
 _KEYS = frozenset({"location", "offset", "length", "checksum", "basepath"})  # no reader uses the last two
 _IN_MEMORY = "*/_ORT_MEM_ADDR_/*"  # where ONNX Runtime keeps what it has not written out
@@ -34,7 +34,7 @@ class ExternalFiles:
     _index: dict[str, int] = field(default_factory=dict)
 
     def locate(self, pairs: Sequence[tuple[str, str]], nbytes: int) -> tuple[int, int, str | None]:
-        """Return the file, the offset in it and the obstacle of a tensor of `nbytes`.
+        """Return the file, the offset in it and the unsupported reason of a tensor of `nbytes`.
 
         ValueError, with the reason, where what external_data says is not allowed or does not fit the file.
         """

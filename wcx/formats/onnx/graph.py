@@ -382,7 +382,7 @@ class _Reader:
         indices = self._tensor(graph, tuple(parts[2]), kind, f"{values.name or name}.indices")
         whole = values.name if name is None else name
         values.name, indices.name = f"{whole}.values", f"{whole}.indices"
-        indices.obstacle = "sparse indices"
+        indices.unsupported = "sparse indices"
         self._add(graph, values)
         self._add(graph, indices)
 

@@ -1,7 +1,7 @@
 """Integer weights of an ONNX model: which zero points and scale the operators that read them give them.
 
 Source: DequantizeLinear and QLinear* of onnx, MatMulNBits and its kin of onnxruntime (docs/ContribOperators.md). What
-can't be told (a zero point that is computed, blocks that do not divide) is an obstacle, never a guess.
+can't be told (a zero point that is computed, blocks that do not divide) is an unsupported reason, never a guess.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from wcx.core.dtypes import DTYPES
 from wcx.formats.onnx.graph import Graph, Node
 from wcx.formats.onnx.operators import QUANTIZED, Quantized
 from wcx.formats.onnx.tensors import Draft, View
-from wcx.formats.onnx.values import Obstacle, Origin, Origins, Values
+from wcx.formats.onnx.values import Origin, Origins, UnsupportedError, Values
 
 _NBITS = {2: "U2", 4: "U4", 8: "U8"}
 _MICROSOFT = "com.microsoft"
@@ -63,8 +63,8 @@ def _view(use: _Use) -> View:
         if (use.node.domain, use.node.operator) == (_MICROSOFT, "GatherBlockQuantized"):
             return _block_quantized(use)
         return replace(plain, quantization=_quantization(use))
-    except Obstacle as obstacle:
-        return replace(plain, obstacle=str(obstacle))
+    except UnsupportedError as error:
+        return replace(plain, unsupported=str(error))
 
 
 def _quantization(use: _Use) -> Quantization:
@@ -76,11 +76,11 @@ def _quantization(use: _Use) -> Quantization:
         return Quantization((0,), ones, scale)
     points = _zero_point_tensor(use)
     if points.dtype != tensor.dtype:
-        raise Obstacle(f"zero point of another type, {points.dtype}")
+        raise UnsupportedError(f"zero point of another type, {points.dtype}")
     count = prod(points.shape)
     numbers = use.values.integers(points, points.dtype, count)[:count]
     if not numbers:
-        raise Obstacle("zero point without a number")
+        raise UnsupportedError("zero point without a number")
     if len(set(numbers)) == 1:
         return Quantization(numbers[:1], ones, scale)
     return Quantization(numbers, _grid(use, points.shape), scale)
@@ -89,7 +89,7 @@ def _quantization(use: _Use) -> Quantization:
 def _zero_point_tensor(use: _Use) -> Draft:
     points = use.tensor(use.rule.zero_point)
     if points is None:
-        raise Obstacle("zero point is computed at run time")
+        raise UnsupportedError("zero point is computed at run time")
     return points
 
 
@@ -105,7 +105,7 @@ def _grid(use: _Use, points: tuple[int, ...]) -> tuple[int, ...]:
     """The grid, on the tensor's own dimensions, of zero points that differ."""
     axes = use.origin.axes
     if axes is None:
-        raise Obstacle("zero points of a tensor that is rearranged before it is used")
+        raise UnsupportedError("zero points of a tensor that is rearranged before it is used")
     shape = tuple(use.origin.tensor.shape[axis] for axis in axes)  # as the node sees it
     sizes = _sizes(use, shape, points)
     grid = [1] * len(shape)
@@ -113,7 +113,7 @@ def _grid(use: _Use, points: tuple[int, ...]) -> tuple[int, ...]:
         grid[axis] = size
     several = [axis for axis, size in zip(axes, sizes, strict=True) if size > 1]
     if several != sorted(several):
-        raise Obstacle("zero points of several axes, which are transposed before they are used")
+        raise UnsupportedError("zero points of several axes, which are transposed before they are used")
     return tuple(grid)
 
 
@@ -127,10 +127,10 @@ def _sizes(use: _Use, shape: tuple[int, ...], points: tuple[int, ...]) -> tuple[
     if len(points) == len(shape) and all(size in (1, shape[at]) for at, size in enumerate(points)):
         return points
     if len(points) > len(axes):
-        raise Obstacle("zero points that do not fit its shape")
+        raise UnsupportedError("zero points that do not fit its shape")
     for size, axis in zip(points, axes, strict=False):
         if size not in (1, shape[axis]):
-            raise Obstacle("zero points that do not fit its shape")
+            raise UnsupportedError("zero points that do not fit its shape")
         sizes[axis] = size
     return tuple(sizes)
 
@@ -145,7 +145,7 @@ def _axes(use: _Use, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _axis(axis: int, shape: tuple[int, ...]) -> int:
     if not -len(shape) <= axis < len(shape):
-        raise Obstacle("zero points along an axis that it does not have")
+        raise UnsupportedError("zero points along an axis that it does not have")
     return axis % len(shape)
 
 
@@ -153,7 +153,7 @@ def _blocks(shape: tuple[int, ...], points: tuple[int, ...], axis: int, block: i
     """Blocks of `block` elements along one axis, a zero point each; all other dimensions have one an element."""
     expected = tuple(-(-size // block) if at == axis else size for at, size in enumerate(shape)) if block > 0 else ()
     if points != expected:
-        raise Obstacle("zero points that do not fit its shape")
+        raise UnsupportedError("zero points that do not fit its shape")
     _check_block(shape[axis], points[axis], block)
     return points
 
@@ -161,7 +161,7 @@ def _blocks(shape: tuple[int, ...], points: tuple[int, ...], axis: int, block: i
 def _check_block(size: int, count: int, block: int) -> None:
     """A grid says of blocks only how many there are: what that leaves to guess is refused."""
     if count > 1 and -(-size // count) != block:
-        raise Obstacle(f"blocks of {block} that do not divide its {size} elements")
+        raise UnsupportedError(f"blocks of {block} that do not divide its {size} elements")
 
 
 # -------------------------------------------------------------------------------------- operators with codes in bytes
@@ -173,16 +173,16 @@ def _nbits(use: _Use) -> View:
     rows, columns = node.number("N", 0), node.number("K", 0)
     bits, block = node.number("bits", 4), node.number("block_size", 0)
     if use.origin.through:
-        raise Obstacle("MatMulNBits of a tensor that is rearranged before it is used")
+        raise UnsupportedError("MatMulNBits of a tensor that is rearranged before it is used")
     if node.number("weight_prepacked", 0):
-        raise Obstacle("codes in an order of the runtime's own (weight_prepacked)")
+        raise UnsupportedError("codes in an order of the runtime's own (weight_prepacked)")
     if bits not in _NBITS:
-        raise Obstacle(f"codes of {bits} bits")
+        raise UnsupportedError(f"codes of {bits} bits")
     if min(rows, columns, block) < 1 or tensor.dtype not in ("U8", "I8"):
-        raise Obstacle("MatMulNBits with sizes that do not fit")
+        raise UnsupportedError("MatMulNBits with sizes that do not fit")
     blocks = -(-columns // block)
     if block * bits % 8 or prod(tensor.shape) != rows * blocks * block * bits // 8:
-        raise Obstacle("MatMulNBits with sizes that do not fit")
+        raise UnsupportedError("MatMulNBits with sizes that do not fit")
     points, grid = _nbits_zero_points(use, (rows, blocks), bits)
     scale = _scale(use)
     return View(_NBITS[bits], (rows, blocks * block), Quantization(points, grid, scale))
@@ -194,7 +194,7 @@ def _nbits_zero_points(use: _Use, grid: tuple[int, int], bits: int) -> tuple[tup
         return (1 << (bits - 1),), (1, 1)
     tensor = _zero_point_tensor(use)
     if tensor.dtype != "U8":
-        raise Obstacle("zero points that are no integers")
+        raise UnsupportedError("zero points that are no integers")
     return _unpacked(use, tensor, grid, bits)
 
 
@@ -202,7 +202,7 @@ def _unpacked(use: _Use, tensor: Draft, grid: tuple[int, ...], bits: int) -> tup
     per_row = 8 // bits * -(-grid[-1] * bits // 8)  # numbers in the bytes of a row, those that fill it up included
     rows = prod(grid[:-1])
     if prod(tensor.shape) != rows * per_row * bits // 8:
-        raise Obstacle("zero points that do not fit its shape")
+        raise UnsupportedError("zero points that do not fit its shape")
     numbers = use.values.integers(tensor, _NBITS[bits], rows * per_row)
     if per_row != grid[-1]:
         numbers = tuple(number for row in range(rows) for number in numbers[row * per_row :][: grid[-1]])
@@ -216,10 +216,10 @@ def _block_quantized(use: _Use) -> View:
     node, tensor = use.node, use.origin.tensor
     bits, block = node.number("bits", 4), node.number("block_size", 128)
     if use.origin.through or not tensor.shape:
-        raise Obstacle("GatherBlockQuantized of a tensor that is rearranged before it is used")
+        raise UnsupportedError("GatherBlockQuantized of a tensor that is rearranged before it is used")
     packed = tensor.dtype == "U8"
     if packed and bits not in (4, 8):
-        raise Obstacle(f"codes of {bits} bits")
+        raise UnsupportedError(f"codes of {bits} bits")
     dtype = _NBITS[bits] if packed else tensor.dtype
     shape = (*tensor.shape[:-1], tensor.shape[-1] * (8 // bits)) if packed else tensor.shape
     ones = (1,) * len(shape)
@@ -229,12 +229,12 @@ def _block_quantized(use: _Use) -> View:
     axis = _axis(node.number("quantize_axis", 1), shape)
     points = _zero_point_tensor(use)
     if block < 1 or points.dtype != tensor.dtype:
-        raise Obstacle("zero points that do not fit its shape")
+        raise UnsupportedError("zero points that do not fit its shape")
     grid = tuple(-(-size // block) if at == axis else size for at, size in enumerate(shape))
     _check_block(shape[axis], grid[axis], block)
     if packed:
         return View(dtype, shape, Quantization(*_unpacked(use, points, grid, bits), scale))
     if points.shape != grid:
-        raise Obstacle("zero points that do not fit its shape")
+        raise UnsupportedError("zero points that do not fit its shape")
     numbers = use.values.integers(points, dtype, prod(grid))[: prod(grid)]
     return View(dtype, shape, Quantization(numbers, grid, scale))

@@ -97,7 +97,7 @@ class View:
     dtype: str
     shape: tuple[int, ...]
     quantization: Quantization | None = None
-    obstacle: str | None = None
+    unsupported: str | None = None
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class Draft:
     file: int = 0
     offset: int = 0
     storage: Storage | None = None
-    obstacle: str | None = None
+    unsupported: str | None = None
     place: str = ""
     role: str = "weight"
     uses: list[str] = field(default_factory=list)
@@ -324,7 +324,7 @@ def _place_external(source: Source, draft: Draft, found: _Fields, files: Externa
     if draft.dtype == "STRING":
         raise ValueError("text in an external file")
     pairs = [read_pairs(source, extent, "an entry of external_data") for extent in found.external]
-    draft.file, draft.offset, draft.obstacle = files.locate(pairs, draft.nbytes)
+    draft.file, draft.offset, draft.unsupported = files.locate(pairs, draft.nbytes)
 
 
 def _place_text(draft: Draft, found: _Fields) -> None:
@@ -332,7 +332,7 @@ def _place_text(draft: Draft, found: _Fields) -> None:
         raise ValueError("text outside of string_data")
     if found.runs.count != prod(draft.shape):
         raise ValueError(f"{found.runs.count} texts, its shape needs {prod(draft.shape)}")
-    draft.obstacle = "text"
+    draft.unsupported = "text"
 
 
 def _place_raw(draft: Draft, extent: Extent) -> None:
@@ -354,11 +354,11 @@ def _place_run(draft: Draft, runs: _Runs) -> None:
     begin, end = runs.extent
     draft.offset = begin
     if runs.pieces > 1:
-        draft.obstacle = f"{_LISTS[expected]} in {runs.pieces} pieces"
+        draft.unsupported = f"{_LISTS[expected]} in {runs.pieces} pieces"
     elif _WIRE_OF[expected] == VARINT:
         draft.storage = Storage(begin, end - begin, prod(draft.shape), encoding="varint")
         if draft.dtype.startswith("F6_"):
-            draft.obstacle = "6-bit numbers in int32_data"
+            draft.unsupported = "6-bit numbers in int32_data"
 
 
 def _numbers_needed(draft: Draft) -> int:

@@ -31,15 +31,15 @@ def _note_use(node: Node, position: int, origin: Origin) -> None:
     tensor = origin.tensor
     if position in BUFFERS.get((node.domain, node.operator), ()) and tensor.role == "weight":
         tensor.role = "buffer"
-    obstacle = _codes_obstacle(node, position, origin)
-    if obstacle is not None and not any(view.obstacle == obstacle for view in tensor.views):
-        tensor.views.append(View(tensor.dtype, tensor.shape, obstacle=obstacle))
+    unsupported = _unsupported_codes(node, position, origin)
+    if unsupported is not None and not any(view.unsupported == unsupported for view in tensor.views):
+        tensor.views.append(View(tensor.dtype, tensor.shape, unsupported=unsupported))
     text = _use_text(node, position, origin)
     if text and text not in tensor.uses and len(tensor.uses) < _MAX_USES:
         tensor.uses.append(text)
 
 
-def _codes_obstacle(node: Node, position: int, origin: Origin) -> str | None:
+def _unsupported_codes(node: Node, position: int, origin: Origin) -> str | None:
     """Why small integers of a matrix can't be taken for what they are; None where they can, or are rules' business."""
     tensor = origin.tensor
     kind = DTYPES[tensor.dtype]

@@ -25,8 +25,8 @@ _MAX_WORK = 40_000_000  # what about a second takes
 _FLOATS = {"F32": "<f", "F64": "<d", "F16": "<e"}
 
 
-class Obstacle(Exception):  # noqa: N818
-    """Why what a tensor's codes stand for can't be said, as one short phrase."""
+class UnsupportedError(Exception):
+    """Codes of a tensor that can't be interpreted; the message is the reason, as one short phrase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +84,22 @@ class Values:
     _read: dict[tuple[int, str], tuple[int, ...]] = field(default_factory=dict)
 
     def integers(self, tensor: Draft, dtype: str, count: int) -> tuple[int, ...]:
-        """Return a tensor's bytes as `count` integers of a dtype; Obstacle where it has none or too many of them."""
+        """Return a tensor's bytes as `count` integers of a dtype; UnsupportedError where it can't."""
         key = id(tensor), dtype
         self._work -= count  # by its callers, also of what has been read before
         if key not in self._read:
             if tensor.nbytes > _MAX_NBYTES or count > self._left or self._work < 0:
-                raise Obstacle(f"{count} zero points, more than wcx reads")
+                raise UnsupportedError(f"{count} zero points, more than wcx reads")
             self._left -= count
             self._read[key] = self._integers(tensor, dtype)
         if self._work < 0:
-            raise Obstacle("more zero points than wcx reads")
+            raise UnsupportedError("more zero points than wcx reads")
         return self._read[key]
 
     def _integers(self, tensor: Draft, dtype: str) -> tuple[int, ...]:
         kind = DTYPES[dtype]
         if kind.kind not in ("signed", "unsigned"):
-            raise Obstacle("zero points that are no integers")
+            raise UnsupportedError("zero points that are no integers")
         data = self._bytes(tensor)
         sign = 1 << (kind.bits - 1) if kind.kind == "signed" else 0
         return tuple(_codes(data, kind.bits, sign))
@@ -110,7 +110,7 @@ class Values:
             return None
         try:
             data = self._bytes(tensor)
-        except Obstacle:
+        except UnsupportedError:
             return None
         if tensor.dtype == "BF16":
             value = struct.unpack("<f", b"\0\0" + data)[0]
@@ -120,14 +120,14 @@ class Values:
 
     def _bytes(self, tensor: Draft) -> bytes:
         """The elements as bytes, little-endian."""
-        if tensor.obstacle:
-            raise Obstacle(f"zero point that can't be read: {tensor.obstacle}")
+        if tensor.unsupported:
+            raise UnsupportedError(f"zero point that can't be read: {tensor.unsupported}")
         if tensor.storage is None:
             return self._extent(tensor, tensor.offset, tensor.nbytes)
         width = max(1, DTYPES[tensor.dtype].bits // 8)
         mask = (1 << 8 * width) - 1
         if tensor.storage.nbytes > 10 * _MAX_NBYTES:
-            raise Obstacle("zero points of more bytes than wcx reads")
+            raise UnsupportedError("zero points of more bytes than wcx reads")
         run = self._extent(tensor, tensor.storage.start, tensor.storage.nbytes)
         try:
             return b"".join((value & mask).to_bytes(width, "little") for value in packed_varints(run))

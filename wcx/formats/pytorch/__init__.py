@@ -17,8 +17,7 @@ from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
 from wcx.core.errors import CheckpointError, UnknownFormatError
 from wcx.core.files import open_regular, read_extent, signature_of
 from wcx.core.text import shortened
-from wcx.formats._format import Evidence, Format, Match
-from wcx.formats._unsupported import DISTRIBUTED
+from wcx.formats.format import FileHead, Format, Match
 from wcx.formats.pytorch.inert import Dict
 from wcx.formats.pytorch.listing import list_tensors, overlap_note
 from wcx.formats.pytorch.pickles import MAX_OPCODES, Pickle, read_pickle
@@ -28,6 +27,7 @@ from wcx.formats.pytorch.tensors import Storages
 from wcx.formats.pytorch.walk import Walk, walk
 from wcx.formats.pytorch.zips import DEFLATED, Member, data_start, read_directory
 from wcx.formats.sources.local import FileReader
+from wcx.formats.unsupported import DISTRIBUTED
 
 __all__ = ["FORMAT", "Content", "read_file", "sniff"]
 
@@ -53,27 +53,27 @@ class Content:
     version: str
 
 
-def sniff(evidence: Evidence) -> Match:
+def sniff(ends: FileHead) -> Match:
     """Recognise a zip archive with a data.pkl, the magic number of old files, or any pickle; never raises."""
-    head = evidence.head
+    head = ends.head
     if head.startswith(b"PK\x03\x04"):
-        return _sniff_zip(evidence)
+        return _sniff_zip(ends)
     if any(text in head[:64] for text in _MAGIC_TEXTS):
         return Match.MAGIC
     if head.startswith(_BINARY_PICKLES):
         return Match.STRUCTURE
-    named = evidence.name.lower().endswith(_SUFFIXES)
+    named = ends.name.lower().endswith(_SUFFIXES)
     return Match.SUFFIX if named and head.startswith(_TEXT_PICKLES) else Match.NO
 
 
-def _sniff_zip(evidence: Evidence) -> Match:
-    if b"/archive_format" in evidence.tail and b"/archive_version" in evidence.tail:
+def _sniff_zip(ends: FileHead) -> Match:
+    if b"/archive_format" in ends.tail and b"/archive_version" in ends.tail:
         return Match.NO  # of torch.export, which has files of torch.save inside
-    if b"/.data/extern_modules" in evidence.tail:
+    if b"/.data/extern_modules" in ends.tail:
         return Match.MAGIC
-    if b"/data.pkl" in evidence.head or b"/data.pkl" in evidence.tail:
+    if b"/data.pkl" in ends.head or b"/data.pkl" in ends.tail:
         return Match.MAGIC
-    first = evidence.head[:1024]  # what a truncated archive can be told by
+    first = ends.head[:1024]  # what a truncated archive can be told by
     of_torch = b"/byteorder" in first or b"/.data/serialization_id" in first or b"/data/0" in first
     return Match.STRUCTURE if of_torch else Match.NO
 

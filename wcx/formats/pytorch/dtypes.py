@@ -22,7 +22,7 @@ class TorchType:
     dtype: str
     bits: int
     per_element: int = 1
-    obstacle: str | None = None
+    unsupported: str | None = None
     counts_numbers: bool = False
 
     def nbytes(self, elements: int) -> int:
@@ -35,7 +35,7 @@ def _type(dtype: str, per_element: int = 1) -> TorchType:
 
 
 def _bits_type(name: str, bits: int) -> TorchType:
-    return TorchType("U16" if bits == 16 else "U8", bits, obstacle=f"{name}: bits that are no numbers")
+    return TorchType("U16" if bits == 16 else "U8", bits, unsupported=f"{name}: bits that are no numbers")
 
 
 _TYPES = {
@@ -71,8 +71,8 @@ _TYPES = {
     "bits1x8": _bits_type("bits1x8", 8),
     "bits2x4": _bits_type("bits2x4", 8),
     "bits4x2": _bits_type("bits4x2", 8),
-    **{f"int{bits}": TorchType("I8", 8, obstacle=f"int{bits}: a dtype without storage") for bits in range(1, 8)},
-    **{f"uint{bits}": TorchType("U8", 8, obstacle=f"uint{bits}: a dtype without storage") for bits in range(1, 8)},
+    **{f"int{bits}": TorchType("I8", 8, unsupported=f"int{bits}: a dtype without storage") for bits in range(1, 8)},
+    **{f"uint{bits}": TorchType("U8", 8, unsupported=f"uint{bits}: a dtype without storage") for bits in range(1, 8)},
 }
 _OLD_NAMES = {
     "double": "float64",

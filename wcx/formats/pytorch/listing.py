@@ -7,10 +7,10 @@ from math import prod
 
 from wcx.core.checkpoint import Storage, TensorInfo
 from wcx.core.dtypes import DTYPES
-from wcx.formats._roles import role_of
 from wcx.formats.pytorch.roles import EMA_COPY
 from wcx.formats.pytorch.tensors import Place, View
 from wcx.formats.pytorch.walk import Found
+from wcx.formats.roles import role_of
 
 _Key = tuple[object, ...]
 
@@ -55,7 +55,7 @@ def _key(tensor: Found) -> _Key:
     view = tensor.view
     if view.place is None:
         return (tensor.name,)
-    return view.place.start, view.place.key, view.first, view.shape, view.strides, view.dtype, view.obstacle
+    return view.place.start, view.place.key, view.first, view.shape, view.strides, view.dtype, view.unsupported
 
 
 def _described(group: list[Found], file: int, *, copies: bool) -> TensorInfo:
@@ -80,11 +80,13 @@ def _tensor_info(
     nbytes = (prod(view.shape) * bits + 7) // 8
     place = view.place
     if place is None:
-        return TensorInfo(name, view.dtype, view.shape, nbytes, file, 0, role, source, aliases, obstacle=view.obstacle)
+        return TensorInfo(
+            name, view.dtype, view.shape, nbytes, file, 0, role, source, aliases, unsupported=view.unsupported
+        )
     plain = place.encoding == "raw" and view.strides is None
-    obstacle = view.obstacle
-    if bits < 8 and not obstacle and (view.strides is not None or view.first * bits % 8):
-        obstacle = f"a view of {view.dtype} that cuts bytes apart"
+    unsupported = view.unsupported
+    if bits < 8 and not unsupported and (view.strides is not None or view.first * bits % 8):
+        unsupported = f"a view of {view.dtype} that cuts bytes apart"
     return TensorInfo(
         name=name,
         dtype=view.dtype,
@@ -95,9 +97,9 @@ def _tensor_info(
         role=role,
         source=source,
         aliases=aliases,
-        storage=None if obstacle or _needs_no_storage(view, place, plain=plain) else _storage(view, place),
+        storage=None if unsupported or _needs_no_storage(view, place, plain=plain) else _storage(view, place),
         quantization=view.quantization,
-        obstacle=obstacle,
+        unsupported=unsupported,
     )
 
 
@@ -126,7 +128,7 @@ def overlap_note(tensors: Iterable[TensorInfo]) -> str | None:
     extents: dict[int, list[tuple[int, int]]] = {}
     for tensor in tensors:
         storage = tensor.storage
-        if tensor.obstacle or tensor.nbytes == 0 or (storage is None and not tensor.offset):
+        if tensor.unsupported or tensor.nbytes == 0 or (storage is None and not tensor.offset):
             continue
         bits = DTYPES[tensor.dtype].bits
         if storage is None:

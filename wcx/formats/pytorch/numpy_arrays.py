@@ -28,7 +28,7 @@ _LONGEST = 8  # characters of a dtype's name, such as <f4 or <M8[ns]
 def array_of(call: Call) -> View | None:
     """The array that a call makes; None for a call that makes none, or one of other things than numbers.
 
-    An array that can't be read where it lies has an obstacle. ValueError where shape and bytes do not fit.
+    An array that can't be read where it lies has an unsupported reason. ValueError where shape and bytes do not fit.
     """
     function = function_of(call)
     if function in _RECONSTRUCT and isinstance(call.state, tuple) and len(call.state) == 5:
@@ -49,7 +49,7 @@ def _array(shape: Value, dtype: Value, data: Value, *, fortran: bool) -> View | 
     nbytes = prod(sizes) * itemsize
     view = View(_TYPES[name], sizes)
     if not isinstance(data, Blob) or data.offset is None:
-        return replace(view, obstacle="a NumPy array whose bytes are not in the file as they are")
+        return replace(view, unsupported="a NumPy array whose bytes are not in the file as they are")
     if data.nbytes != nbytes:
         raise ValueError(f"its shape and dtype need {nbytes} bytes, and it has {data.nbytes}")
     place = Place(f"array at {data.offset}", data.offset, nbytes, nbytes, big_endian=big_endian)

@@ -32,7 +32,7 @@ class _Storages:
         itemsize = DTYPES[view.dtype].bits // 8
         nbytes = prod(view.shape) * itemsize
         place = view.place
-        if place is None or view.obstacle or view.strides is not None or len(view.shape) != 1:
+        if place is None or view.unsupported or view.strides is not None or len(view.shape) != 1:
             raise ValueError("its zero points are no plain tensor of one dimension")
         if nbytes > _MAX_NUMBERS_NBYTES or place.nbytes > _MAX_NUMBERS_NBYTES:
             raise ValueError(f"its zero points take more than {_MAX_NUMBERS_NBYTES >> 20} MiB")

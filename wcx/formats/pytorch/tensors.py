@@ -45,7 +45,7 @@ class View:
     first: int = 0
     strides: tuple[int, ...] | None = None
     quantization: Quantization | None = None
-    obstacle: str | None = None
+    unsupported: str | None = None
 
 
 class Storages(Protocol):
@@ -156,10 +156,10 @@ def _view(storage: _Storage, type_: TorchType, layout: _Layout) -> View:
     if numel and last >= elements:
         raise ValueError(f"it reaches element {last} of a storage that has {elements}")
     plain = None if numel == 0 or _is_c_order(shape, strides) else strides
-    obstacle = type_.obstacle
+    unsupported = type_.unsupported
     if numel > elements:
-        obstacle = obstacle or "expanded from fewer elements"
-    view = View(type_.dtype, shape, storage.place, elements, first + storage.first, plain, None, obstacle)
+        unsupported = unsupported or "expanded from fewer elements"
+    view = View(type_.dtype, shape, storage.place, elements, first + storage.first, plain, None, unsupported)
     if storage.first:
         view = replace(view, elements=elements + storage.first)
     return _with_several(view, type_) if type_.per_element > 1 and not type_.counts_numbers else view
@@ -170,10 +170,10 @@ def _with_several(view: View, type_: TorchType) -> View:
     count = type_.per_element
     shape = (*view.shape[:-1], view.shape[-1] * count) if view.shape else (count,)
     strides = view.strides
-    obstacle = view.obstacle
+    unsupported = view.unsupported
     if strides is not None:
         if strides[-1] != 1:
-            obstacle = obstacle or f"{view.dtype} numbers of a byte in different rows"
+            unsupported = unsupported or f"{view.dtype} numbers of a byte in different rows"
         strides = (*(stride * count for stride in strides[:-1]), 1)
     return replace(
         view,
@@ -181,7 +181,7 @@ def _with_several(view: View, type_: TorchType) -> View:
         strides=strides,
         first=view.first * count,
         elements=view.elements * count,
-        obstacle=obstacle,
+        unsupported=unsupported,
     )
 
 
@@ -271,7 +271,7 @@ def _with_metadata(view: View, metadata: tuple[Value, ...]) -> View:
     if not names:
         return view
     known = {"neg": "negated view", "conj": "conjugated view"}
-    return replace(view, obstacle=view.obstacle or known.get(names[0], "a view of an unknown kind"))
+    return replace(view, unsupported=view.unsupported or known.get(names[0], "a view of an unknown kind"))
 
 
 def _rebuild_meta(args: tuple[Value, ...], _storages: Storages) -> View:
@@ -284,11 +284,11 @@ def _rebuild_wrapper(args: tuple[Value, ...], _storages: Storages) -> View:
     return _without_storage(args[1], args[2], "a wrapper class without data of its own")
 
 
-def _without_storage(dtype: Value, size: Value, obstacle: str) -> View:
+def _without_storage(dtype: Value, size: Value, unsupported: str) -> View:
     type_ = _known_type(dtype)
     shape = numbers_of(size, "size")
     _checked_numel(shape)
-    view = View(type_.dtype, shape, obstacle=obstacle)
+    view = View(type_.dtype, shape, unsupported=unsupported)
     return _with_several(view, type_) if type_.per_element > 1 else view
 
 
@@ -311,7 +311,7 @@ def _quantized(view: View, parameters: Value, storages: Storages) -> View:
         return replace(view, quantization=Quantization((zero_point,), ones, float(scale)))
     if scheme.startswith("torch.per_channel_affine") and len(parameters) == 4:
         return _quantized_per_channel(view, parameters[2], parameters[3], storages)
-    return replace(view, obstacle=view.obstacle or "quantized in an unknown way")
+    return replace(view, unsupported=view.unsupported or "quantized in an unknown way")
 
 
 def _quantized_per_channel(view: View, points: Value, axis: Value, storages: Storages) -> View:
@@ -320,7 +320,7 @@ def _quantized_per_channel(view: View, points: Value, axis: Value, storages: Sto
     if isinstance(points, Call):
         points_view = view_of(points, storages)
         if points_view is None or points_view.dtype not in ("I64", "I32"):
-            return replace(view, obstacle=view.obstacle or "quantized with zero points that are no integers")
+            return replace(view, unsupported=view.unsupported or "quantized with zero points that are no integers")
         points = storages.read_numbers(points_view)
     numbers = tuple(points) if isinstance(points, (list, tuple)) and len(points) == view.shape[axis] else ()
     if len(numbers) != view.shape[axis] or not all(type(n) is int and abs(n) < 1 << 31 for n in numbers):
@@ -331,7 +331,7 @@ def _quantized_per_channel(view: View, points: Value, axis: Value, storages: Sto
 
 def _uninitialized(_args: tuple[Value, ...], _storages: Storages) -> View:
     """A parameter of a lazy module that has never run: neither its shape nor its numbers exist."""
-    return View("F32", (0,), obstacle="not initialised: no shape and no data yet")
+    return View("F32", (0,), unsupported="not initialised: no shape and no data yet")
 
 
 REBUILD: dict[str, Callable[[tuple[Value, ...], Storages], View]] = {

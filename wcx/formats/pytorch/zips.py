@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from wcx.core.errors import CheckpointError
 from wcx.core.files import read_extent
 from wcx.core.text import shortened
-from wcx.formats._inside import check_relative
+from wcx.formats.inside import check_relative
 
 STORED = 0
 DEFLATED = 8

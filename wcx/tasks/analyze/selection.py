@@ -50,8 +50,8 @@ def select(
         return "excluded"
     if include and not _matches(tensor.name, include):
         return "not included"
-    if tensor.obstacle:
-        return tensor.obstacle
+    if tensor.unsupported:
+        return tensor.unsupported
     shape_reason = _shape_reason(tensor, scheme)
     if include:
         return shape_reason or _complex_reason(tensor) or refuses(DTYPES[tensor.dtype])

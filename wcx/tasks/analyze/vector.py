@@ -67,7 +67,7 @@ def parameters(tensors: Sequence[TensorInfo]) -> list[Layer]:
 
 def _is_parameter(tensor: TensorInfo) -> bool:
     floating = DTYPES[tensor.dtype].kind == "float" or tensor.quantization is not None
-    return tensor.role == "weight" and floating and not tensor.obstacle and prod(tensor.shape) > 0
+    return tensor.role == "weight" and floating and not tensor.unsupported and prod(tensor.shape) > 0
 
 
 def measures_wanted(settings: Settings) -> tuple[str, ...]:

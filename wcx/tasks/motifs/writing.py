@@ -38,8 +38,8 @@ def writing(target: str, checkpoint: Checkpoint) -> Iterator[SafetensorsWriter]:
     if os.path.exists(target) and not os.path.isfile(target):
         raise UsageError(f"--write {target}: is no file")
     for tensor in checkpoint.tensors:
-        if tensor.obstacle or tensor.dtype not in DTYPE_NAMES:
-            reason = tensor.obstacle or f"safetensors has no {tensor.dtype}"
+        if tensor.unsupported or tensor.dtype not in DTYPE_NAMES:
+            reason = tensor.unsupported or f"safetensors has no {tensor.dtype}"
             raise UsageError(f"--write {target}: tensor {tensor.name} can't be written: {reason}")
     try:
         with replaced(target) as descriptor:

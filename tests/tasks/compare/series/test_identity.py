@@ -182,7 +182,7 @@ def test_every_field_of_a_tensor_is_in_the_header(tmp_path: Path) -> None:
         "source": "somewhere",
         "aliases": ("tied",),
         "quantization": Quantization((1,), (1, 1), 0.5),
-        "obstacle": "text",
+        "unsupported": "text",
     }
     with open_reader(checkpoint) as reader:
         headers = {identify(checkpoint, reader).header}
@@ -357,7 +357,9 @@ def test_what_changes_while_it_is_compared_is_not_called_the_same(
 def test_what_can_not_be_read_is_not_called_the_same(tmp_path: Path) -> None:
     path = write_safetensors(tmp_path / "a", network())
     checkpoint = open_checkpoint(path)
-    hindered = replace(checkpoint, tensors=(replace(checkpoint.tensors[0], obstacle="text"), *checkpoint.tensors[1:]))
+    hindered = replace(
+        checkpoint, tensors=(replace(checkpoint.tensors[0], unsupported="text"), *checkpoint.tensors[1:])
+    )
     assert not same_content(hindered, hindered)
     os.utime(path, (5, 5))
     assert not same_content(checkpoint, checkpoint)

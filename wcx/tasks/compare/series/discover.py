@@ -1,6 +1,6 @@
 """From the arguments of the command to an ordered series of checkpoints; directories are listed, no file is opened.
 
-The rules about directories are those of wcx/formats/_find.py; steps are read from names (places, steps), directories
+The rules about directories are those of wcx/formats/find.py; steps are read from names (places, steps), directories
 tell runs apart (runs), and what the series lacks or repeats is said (remarks).
 """
 

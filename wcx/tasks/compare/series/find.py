@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wcx.core.text import natural_key
-from wcx.formats._find import (
-    _DEEPEST,
-    _FIXED,
-    _INDEX_SUFFIXES,
-    _candidates_or_none,
-    _each_once,
-    _expand_directory,
-    _has_fixed_name,
-    _is_checkpoint_name_or_index,
-    _is_pattern,
-    _SaysStep,
+from wcx.formats.find import (
+    FIXED_NAMES,
+    INDEX_SUFFIXES,
+    checkpoint_names,
+    each_once,
+    expand_directory,
+    has_fixed_name,
+    is_checkpoint_name,
+    is_pattern,
 )
-from wcx.formats._series import series_of
+from wcx.formats.shards import series_of
+
+_DEEPEST = 3  # levels of directories below one that is named: runs/run_a/iter_0001000/mp_rank_00
+
+_SaysStep = Callable[[str], bool]
 
 
 @dataclass(slots=True)
@@ -50,7 +53,7 @@ def find_steps(argument: str, says_step: _SaysStep) -> Steps:
     beside them, and a directory of such directories gives them all. What is no directory and no pattern is itself; a
     directory without a checkpoint and a pattern without a match give none.
     """
-    if _is_pattern(argument):
+    if is_pattern(argument):
         return _steps_of_pattern(argument, says_step)
     if os.path.isdir(argument):
         return _steps_of_directory(argument, says_step, _DEEPEST)
@@ -64,9 +67,9 @@ def _steps_of_pattern(pattern: str, says_step: _SaysStep) -> Steps:
     for match in matches:
         if os.path.isdir(match):
             found.add(_steps_of_directory(match, says_step, _DEEPEST))
-        elif _is_checkpoint_name_or_index(os.path.basename(match)):
+        elif is_checkpoint_name(os.path.basename(match)):
             found.paths.append(match)
-    found.paths = _each_once(found.paths) or [match for match in matches if not os.path.isdir(match)]
+    found.paths = each_once(found.paths) or [match for match in matches if not os.path.isdir(match)]
     return found
 
 
@@ -74,7 +77,7 @@ def _steps_of_directory(directory: str, says_step: _SaysStep, depth: int) -> Ste
     """Steps in files and sub-directories, where names say them; otherwise what else there is."""
     names = _files_of(directory)
     below = _directories_of(directory) if depth else []
-    if any(says_step(name) for name in names if name not in _FIXED) or any(map(_says_at_end(says_step), below)):
+    if any(says_step(name) for name in names if name not in FIXED_NAMES) or any(map(_says_at_end(says_step), below)):
         numbered = _numbered_steps(directory, names, below, says_step, depth)
         if numbered.paths:
             return numbered
@@ -87,8 +90,8 @@ def _steps_of_directory(directory: str, says_step: _SaysStep, depth: int) -> Ste
 
 def _other_steps(directory: str, below: list[str], says_step: _SaysStep, depth: int) -> Steps:
     """The one model or all checkpoints of a directory; else what its sub-directories hold."""
-    own = Steps(_expand_directory(directory) if _candidates_or_none(directory) else [])
-    if _has_fixed_name(directory):
+    own = Steps(expand_directory(directory) if checkpoint_names(directory) else [])
+    if has_fixed_name(directory):
         return own
     found = Steps()
     for sub in below:
@@ -117,7 +120,7 @@ def _numbered_steps(directory: str, names: list[str], below: list[str], says_ste
             found.add(inner)
         elif inner.paths:
             found.aside.append(sub)
-    final = {*_FIXED, *(name for path in found.paths for name in _names_of_checkpoint(path))}
+    final = {*FIXED_NAMES, *(name for path in found.paths for name in _names_of_checkpoint(path))}
     for name in names:
         (found.aside if name in final else found.paths).append(os.path.join(directory, name))
     return found
@@ -125,14 +128,14 @@ def _numbered_steps(directory: str, names: list[str], below: list[str], says_ste
 
 def _names_of_checkpoint(path: str) -> list[str]:
     """What the file of a checkpoint is called, or the files of its directory."""
-    return _candidates_or_none(path) if os.path.isdir(path) else [os.path.basename(path)]
+    return checkpoint_names(path) if os.path.isdir(path) else [os.path.basename(path)]
 
 
 def _one_step(directory: str, inner: Steps) -> Steps:
     """What a directory that is called like a step gives: its checkpoint, or the steps of a run that is called so."""
     if not inner.paths:
         return Steps(empty=[directory])
-    if inner.numbered or not _candidates_or_none(directory):
+    if inner.numbered or not checkpoint_names(directory):
         return inner
     return Steps([directory])  # opening it says that there are several
 
@@ -156,11 +159,11 @@ def _directories_of(directory: str) -> list[str]:
 
 def _files_of(directory: str) -> list[str]:
     """All names of checkpoints in a directory: indexes for the shards that they name, and other files."""
-    names = [name for name in _names_in(directory) if _is_checkpoint_name_or_index(name)]
+    names = [name for name in _names_in(directory) if is_checkpoint_name(name)]
     names = [name for name in names if os.path.isfile(os.path.join(directory, name))]
-    kind = next((suffix for suffix in _INDEX_SUFFIXES if any(name.endswith(suffix) for name in names)), None)
+    kind = next((suffix for suffix in INDEX_SUFFIXES if any(name.endswith(suffix) for name in names)), None)
     if kind is None:
         return names
     return [
-        name for name in names if name.endswith(kind) or (not name.endswith(_INDEX_SUFFIXES) and not series_of(name))
+        name for name in names if name.endswith(kind) or (not name.endswith(INDEX_SUFFIXES) and not series_of(name))
     ]

@@ -77,7 +77,7 @@ def same_content(one: Checkpoint, other: Checkpoint) -> bool:
     """
     mine, theirs = _content_of(one), _content_of(other)
     described = [[(name, *_described(tensor)) for name, tensor in found] for found in (mine, theirs)]
-    if not mine or described[0] != described[1] or any(tensor.obstacle for _name, tensor in (*mine, *theirs)):
+    if not mine or described[0] != described[1] or any(tensor.unsupported for _name, tensor in (*mine, *theirs)):
         return False
     pairs = [(tensor, other_tensor) for (_, tensor), (_, other_tensor) in zip(mine, theirs, strict=True)]
     pairs.sort(key=lambda pair: (pair[0].file, pair[0].offset))
@@ -125,7 +125,7 @@ def _is_counter(tensor: TensorInfo) -> bool:
 
 def _described(tensor: TensorInfo) -> tuple[Any, ...]:
     """What a tensor is, wherever its bytes are."""
-    return tensor.dtype, tensor.shape, tensor.nbytes, tensor.quantization, tensor.obstacle
+    return tensor.dtype, tensor.shape, tensor.nbytes, tensor.quantization, tensor.unsupported
 
 
 # ----------------------------------------------------------------------------------------------------------- samples
@@ -133,7 +133,7 @@ def _described(tensor: TensorInfo) -> tuple[Any, ...]:
 
 def _sample(tensors: Sequence[TensorInfo], reader: TensorReader) -> bytes:
     """Pieces spread over the bytes of the tensors, one after the other, or all bytes where they are few."""
-    readable = [tensor for tensor in tensors if tensor.nbytes and not tensor.obstacle]
+    readable = [tensor for tensor in tensors if tensor.nbytes and not tensor.unsupported]
     ends = list(accumulate(tensor.nbytes for tensor in readable))
     work: dict[int, int] = {}
     parts = []

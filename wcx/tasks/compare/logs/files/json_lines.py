@@ -12,7 +12,7 @@ from typing import Any
 
 from wcx.core.errors import CheckpointError
 from wcx.core.files import read_extent
-from wcx.formats._json import JsonError, JsonWalker
+from wcx.formats.json_walker import JsonError, JsonWalker
 from wcx.tasks.compare.logs.files.reading import KINDS, MAX_NAME, Cell, Lines, Reading, Row, finite, number_in
 
 _MAX_NBYTES = 64 << 20  # one value is held as a whole

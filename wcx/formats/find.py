@@ -1,4 +1,4 @@
-"""From what stands on the command line to checkpoints: globs that the shell did not expand, and directories.
+"""Find checkpoints by the arguments of a command: globs that the shell did not expand, and directories.
 
 Nothing is opened here and nothing raises: what can't be resolved is passed on as it is, so that opening it says why
 and the other arguments are still done.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from wcx.core.text import natural_key
@@ -17,16 +17,15 @@ _INDEXES = (
     (".safetensors.index.json", "model.safetensors.index.json"),
     (".bin.index.json", "pytorch_model.bin.index.json"),
 )  # by suffix, and the name that is taken before others
-_INDEX_SUFFIXES = tuple(suffix for suffix, _name in _INDEXES)
+INDEX_SUFFIXES = tuple(suffix for suffix, _name in _INDEXES)
 _PREFERRED = ("model.safetensors", "pytorch_model.bin")
-_FIXED = (*_PREFERRED, *(name for _suffix, name in _INDEXES))
+FIXED_NAMES = (*_PREFERRED, *(name for _suffix, name in _INDEXES))
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".onnx")
 _NEVER = (
     *("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state*.pth", "training_args.bin"),
     *("optimizer_[0-9]*.bin", "scheduler.bin", "scheduler_[0-9]*.bin", "sampler*.bin"),  # Accelerate
     "*_optim_states.pt",  # DeepSpeed
 )
-_DEEPEST = 3  # levels of directories below one that is named: runs/run_a/iter_0001000/mp_rank_00
 
 
 def find_checkpoints(arguments: Iterable[str | os.PathLike[str]]) -> list[str]:
@@ -40,13 +39,13 @@ def find_checkpoints(arguments: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 
 def can_give_several(arguments: Sequence[str | os.PathLike[str]]) -> bool:
-    """Whether the arguments can name several checkpoints, whatever they name today: then reports are one per line."""
+    """Return True for arguments that can name several checkpoints, now or later: then reports are one per line."""
     paths = [os.fspath(argument) for argument in arguments]
-    return len(paths) != 1 or _is_pattern(paths[0]) or (os.path.isdir(paths[0]) and not _has_fixed_name(paths[0]))
+    return len(paths) != 1 or is_pattern(paths[0]) or (os.path.isdir(paths[0]) and not has_fixed_name(paths[0]))
 
 
 def has_wildcard(path: str) -> bool:
-    """Whether a path could be a pattern."""
+    """Return True for a path with a wildcard."""
     return glob.has_magic(path)
 
 
@@ -54,7 +53,7 @@ def candidates_of(directory: str) -> list[str]:
     """Return the names of the checkpoints that a directory stands for; OSError where it can't be listed.
 
     Its index if there is one (of safetensors before that of PyTorch), else model.safetensors, the only *.safetensors,
-    pytorch_model.bin, in this order; else all checkpoint files. Files beside a model, such as optimizer.pt, are never
+    pytorch_model.bin, in this order; else all checkpoint files. Files next to a model, such as optimizer.pt, are never
     taken for it.
     """
     names = sorted(os.listdir(directory), key=natural_key)
@@ -62,75 +61,74 @@ def candidates_of(directory: str) -> list[str]:
         indexes = [name for name in names if name.endswith(suffix)]
         if indexes:
             return [preferred] if preferred in indexes else indexes
-    files = [name for name in names if _is_checkpoint_name(name) and os.path.isfile(os.path.join(directory, name))]
+    files = [name for name in names if _is_file_name(name) and os.path.isfile(os.path.join(directory, name))]
     tensors = [name for name in files if name.endswith(".safetensors")]
     if "model.safetensors" not in files and len(tensors) == 1:
         return tensors
     return next(([name] for name in _PREFERRED if name in files), files)
 
 
-def _is_checkpoint_name(name: str) -> bool:
-    beside = name.startswith(".") or any(fnmatchcase(name, pattern) for pattern in _NEVER)
-    return not beside and name.endswith(_SUFFIXES)
+def _is_file_name(name: str) -> bool:
+    never = name.startswith(".") or any(fnmatchcase(name, pattern) for pattern in _NEVER)
+    return not never and name.endswith(_SUFFIXES)
 
 
 def _expand(argument: str) -> list[str]:
-    if _is_pattern(argument):
+    if is_pattern(argument):
         return _expand_pattern(argument) or [argument]
-    return _expand_directory(argument) if os.path.isdir(argument) else [argument]
+    return expand_directory(argument) if os.path.isdir(argument) else [argument]
 
 
-def _is_pattern(argument: str) -> bool:
+def is_pattern(argument: str) -> bool:
+    """Return True for a path with wildcards that is no name of a file."""
     return has_wildcard(argument) and not os.path.lexists(argument)
 
 
-def _expand_directory(directory: str) -> list[str]:
-    names = _candidates_or_none(directory)
+def expand_directory(directory: str) -> list[str]:
+    """Return the directory itself where it has one checkpoint, else the paths of all of them."""
+    names = checkpoint_names(directory)
     return [directory] if len(names) <= 1 else [os.path.join(directory, name) for name in names]
 
 
-def _candidates_or_none(directory: str) -> list[str]:
+def checkpoint_names(directory: str) -> list[str]:
+    """Return the names of the checkpoints of a directory; none where it can't be listed."""
     try:
         return candidates_of(directory)
     except OSError:
         return []
 
 
-def _has_fixed_name(directory: str) -> bool:
-    """Whether a directory's checkpoint is told by a name that only one file can have."""
-    names = _candidates_or_none(directory)
-    return len(names) == 1 and (names[0] in _PREFERRED or names[0].endswith(_INDEX_SUFFIXES))
+def has_fixed_name(directory: str) -> bool:
+    """Return True for a directory whose checkpoint has a name that only one file can have."""
+    names = checkpoint_names(directory)
+    return len(names) == 1 and (names[0] in _PREFERRED or names[0].endswith(INDEX_SUFFIXES))
 
 
 def _expand_pattern(pattern: str) -> list[str]:
-    """What a pattern matches: checkpoint files and directories that hold one; all files if there is none of these."""
+    """Return the checkpoint files and directories that a pattern matches; all files if there are none of these."""
     matches = sorted(glob.glob(pattern, recursive=True), key=natural_key)
     found: list[str] = []
     for match in matches:
         if not os.path.isdir(match):
-            found += [match] * _is_checkpoint_name_or_index(os.path.basename(match))
-        elif _candidates_or_none(match):
-            found += _expand_directory(match)
-    return _each_once(found) or [match for match in matches if not os.path.isdir(match)]
+            found += [match] * is_checkpoint_name(os.path.basename(match))
+        elif checkpoint_names(match):
+            found += expand_directory(match)
+    return each_once(found) or [match for match in matches if not os.path.isdir(match)]
 
 
-def _is_checkpoint_name_or_index(name: str) -> bool:
-    return _is_checkpoint_name(name) or name.endswith(_INDEX_SUFFIXES)
+def is_checkpoint_name(name: str) -> bool:
+    """Return True for the name of a checkpoint file or of an index."""
+    return _is_file_name(name) or name.endswith(INDEX_SUFFIXES)
 
 
-def _each_once(paths: list[str]) -> list[str]:
-    """Drop a file that stands for itself and for its directory (as `**` matches both), keeping the first."""
+def each_once(paths: list[str]) -> list[str]:
+    """Drop a file that is named both by itself and by its directory (as `**` matches both), keeping the first."""
     seen: set[str] = set()
     kept = []
     for path in paths:
-        names = _candidates_or_none(path) if os.path.isdir(path) else []
+        names = checkpoint_names(path) if os.path.isdir(path) else []
         file = os.path.normpath(os.path.join(path, *names[:1]))
         if file not in seen:
             seen.add(file)
             kept.append(path)
     return kept
-
-
-# ------------------------------------------------------------------------------------------------ series of steps
-
-_SaysStep = Callable[[str], bool]

@@ -1,6 +1,6 @@
-"""What a format is: the roles that each file of this folder fills, and the evidence that a file is recognised by.
+"""The contract of a format: the functions that each gives, and the head and tail that a file is recognised by.
 
-A file is recognised by its content, not its name: every format looks at the same Evidence and answers with a Match,
+A file is recognised by its content, not its name: every format looks at the same FileHead and answers with a Match,
 and the strongest answer opens the file. Nothing here reads a file.
 """
 
@@ -14,7 +14,7 @@ from wcx.core.checkpoint import Checkpoint, TensorReader
 
 
 class Match(IntEnum):
-    """How sure a format is that a file is its own; the strongest wins."""
+    """The certainty of a format that a file is its own; the strongest wins."""
 
     NO = 0
     SUFFIX = 1
@@ -23,8 +23,8 @@ class Match(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a file is recognised by: its name, its size, and its first and last bytes (at most 64 KB of each)."""
+class FileHead:
+    """The name of a file, its size, and its first and last bytes (at most 64 KB of each), by which it is recognised."""
 
     name: str
     nbytes: int
@@ -38,6 +38,6 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    sniff: Callable[[Evidence], Match]
+    sniff: Callable[[FileHead], Match]
     open: Callable[[str], Checkpoint]
     reader: Callable[[Checkpoint], TensorReader]

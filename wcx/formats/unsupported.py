@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wcx.core.errors import UnknownFormatError
-from wcx.formats._evidence import gather
-from wcx.formats._format import Evidence, Match
+from wcx.formats.evidence import gather
+from wcx.formats.format import FileHead, Match
 
 DISTRIBUTED = (
     "a shard of torch.distributed.checkpoint, which wcx does not read: convert the checkpoint with "
@@ -19,50 +19,50 @@ _CONVERT = "save it as safetensors"
 _READS = "wcx reads safetensors, PyTorch and ONNX files, and index.json"
 
 
-def _starts(*magics: bytes, at: int = 0) -> Callable[[Evidence], bool]:
-    return lambda evidence: evidence.head.startswith(magics, at)
+def _starts(*magics: bytes, at: int = 0) -> Callable[[FileHead], bool]:
+    return lambda ends: ends.head.startswith(magics, at)
 
 
-def _tar_of(*members: bytes) -> Callable[[Evidence], bool]:
+def _tar_of(*members: bytes) -> Callable[[FileHead], bool]:
     """A tar archive whose first 64 KB have the header of one of `members`."""
 
-    def test(evidence: Evidence) -> bool:
-        head = evidence.head
+    def test(ends: FileHead) -> bool:
+        head = ends.head
         names = (head[start : start + 100].rstrip(b"\0").removeprefix(b"./") for start in range(0, len(head), 512))
         return head[257:262] == b"ustar" and any(name in members for name in names)
 
     return test
 
 
-def _zip_of(*members: bytes) -> Callable[[Evidence], bool]:
+def _zip_of(*members: bytes) -> Callable[[FileHead], bool]:
     """A zip archive whose directory (at the end of the file) or first member names one of `members`."""
 
-    def test(evidence: Evidence) -> bool:
-        names = evidence.head[:512] + evidence.tail
-        return evidence.head.startswith(b"PK\x03\x04") and any(member in names for member in members)
+    def test(ends: FileHead) -> bool:
+        names = ends.head[:512] + ends.tail
+        return ends.head.startswith(b"PK\x03\x04") and any(member in names for member in members)
 
     return test
 
 
-def _html(evidence: Evidence) -> bool:
-    text = evidence.head[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+def _html(ends: FileHead) -> bool:
+    text = ends.head[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")) or b"<html" in text
 
 
-def _json(evidence: Evidence) -> bool:
-    return evidence.head.lstrip(b" \t\r\n")[:1] in (b"{", b"[") and b"\0" not in evidence.head
+def _json(ends: FileHead) -> bool:
+    return ends.head.lstrip(b" \t\r\n")[:1] in (b"{", b"[") and b"\0" not in ends.head
 
 
-def _suffix(*suffixes: str) -> Callable[[Evidence], bool]:
-    return lambda evidence: evidence.name.lower().endswith(suffixes)
+def _suffix(*suffixes: str) -> Callable[[FileHead], bool]:
+    return lambda ends: ends.name.lower().endswith(suffixes)
 
 
-def _zeros(evidence: Evidence) -> bool:
-    return not any(evidence.head) and not any(evidence.tail)
+def _zeros(ends: FileHead) -> bool:
+    return not any(ends.head) and not any(ends.tail)
 
 
-_TABLE: tuple[tuple[Callable[[Evidence], bool], str], ...] = (
-    (lambda evidence: evidence.nbytes == 0, "an empty file: download it again"),
+_TABLE: tuple[tuple[Callable[[FileHead], bool], str], ...] = (
+    (lambda ends: ends.nbytes == 0, "an empty file: download it again"),
     (_starts(b"version https://git-lfs.github.com/spec/"), "a Git LFS pointer, not the file itself: run git lfs pull"),
     (_starts(b"version https://hawser.github.com/spec/"), "a Git LFS pointer, not the file itself: run git lfs pull"),
     (_zeros, "nothing but zero bytes, as after a download that broke off: download it again"),
@@ -87,7 +87,7 @@ _TABLE: tuple[tuple[Callable[[Evidence], bool], str], ...] = (
         _starts(b"ORTM", at=4),
         "a model in ONNX Runtime's own format (.ort), which wcx does not read: name the .onnx file",
     ),
-    (lambda evidence: evidence.head[4:8] == b"TFL3", f"a TensorFlow Lite file, which wcx does not read: {_CONVERT}"),
+    (lambda ends: ends.head[4:8] == b"TFL3", f"a TensorFlow Lite file, which wcx does not read: {_CONVERT}"),
     (_starts(b"\x1f\x8b"), f"compressed with gzip: unpack it; {_READS}"),
     (_starts(b"BZh"), f"compressed with bzip2: unpack it; {_READS}"),
     (_starts(b"\xfd7zXZ\0"), f"compressed with xz: unpack it; {_READS}"),
@@ -101,7 +101,7 @@ _TABLE: tuple[tuple[Callable[[Evidence], bool], str], ...] = (
         _tar_of(b"sys_info", b"storages", b"tensors"),
         "a PyTorch file of version 0.1 (tar): load it with a PyTorch before 2.0 and save it again with torch.save",
     ),
-    (lambda evidence: evidence.head[257:262] == b"ustar", f"a tar archive: unpack it; {_READS}"),
+    (lambda ends: ends.head[257:262] == b"ustar", f"a tar archive: unpack it; {_READS}"),
     (_suffix(".pb"), f"a TensorFlow model, which wcx does not read: {_CONVERT}"),
     (
         _suffix(".ckpt.index", ".ckpt.meta", ".data-00000-of-00001"),
@@ -112,22 +112,22 @@ _TABLE: tuple[tuple[Callable[[Evidence], bool], str], ...] = (
 )
 
 
-def describe(evidence: Evidence) -> str | None:
+def describe(ends: FileHead) -> str | None:
     """Say what a file is that wcx does not read, and what to do; None where it is nothing known."""
-    return next((text for test, text in _TABLE if test(evidence)), None)
+    return next((text for test, text in _TABLE if test(ends)), None)
 
 
-def describe_unknown(evidence: Evidence) -> str:
+def describe_unknown(ends: FileHead) -> str:
     """The line for a file that is nothing known."""
-    return f"nothing that wcx recognises ({evidence.nbytes} bytes): {_READS}"
+    return f"nothing that wcx recognises ({ends.nbytes} bytes): {_READS}"
 
 
-def refuse_unsupported(path: str, sniff: Callable[[Evidence], Match]) -> None:
+def refuse_unsupported(path: str, sniff: Callable[[FileHead], Match]) -> None:
     """Raise UnknownFormatError for a shard that is certainly something else, such as a Git LFS pointer.
 
     sniff: of the format that the shard should be in.
     """
-    evidence = gather(path)
-    text = describe(evidence)
-    if text and sniff(evidence) < Match.STRUCTURE:
+    ends = gather(path)
+    text = describe(ends)
+    if text and sniff(ends) < Match.STRUCTURE:
         raise UnknownFormatError(path, text)
