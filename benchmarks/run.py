@@ -17,11 +17,11 @@ import numpy as np
 from models import write_model
 from timing import Row, in_threads, interleaved, run_cat, run_wcx
 
-from wcx.blocks.change_counter import ChangeCounter
 from wcx.blocks.counter import Counter, compiled_kernels
-from wcx.blocks.packed import kept_words
+from wcx.blocks.packed import packed_words
+from wcx.blocks.xor_counter import XorCounter
 from wcx.core.checkpoint import TensorInfo
-from wcx.core.dtypes import DTYPES, Cut, Levels
+from wcx.core.dtypes import DTYPES, PlaneRule, UniformRule
 from wcx.core.scheme import Fit, Statistics
 from wcx.quantizers import Needs, parse_quantizer
 from wcx.scan.fit import fit_layers
@@ -120,7 +120,7 @@ def planes(options: argparse.Namespace) -> Iterator[Row]:
     """Eight bit-planes at once, against the NumPy path, in pieces of 1 MiB as they are read."""
     for name in ("F32", "BF16", "I8"):
         codes = _weights(name, 16 * (DTYPES[name].bits // 8) << 20)
-        cut = Levels(8, -4.0, float(np.float32(8) / np.float32(255)))
+        cut = UniformRule(8, -4.0, float(np.float32(8) / np.float32(255)))
         kernels_ = compiled_kernels(DTYPES[name], cut)
         height = max(4, (1 << 20) // (_COLUMNS * codes.itemsize))
         pieces = [codes[start : start + height] for start in range(0, len(codes), height)]
@@ -153,12 +153,12 @@ _SHARES = (0.0, 0.001, 0.01, 0.1, 0.5)
 
 def changes(options: argparse.Namespace) -> Iterator[Row]:
     """What counting takes with the changes since two earlier planes, of that share of their bits, against without."""
-    levels = Levels(8, -4.0, float(np.float32(8) / np.float32(255)))
+    levels = UniformRule(8, -4.0, float(np.float32(8) / np.float32(255)))
     for planes, size in ((1, 32), (8, 16)):
         for name in ("F32", "BF16", "I8"):
             codes = _weights(name, size * (DTYPES[name].bits // 8) << 20)
             cut = levels if planes == 8 else parse_quantizer("sign").cut(DTYPES[name], Fit())
-            kernels_ = compiled_kernels(DTYPES[name], cut, keeping=True)
+            kernels_ = compiled_kernels(DTYPES[name], cut, packing=True)
             height = max(4, (1 << 20) // (_COLUMNS * codes.itemsize))
             series = _Series([codes[at : at + height] for at in range(0, len(codes), height)], name, cut, kernels_)
             plain, *changed = interleaved(
@@ -177,14 +177,14 @@ def changes(options: argparse.Namespace) -> Iterator[Row]:
 class _Series:
     """Pieces of a layer as they are read, and earlier bits of theirs, of which a share is another."""
 
-    def __init__(self, pieces: list[np.ndarray], name: str, cut: Cut, kernels_: object) -> None:
+    def __init__(self, pieces: list[np.ndarray], name: str, cut: PlaneRule, kernels_: object) -> None:
         self._pieces = pieces
         self._planes = len(cut)
         self._counters = [Counter(self._planes, kernels_) for _ in range(2)]
         for counter in self._counters:
             counter.begin(DTYPES[name], cut)
-        self._changes = [ChangeCounter(self._planes, kernels_) for _ in range(2)]
-        self._kept = [np.zeros(kept_words(*piece.shape, self._planes), np.uint64) for piece in pieces]
+        self._changes = [XorCounter(self._planes, kernels_) for _ in range(2)]
+        self._kept = [np.zeros(packed_words(*piece.shape, self._planes), np.uint64) for piece in pieces]
         self._earlier = {share: self._flipped(share) for share in _SHARES}
 
     def _flipped(self, share: float) -> list[list[np.ndarray]]:

@@ -36,7 +36,7 @@ from strategies import (
 )
 
 import wcx
-from wcx.blocks import numpy_kernels as plain
+from wcx.blocks import numpy_kernels
 from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.core.dtypes import DTYPES
 from wcx.core.scheme import Scheme
@@ -298,9 +298,9 @@ def test_codes_of_bits_are_those_of_the_blocks() -> None:
     bits = np.zeros((9, 13), bool)
     for row, column in ((0, 0), (0, 5), (3, 3), (7, 8), (8, 12)):  # blocks 0, 1, 0, 5, none
         bits[row, column] = True
-    assert sorted(plain.codes_of_bits(bits).tolist()) == sorted([1 | 1 << 15, 1 << 1, 0, 0, 0, 1 << 12])
-    assert plain.codes_of_bits(bits[:3]).size == 0
-    assert plain.codes_of_bits(bits[:, :3]).size == 0
+    assert sorted(numpy_kernels.codes_of_bits(bits).tolist()) == sorted([1 | 1 << 15, 1 << 1, 0, 0, 0, 1 << 12])
+    assert numpy_kernels.codes_of_bits(bits[:3]).size == 0
+    assert numpy_kernels.codes_of_bits(bits[:, :3]).size == 0
 
 
 # ---------------------------------------------------------------------------------- wide matrices, by column pieces
@@ -435,7 +435,7 @@ COUNT_ONCE = """
 from strategies import decode, expected
 import numpy as np
 from wcx.blocks.counter import Counter, compiled_kernels
-from wcx.dtypes import DTYPES
+from wcx.core.dtypes import DTYPES
 kernels = compiled_kernels()
 counter = Counter(1, kernels)
 counter.begin(DTYPES["I8"], (DTYPES["I8"].positive,))

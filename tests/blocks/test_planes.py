@@ -13,7 +13,7 @@ from strategies import DTYPE_NAMES, bits_of, code_type, decode, encode, random_c
 
 from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.blocks.levels import NO_TABLES, floats_of, levels_of, tables_of
-from wcx.core.dtypes import DTYPES, CodeBits, Cut, Levels
+from wcx.core.dtypes import DTYPES, BitRule, PlaneRule, UniformRule
 
 COMPILED = not config.DISABLE_JIT
 KERNELS = compiled_kernels()
@@ -21,16 +21,16 @@ PATHS = pytest.mark.parametrize("kernels", [KERNELS, None], ids=["compiled", "nu
 INTEGERS = [name for name in DTYPES if DTYPES[name].kind in ("signed", "unsigned")]
 
 
-def levels(bits: int, lo: float, hi: float) -> Levels:
+def levels(bits: int, lo: float, hi: float) -> UniformRule:
     """Levels over a range."""
     width = np.float32(hi) - np.float32(lo)
-    return Levels(bits, float(np.float32(lo)), float(width / np.float32(2**bits - 1)))
+    return UniformRule(bits, float(np.float32(lo)), float(width / np.float32(2**bits - 1)))
 
 
 def counted(
     kernels: Any,  # noqa: ANN401
     dtype: str,
-    cut: Cut,
+    cut: PlaneRule,
     codes: NDArray[Any],
     shape: tuple[int, int],
     *,
@@ -50,7 +50,7 @@ def expected(planes: list[NDArray[Any]], block: tuple[int, int] = (4, 4)) -> tup
     return [naive.block_counts(plane, block) for plane in planes], [int(plane.sum()) for plane in planes]
 
 
-def level_planes(numbers: NDArray[np.float32], cut: Levels) -> list[NDArray[Any]]:
+def level_planes(numbers: NDArray[np.float32], cut: UniformRule) -> list[NDArray[Any]]:
     """The planes by the definition, in float32."""
     steps = ((numbers - np.float32(cut.lo)) / np.float32(cut.delta)).round()
     q = np.where(np.isnan(steps), 0, np.clip(steps, 0, 2**cut.bits - 1)).astype(np.int64)
@@ -131,7 +131,7 @@ def test_a_million_numbers_have_the_same_levels_compiled(bits: int, lo: float, h
 @pytest.mark.parametrize("dtype", ["F32", "F64", "BF16", "I8", "F8_E5M2"])
 def test_a_step_of_zero_is_level_zero_everywhere(dtype: str, kernels: Any) -> None:  # noqa: ANN401
     codes = random_codes(dtype, 16 * 20, np.random.default_rng(0), "special")
-    counts, totals = counted(kernels, dtype, Levels(3, 0.0, 0.0), codes, (16, 20))
+    counts, totals = counted(kernels, dtype, UniformRule(3, 0.0, 0.0), codes, (16, 20))
     assert counts == [{0: 20}] * 3
     assert totals[2:] == [0] * 3
 
@@ -148,7 +148,7 @@ def test_bits_of_integer_codes(dtype: str, shape: tuple[int, int], kernels: Any)
     codes = random.integers(0, 1 << width, shape[0] * shape[1], np.uint64).astype(f"<u{max(1, width // 8)}")
     planes = naive.integer(codes.tolist(), width, signed=dtype.startswith("I"))
     counts, ones = expected([np.array(plane).reshape(shape) for plane in planes.values()])
-    found, totals = counted(kernels, dtype, CodeBits(width), codes, shape)
+    found, totals = counted(kernels, dtype, BitRule(width), codes, shape)
     assert found == counts
     assert totals == [int((codes == 0).sum()), 0, *ones]
 
@@ -195,7 +195,9 @@ def test_one_counter_serves_cut_after_cut(kernels: Any) -> None:  # noqa: ANN401
         counter.begin(DTYPES["F32"], cut)
         counter.count(codes, *shape)
         with np.errstate(all="ignore"):
-            planes = level_planes(values.astype(np.float32), cut) if isinstance(cut, Levels) else [naive.sign(values)]
+            planes = (
+                level_planes(values.astype(np.float32), cut) if isinstance(cut, UniformRule) else [naive.sign(values)]
+            )
         counts, ones = expected(planes)
         assert counter.take_totals()[2:] == ones
         assert [dict(zip(a.tolist(), b.tolist(), strict=True)) for a, b in counter.take()] == counts

@@ -19,7 +19,7 @@ from strategies import (
     special_codes,
 )
 
-from wcx.core.dtypes import DTYPES, CodeBits, Levels
+from wcx.core.dtypes import DTYPES, BitRule, UniformRule
 from wcx.core.errors import UsageError
 from wcx.core.scheme import Fit, Statistics
 from wcx.quantizers import NOTHING, Needs, parse_quantizer
@@ -160,7 +160,9 @@ def test_no_range_no_step(statistics: tuple[Any, ...], lo: float | None, hi: flo
         fit = fitted(specification, *statistics)
         assert fit == Fit(lo=lo, hi=hi, delta=0.0)
         assert str(fit.lo) != "-0.0"
-        assert parse_quantizer(specification).cut(DTYPES["F32"], fit) == Levels(int(specification[8:]), lo or 0.0, 0.0)
+        assert parse_quantizer(specification).cut(DTYPES["F32"], fit) == UniformRule(
+            int(specification[8:]), lo or 0.0, 0.0
+        )
 
 
 def test_the_least_range_is_the_nearest_float32_to_1e_8() -> None:
@@ -176,6 +178,6 @@ def test_integer_takes_integers_as_they_are_stored() -> None:
     assert refused == {name for name, dtype in DTYPES.items() if dtype.kind not in ("signed", "unsigned")}
     assert quantizer.refuses(DTYPES["BF16"]) == "not integer codes"
     assert quantizer.planes(DTYPES["U2"]) == ("bit0", "bit1")
-    assert quantizer.cut(DTYPES["I8"], Fit()) == CodeBits(8)
+    assert quantizer.cut(DTYPES["I8"], Fit()) == BitRule(8)
     assert quantizer.stored
     assert not any(parse_quantizer(name).stored for name in QUANTIZERS)

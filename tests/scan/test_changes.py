@@ -17,7 +17,7 @@ from wcx.core.errors import UsageError
 from wcx.core.scheme import Scheme
 from wcx.scan import changes as changes_module
 from wcx.scan import count, grid
-from wcx.scan.changes import Against, BitStore, Changed, Changes, PieceKey
+from wcx.scan.changes import BitStore, Changed, Changes, PackedCheckpoint, PieceKey
 from wcx.scan.count import count_layers
 from wcx.scan.sources import FileSource
 
@@ -40,9 +40,9 @@ class Step:
 
     def count(
         self,
-        previous: Against | None,
-        first: Against | None,
-        keep: Against | None,
+        previous: PackedCheckpoint | None,
+        first: PackedCheckpoint | None,
+        keep: PackedCheckpoint | None,
         *,
         scheme: Scheme | None = None,
         threads: int = 1,
@@ -67,7 +67,7 @@ def assert_changed(found: tuple[BlockCounts, ...] | None, mine: Bits, theirs: Bi
 
 def assert_walk(steps: Sequence[Step], **options: Any) -> None:  # noqa: ANN401
     """Three checkpoints, each against the one before it and the first."""
-    first, second = Against(), Against()
+    first, second = PackedCheckpoint(), PackedCheckpoint()
     nothing = steps[0].count(None, None, first, **options)
     assert nothing == [Changed()] * len(nothing)
     for at, changed in enumerate(steps[1].count(first, None, second, **options)):
@@ -131,7 +131,7 @@ def test_changed_bits_under_other_boundaries(
 ) -> None:
     monkeypatch.setattr(grid, "PIECE_BYTES", 1 << 12)
     steps = [Step("F32", [(29, 43)], "sign", seed) for seed in range(2)]
-    kept = Against()
+    kept = PackedCheckpoint()
     steps[0].count(None, None, kept, scheme=scheme, compiled=compiled)
     found = steps[1].count(kept, None, None, scheme=scheme, compiled=compiled)[0].previous
     assert found is not None
@@ -142,7 +142,7 @@ def test_changed_bits_under_other_boundaries(
 @pytest.mark.parametrize("compiled", [False, True])
 def test_changed_strings(compiled: bool) -> None:
     steps = [Step("F32", [(1, 5000)], "sign", seed) for seed in range(2)]
-    kept, scheme = Against(), Scheme("1x12", "ignore", "flat")
+    kept, scheme = PackedCheckpoint(), Scheme("1x12", "ignore", "flat")
     steps[0].count(None, None, kept, scheme=scheme, compiled=compiled)
     found = steps[1].count(kept, None, None, scheme=scheme, compiled=compiled)[0].previous
     changed = steps[0].planes[0][0] ^ steps[1].planes[0][0]
@@ -152,9 +152,9 @@ def test_changed_strings(compiled: bool) -> None:
 
 
 def test_what_did_not_change_is_a_plane_of_zeros() -> None:
-    step, kept = Step("F32", [(16, 16)], "sign", 0), Against()
+    step, kept = Step("F32", [(16, 16)], "sign", 0), PackedCheckpoint()
     step.count(None, None, kept)
-    found = step.count(kept, kept, Against())[0]
+    found = step.count(kept, kept, PackedCheckpoint())[0]
     for changed in (found.previous, found.first):
         assert changed is not None
         assert (changed[0].ones, changed[0].codes.tolist(), changed[0].counts.tolist()) == (0, [0], [16])
@@ -162,7 +162,7 @@ def test_what_did_not_change_is_a_plane_of_zeros() -> None:
 
 def test_a_layer_that_the_other_checkpoint_has_not_is_not_set_against_it() -> None:
     one, more = Step("F32", [(16, 16)], "sign", 0), Step("F32", [(16, 16), (8, 8)], "sign", 1)
-    kept = Against()
+    kept = PackedCheckpoint()
     one.count(None, None, kept)
     first, second = more.count(kept, None, None)
     assert first.previous is not None
@@ -170,7 +170,7 @@ def test_a_layer_that_the_other_checkpoint_has_not_is_not_set_against_it() -> No
 
 
 def test_a_layer_of_another_number_of_planes_is_not_set_against_it() -> None:
-    kept = Against()
+    kept = PackedCheckpoint()
     Step("F32", [(16, 16)], "polarity", 0).count(None, None, kept)
     assert Step("F32", [(16, 16)], "sign", 1).count(kept, None, None) == [Changed()]
 
@@ -201,7 +201,7 @@ def test_a_full_temporary_directory_is_one_line(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_kept_bits_are_an_eighth_of_a_byte_a_weight() -> None:
-    kept = Against()
+    kept = PackedCheckpoint()
     Step("F32", [(64, 64)], "polarity", 0).count(None, None, kept)
     assert kept.bits.get(PieceKey("layer0", 0, 0)).nbytes == 2 * 64 * 64 // 8
     assert DTYPES["F32"].bits == 32

@@ -89,7 +89,7 @@ def assert_same(found: Counted, expected: Counted) -> None:
     assert found == expected
     for (fit, counted), (other_fit, other) in zip(found, expected, strict=True):
         assert repr(fit) == repr(other_fit)  # -0.0, and 1 is not 1.0
-        assert type(counted.few_values) is bool
+        assert type(counted.at_most_two_values) is bool
         for plane, other_plane in zip(counted.planes, other.planes, strict=True):
             assert plane.codes.dtype == other_plane.codes.dtype
             assert plane.counts.dtype == np.int64
@@ -360,7 +360,12 @@ def test_a_frame_made_by_hand_is_read() -> None:
     ((fit, counted),) = decode_counted(
         frame((1, 5, 6, 1, 33, -0.5, 0.0, 0.0, 0.0, 0.0, -3), head=(0, 1, 2**62, 3), columns=b"\x07" + wide(2**41 - 1))
     )
-    assert (fit, counted.zeros, counted.nonfinite, counted.few_values) == (Fit(lo=-0.5, zero_point=-3), 5, 6, True)
+    assert (fit, counted.zeros, counted.nonfinite, counted.at_most_two_values) == (
+        Fit(lo=-0.5, zero_point=-3),
+        5,
+        6,
+        True,
+    )
     assert counted.planes[0].counts.tolist() == [2**41]
 
 

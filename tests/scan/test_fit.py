@@ -210,7 +210,7 @@ def test_bytes_are_told_once_however_many_passes() -> None:
     ("number", "share", "rank"), [(4, 0.5, (1, 2, 0.5)), (1, 0.3, (0, 0, 0.0)), (5, 1.0, (4, 4, 0.0))]
 )
 def test_where_quantiles_lie(number: int, share: float, rank: tuple[int, int, float]) -> None:
-    assert position(share, number, narrow=False) == position(share, number, narrow=True) == rank
+    assert position(share, number, float32_rank=False) == position(share, number, float32_rank=True) == rank
 
 
 TORCH = {  # torch.quantile of torch 2.13.0 for (1 - 0.999) / 2, 1 - (1 - 0.999) / 2, 0.5 and 0.3
@@ -224,15 +224,15 @@ TORCH = {  # torch.quantile of torch 2.13.0 for (1 - 0.999) / 2, 1 - (1 - 0.999)
 def test_narrow_quantiles_are_those_of_torch(number: int) -> None:
     words = np.arange(number, dtype=np.uint64) * np.uint64(2654435761) % np.uint64(1 << 32)
     values = words.astype(np.float32) / np.float32(1 << 31) - np.float32(1)
-    needs = Needs(quantiles=((1 - 0.999) / 2, 1 - (1 - 0.999) / 2, 0.5, 0.3), narrow_rank=True)
+    needs = Needs(quantiles=((1 - 0.999) / 2, 1 - (1 - 0.999) / 2, 0.5, 0.3), float32_rank=True)
     (found,) = statistics_of([("F32", values.view("<u4").reshape(1, -1))], needs)
     assert found.quantiles == TORCH[number]
 
 
 def test_a_narrow_rank_is_a_float32_up_to_two_to_the_24() -> None:
     share = 1 - (1 - 0.999) / 2
-    assert position(share, 1 << 24, narrow=True)[2] != position(share, 1 << 24, narrow=False)[2]
-    assert position(share, (1 << 24) + 1, narrow=True) == position(share, (1 << 24) + 1, narrow=False)
+    assert position(share, 1 << 24, float32_rank=True)[2] != position(share, 1 << 24, float32_rank=False)[2]
+    assert position(share, (1 << 24) + 1, float32_rank=True) == position(share, (1 << 24) + 1, float32_rank=False)
 
 
 @given(
@@ -240,7 +240,7 @@ def test_a_narrow_rank_is_a_float32_up_to_two_to_the_24() -> None:
 )
 def test_narrow_quantiles_are_float32_between_their_neighbours(ends: list[float], number: int, share: float) -> None:
     low, high = sorted(ends)
-    found = quantile(low, high, share, number, narrow=True)
+    found = quantile(low, high, share, number, float32_rank=True)
     assert found == float(np.float32(found))
     slack = 1e-6 * max(abs(low), abs(high)) + 1e-44  # the width is rounded
     assert low - slack <= found <= high + slack

@@ -15,7 +15,7 @@ from strategies import DTYPE_NAMES, as_counts, bits_of, counts_of, random_plane,
 
 from wcx.blocks.counts import BlockCounts
 from wcx.core.comparison import Comparison, ModelSeries
-from wcx.core.dtypes import DTYPES, Codes, DType
+from wcx.core.dtypes import DTYPES, CodeSet, DType
 from wcx.core.errors import CheckpointError, UsageError
 from wcx.core.scheme import Fit, Statistics
 from wcx.formats.format import FileHead, Format, Match
@@ -104,7 +104,7 @@ def _check_cut(quantizer: Quantizer, dtype: DType, fit: Fit) -> None:
         _check_codes(rule, dtype.bits)
 
 
-def _check_codes(rule: Codes, bits: int) -> None:
+def _check_codes(rule: CodeSet, bits: int) -> None:
     """Two intervals that lie in the dtype and do not overlap."""
     top = 1 << bits
     intervals = [(rule.first, rule.length), (rule.second_first, rule.second_length)]

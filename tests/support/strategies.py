@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from wcx.blocks.counts import BlockCounts
 from wcx.core.checkpoint import TensorInfo
-from wcx.core.dtypes import DTYPES, Cut
+from wcx.core.dtypes import DTYPES, PlaneRule
 from wcx.core.scheme import Statistics
 from wcx.measures import MEASURES
 from wcx.measures.evidence import Evidence
@@ -39,7 +39,7 @@ SCHEME = "4x4-ignore-rows"
 # -------------------------------------------------------------------------------------------------------- raw codes
 
 
-def cut_of(quantizer: str, dtype: str, values: NDArray[np.float64] | None = None) -> Cut:
+def cut_of(quantizer: str, dtype: str, values: NDArray[np.float64] | None = None) -> PlaneRule:
     """How a quantizer cuts a dtype, after a look at the values if it needs one."""
     found = parse_quantizer(quantizer)
     statistics = Statistics() if values is None else statistics_of(values, found.needs.quantiles)

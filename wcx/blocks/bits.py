@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from wcx.blocks.levels import floats_of, levels_of
 from wcx.blocks.numpy_kernels import inside
-from wcx.core.dtypes import CodeBits, Cut, DType, Levels
+from wcx.core.dtypes import BitRule, DType, PlaneRule, UniformRule
 
 
-def bits_of(codes: NDArray[Any], dtype: DType, cut: Cut, planes: Sequence[int]) -> Iterator[NDArray[np.bool_]]:
+def bits_of(codes: NDArray[Any], dtype: DType, cut: PlaneRule, planes: Sequence[int]) -> Iterator[NDArray[np.bool_]]:
     """Yield the bits of some planes, given by number, of any array of raw codes.
 
     >>> from wcx.core.dtypes import DTYPES
-    >>> [bits.tolist() for bits in bits_of(np.array([1, 0, 200], np.uint8), DTYPES["I8"], CodeBits(8), [0, 7])]
+    >>> [bits.tolist() for bits in bits_of(np.array([1, 0, 200], np.uint8), DTYPES["I8"], BitRule(8), [0, 7])]
     [[True, False, False], [True, True, False]]
     """
     if isinstance(cut, tuple):
@@ -30,8 +30,8 @@ def bits_of(codes: NDArray[Any], dtype: DType, cut: Cut, planes: Sequence[int]) 
             yield (numbers >> numbers.dtype.type(plane) & numbers.dtype.type(1)).astype(bool)
 
 
-def _numbers(codes: NDArray[Any], dtype: DType, cut: Levels | CodeBits) -> NDArray[Any]:
+def _numbers(codes: NDArray[Any], dtype: DType, cut: UniformRule | BitRule) -> NDArray[Any]:
     """The numbers whose bits are the planes."""
-    if isinstance(cut, Levels):
+    if isinstance(cut, UniformRule):
         return levels_of(floats_of(codes, dtype), cut)
     return codes ^ codes.dtype.type(1 << (dtype.bits - 1)) if dtype.kind == "signed" else codes

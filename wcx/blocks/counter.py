@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.blocks import numpy_kernels as plain
-from wcx.blocks.change_counter import ONES, ChangeCounter
+from wcx.blocks import numpy_kernels
 from wcx.blocks.histograms import Found, Histograms
 from wcx.blocks.levels import NO_TABLES, parts, tables_of
-from wcx.blocks.packed import Kept, as_planes, keep, kept_words
-from wcx.core.dtypes import DTYPES, CodeBits, Cut, DType, Levels
+from wcx.blocks.packed import PackedBits, as_planes, pack, packed_words
+from wcx.blocks.xor_counter import ONES, XorCounter
+from wcx.core.dtypes import DTYPES, BitRule, DType, PlaneRule, UniformRule
 
 _LANES = 64  # codes that the compiled code looks at together: it takes no fewer
 _NEVER = np.uint64(2**64 - 1)
@@ -30,15 +30,15 @@ _NEVER = np.uint64(2**64 - 1)
 
 def compiled_kernels(
     dtype: DType = DTYPES["U8"],
-    cut: Cut = (DTYPES["U8"].positive,),
+    cut: PlaneRule = (DTYPES["U8"].positive,),
     *,
     strings: bool = False,
     sliding: bool = False,
-    keeping: bool = False,
+    packing: bool = False,
 ) -> Any:  # noqa: ANN401
     """Import the compiled code and run once what such a cut needs; None where it can't be had, and NumPy has to do.
 
-    keeping: whether the bits are to be kept and compared.
+    packing: whether the bits are to be packed and compared.
 
     numba keeps what it compiled on disk. Where it finds no folder that it may write to, or what it finds there is
     damaged, it raises; then a temporary folder serves.
@@ -51,11 +51,11 @@ def compiled_kernels(
             codes = np.zeros(_LANES, f"<u{max(1, dtype.bits // 8)}")
             shape = (1, _LANES) if strings else (4, _LANES // 4)
             if sliding:
-                counter.slide(codes, *shape, plain.Window(*shape, 0, 0, 1))
-            kept = np.empty(kept_words(*shape, len(cut)), np.uint64) if keeping else None
-            counter.count(codes, *shape, kept)
-            if kept is not None:
-                ChangeCounter(len(cut), kernels, strings=strings).count(kept, kept, *shape, len(cut))
+                counter.slide(codes, *shape, numpy_kernels.Window(*shape, 0, 0, 1))
+            packed = np.empty(packed_words(*shape, len(cut)), np.uint64) if packing else None
+            counter.count(codes, *shape, packed)
+            if packed is not None:
+                XorCounter(len(cut), kernels, strings=strings).count(packed, packed, *shape, len(cut))
             counter.take()
         except Exception:
             continue
@@ -86,13 +86,13 @@ class Counter:
     def __init__(self, planes: int, kernels: Any = None, *, strings: bool = False, least: int = 0) -> None:  # noqa: ANN401
         self._found = Histograms(planes, kernels, strings=strings, least=least)
         self._least = least
-        self.histograms, self.edges = self._found.blocks, self._found.edges
+        self.histograms, self.remainders = self._found.blocks, self._found.remainders
         self.totals = np.zeros(2 + planes, np.int64)
         self._kernels = kernels
         self._strings = strings
-        self._begun: tuple[DType, Cut] | None = None
+        self._begun: tuple[DType, PlaneRule] | None = None
         self._planes = planes
-        self._numbers: tuple[DType, Levels | CodeBits] | None = None  # a cut whose planes are the bits of a number
+        self._numbers: tuple[DType, UniformRule | BitRule] | None = None  # planes that are bits of a number
         self._tables = NO_TABLES
         self._rules = np.zeros((2 + planes, 4), np.uint64)
         self._magnitude = self._top = np.uint64(0)
@@ -102,7 +102,7 @@ class Counter:
             self._narrow = self._words.view(np.uint16)
             self._levels = np.zeros(0, np.uint8)
 
-    def begin(self, dtype: DType, cut: Cut) -> None:
+    def begin(self, dtype: DType, cut: PlaneRule) -> None:
         """Say of which dtype the next codes are, and how they become planes."""
         if (dtype, cut) == self._begun:
             return
@@ -121,17 +121,17 @@ class Counter:
         if not isinstance(cut, tuple):
             self._numbers, self._tables = (dtype, cut), tables_of(dtype, cut)
 
-    def count(self, codes: NDArray[Any], rows: int, columns: int, kept: Kept | None = None) -> None:
+    def count(self, codes: NDArray[Any], rows: int, columns: int, packed: PackedBits | None = None) -> None:
         """Count `rows` contiguous rows of codes: a 1-D array of 1, 2, 4 or 8 byte unsigned integers.
 
-        Of strings, one row that begins at a multiple of 12 of its layer's. kept: where the bits are kept, overwritten.
+        Of strings, one row that begins at a multiple of 12 of its layer's. packed: where the bits go, overwritten.
         """
         matrix = codes.reshape(rows, columns)
-        planes = None if kept is None else as_planes(kept, rows, columns, self._planes)
+        planes = None if packed is None else as_planes(packed, rows, columns, self._planes)
         if self._least:
-            plain.count_edges(matrix, self._bits_of, self._least, self.edges, strings=self._strings)
+            numpy_kernels.count_remainders(matrix, self._bits_of, self._least, self.remainders, strings=self._strings)
         if self._kernels is None or codes.size < _LANES:
-            self._count_plainly(matrix, planes)
+            self._count_by_numpy(matrix, planes)
         elif self._numbers is not None:
             self._count_planes(*self._numbers, codes, rows, columns, planes)
         else:
@@ -152,17 +152,17 @@ class Counter:
                 planes,
             )
 
-    def _count_plainly(self, matrix: NDArray[Any], kept: Kept | None) -> None:
-        """Count by NumPy, stripe by stripe; what is kept is put together of these."""
+    def _count_by_numpy(self, matrix: NDArray[Any], packed: PackedBits | None) -> None:
+        """Count by NumPy, stripe by stripe; what is packed is put together of these."""
         stripes: list[list[NDArray[np.bool_]]] = [[] for _ in range(self._planes)]
 
         def bits_of(codes: NDArray[Any]) -> Iterator[NDArray[np.bool_]]:
             for plane, bits in enumerate(self._bits_of(codes)):
-                if kept is not None:
+                if packed is not None:
                     stripes[plane].append(bits)
                 yield bits
 
-        plain.count_rows(
+        numpy_kernels.count_rows(
             matrix,
             bits_of,
             self._rules,
@@ -172,22 +172,22 @@ class Counter:
             self.totals,
             strings=self._strings,
         )
-        if kept is not None:
-            keep((np.concatenate(some, axis=1 if self._strings else 0) for some in stripes), kept)
+        if packed is not None:
+            pack((np.concatenate(some, axis=1 if self._strings else 0) for some in stripes), packed)
 
     def _count_planes(
         self,
         dtype: DType,
-        cut: Levels | CodeBits,
+        cut: UniformRule | BitRule,
         codes: NDArray[Any],
         rows: int,
         columns: int,
-        kept: Kept | None,
+        packed: PackedBits | None,
     ) -> None:
         """Count the bits of a number that is made of each code, by compiled code."""
         if not self._levels.size:
             self._levels = np.zeros(self._kernels.TILE + 2 * _LANES, np.uint8)
-        lo, delta = (cut.lo, cut.delta) if isinstance(cut, Levels) else (0.0, 0.0)
+        lo, delta = (cut.lo, cut.delta) if isinstance(cut, UniformRule) else (0.0, 0.0)
         highest = (1 << cut.bits) - 1 if delta else 0  # a delta of 0 is for all of them level 0
         for part in parts(codes, dtype, cut, self._tables):
             self._kernels.count_planes(
@@ -213,30 +213,35 @@ class Counter:
                 self.histograms[part.first :],
                 self.totals,
                 self.totals[2 + part.first :],
-                None if kept is None else kept[part.first :],
+                None if packed is None else packed[part.first :],
             )
 
     def _bits_of(self, codes: NDArray[Any]) -> Iterator[NDArray[np.bool_]]:
         """The bits of each plane, by NumPy."""
         if self._numbers is None:
-            return plain.bits_of_rules(codes, self._rules)
-        return plain.bits_of_levels(codes, *self._numbers, self._tables)
+            return numpy_kernels.bits_of_rules(codes, self._rules)
+        return numpy_kernels.bits_of_levels(codes, *self._numbers, self._tables)
 
     def slide(
-        self, codes: NDArray[Any], rows: int, columns: int, window: plain.Window, kept: Kept | None = None
+        self,
+        codes: NDArray[Any],
+        rows: int,
+        columns: int,
+        window: numpy_kernels.Window,
+        packed: PackedBits | None = None,
     ) -> None:
         """Count the overlapping blocks of a piece that are its own; the other arguments are as for `count`."""
         matrix = codes.reshape(rows, columns)
-        if kept is not None:
-            keep(self._bits_of(matrix), as_planes(kept, rows, columns, self._planes))
+        if packed is not None:
+            pack(self._bits_of(matrix), as_planes(packed, rows, columns, self._planes))
         if self._kernels is None or codes.size < _LANES:
-            plain.count_sliding(
+            numpy_kernels.count_sliding(
                 matrix, window, self._bits_of, self._rules, self.histograms, self.totals, strings=self._strings
             )
         elif self._numbers is None:
             self._slide(codes, matrix.shape, window, self._rules, self.histograms, self.totals)
         else:
-            plain.add_totals(matrix[: window.height, : window.width], self._rules, self.totals)
+            numpy_kernels.add_totals(matrix[: window.height, : window.width], self._rules, self.totals)
             for plane, bits in enumerate(self._bits_of(matrix)):
                 totals = np.zeros(3, np.int64)
                 some = bits.reshape(-1).view(np.uint8)
@@ -247,7 +252,7 @@ class Counter:
         self,
         codes: NDArray[Any],
         shape: tuple[int, ...],
-        window: plain.Window,
+        window: numpy_kernels.Window,
         rules: NDArray[np.uint64],
         histograms: NDArray[np.uint32],
         totals: NDArray[np.int64],

@@ -4,11 +4,12 @@ Three phases per tile of about 131,072 weights. A: one linear stream, 64 codes a
 a rule and turned into a 64-bit mask. B: four bit rows shuffled into 16-bit block codes. C: one histogram. Phases finer
 than 64 Ki weights are slower (the random increments disturb the prefetcher). Bit-planes have a phase before A, which
 makes a byte of each weight, and then A tests a bit of 64 bytes, plane after plane. Everything is serial, releases the
-GIL, allocates nothing; threads live in Python above. Plain NumPy twins with the same results are in plain.py.
+GIL, allocates nothing; threads live in Python above. Plain NumPy twins with the same results are in numpy_kernels.py.
 
 Bits that are compared with later ones are copied from A's buffer, plane by plane; what changed is counted from two such
-copies, the XOR of each tile going through B and C. Where nothing is kept, `kept` is None, which numba prunes: analyze
-runs the code that it would if nothing could be kept, and what compare needs is compiled when it asks for it.
+copies, the XOR of each tile going through B and C. Where nothing is packed, `packed` is None, which numba
+prunes: analyze runs the code that it would if nothing could be packed, and what compare needs is compiled when it asks
+for it.
 
 Everything compiled stays in this one file, at module level: numba's cache on disk is stamped with the content of the
 file that a function stands in and does not notice a change in a helper elsewhere.
@@ -511,9 +512,9 @@ def _cut(bits, height, columns, strings, words, narrow):
 
 
 @njit(nogil=True, cache=True)
-def _keep(bits, weights, kept, position):
+def _pack(bits, weights, packed, position):
     """Write a tile's bits, at least 64 and then zeros, from bit `position` of a plane on."""
-    some = kept[position >> 6 :]
+    some = packed[position >> 6 :]
     shift = np.uint64(position & 63)
     whole = ((position & 63) + weights) >> 6
     if position & 63 == 0:
@@ -533,7 +534,7 @@ def _keep(bits, weights, kept, position):
 
 @njit(nogil=True, cache=True)
 def count_rows(
-    itemsize, address, rows, columns, rules, magnitude, top, strings, bits, words, narrow, histograms, totals, kept
+    itemsize, address, rows, columns, rules, magnitude, top, strings, bits, words, narrow, histograms, totals, packed
 ):
     """Count the blocks of `rows` contiguous rows of raw codes at `address`, tile by tile.
 
@@ -542,9 +543,9 @@ def count_rows(
     they are counted. strings: whether blocks are strings of 12 of one row (symbol j is bit j) instead of 4x4. bits:
     uint64 [TILE / 64 + 2] scratch; words: uint64 [TILE / 48 + 1] scratch, narrow: the same memory as uint16.
     histograms: uint32 [planes, possible blocks], added to. totals: int64 [2 + planes], zeros, non-finite numbers and
-    each plane's ones, added to. kept: None, or uint64 [planes, words], where the planes' bits are written in the order
-    of the codes, the first in the lowest bit. 4 * columns <= TILE but for strings, rows * columns >= 64; what fills no
-    block is only totalled, and kept.
+    each plane's ones, added to. packed: None, or uint64 [planes, words], where the planes' bits are written in the
+    order of the codes, the first in the lowest bit. 4 * columns <= TILE but for strings, rows * columns >= 64; what
+    fills no block is only totalled, and packed.
     """
     planes = rules.shape[0] - 2
     start = 0
@@ -558,8 +559,8 @@ def count_rows(
             totals[2 + plane] += ones
             filled = _cut(bits, height, columns, strings, words, narrow)
             _add(narrow, filled, histograms[plane])
-            if kept is not None:
-                _keep(bits, weights, kept[plane], start if strings else start * columns)
+            if packed is not None:
+                _pack(bits, weights, packed[plane], start if strings else start * columns)
             if plane == 0 and (low == 0 or high >= top):
                 zeros, _, _ = _fill(itemsize, base, weights, bits, rules[0], magnitude)
                 nonfinite, _, _ = _fill(itemsize, base, weights, bits, rules[1], magnitude)
@@ -622,14 +623,14 @@ def count_planes(
     histograms,
     totals,
     ones,
-    kept,
+    packed,
 ):
     """Count the blocks of several bit-planes, tile by tile; what is not said here is as in count_rows.
 
     kind, source: size and address of the elements that levels are made of: codes of 1 or 2 bytes, by `tables`, uint8
     [bytes of a level, codes]; or 4, float32 numbers, by lo, delta and the highest level. Where itemsize is 0, zeros and
     non-finite numbers are not counted. strings: whether blocks are strings of 12 of one row. levels: uint8 [TILE + 128]
-    scratch. histograms, ones: of the planes, added to. kept: of the planes, or None.
+    scratch. histograms, ones: of the planes, added to. packed: of the planes, or None.
     """
     start = 0
     stop = columns if strings else rows
@@ -649,14 +650,14 @@ def count_planes(
             ones[plane] += _fill_bits(levels, weights, 1 << (plane & 7), bits)
             filled = _cut(bits, height, columns, strings, words, narrow)
             _add(narrow, filled, histograms[plane])
-            if kept is not None:
-                _keep(bits, weights, kept[plane], first)
+            if packed is not None:
+                _pack(bits, weights, packed[plane], first)
         start += height
 
 
 @njit(nogil=True, cache=True)
 def _difference(bits, earlier, position, weights, changed):
-    """XOR `weights` kept bits, from bit `position` on, with earlier ones; returns how many differ."""
+    """XOR `weights` packed bits, from bit `position` on, with earlier ones; returns how many differ."""
     words = (weights + 63) >> 6
     now = bits[position >> 6 :]
     old = earlier[position >> 6 :]
@@ -705,8 +706,8 @@ def _add_sparse(words, narrow, filled, histogram):
 
 
 @njit(nogil=True, cache=True)
-def count_changes(bits, earlier, rows, columns, strings, changed, words, narrow, histograms, ones):
-    """Count the blocks of the bits that differ between two kept copies of `rows` x `columns` planes, tile by tile.
+def count_xor(bits, earlier, rows, columns, strings, changed, words, narrow, histograms, ones):
+    """Count the blocks of the bits that differ between two packed copies of `rows` x `columns` planes, tile by tile.
 
     bits, earlier: uint64 [planes, words], as count_rows writes them. changed: scratch as count_rows has for bits.
     histograms: uint32 [planes, possible blocks]; ones: int64 [planes], how many bits differ; both added to. Other

@@ -1,6 +1,6 @@
-"""Levels: the numbers whose bits are the planes of a Levels or CodeBits cut, a byte of them at a time.
+"""Levels: the integers whose bits are the planes of a UniformRule or a BitRule, a byte of them at a time.
 
-The plain definition, in NumPy: plain.py counts by it, and kernels.py gets its tables from it. All arithmetic is that of
+The definition in NumPy: numpy_kernels.py counts by it, and kernels.py gets its tables from it. All arithmetic is in
 float32, without a fused operation: a code's number is rounded to float32 first, as torch's .float() does.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.core.dtypes import CodeBits, DType, Levels
+from wcx.core.dtypes import BitRule, DType, UniformRule
 
 Unsigned = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -37,11 +37,11 @@ class Part:
 NO_TABLES = np.zeros((1, 1), np.uint8)
 
 
-def parts(codes: Unsigned, dtype: DType, cut: Levels | CodeBits, tables: NDArray[np.uint8]) -> Iterator[Part]:
+def parts(codes: Unsigned, dtype: DType, cut: UniformRule | BitRule, tables: NDArray[np.uint8]) -> Iterator[Part]:
     """Yield the planes of raw codes and their sources; tables: as tables_of gives them."""
     if codes.itemsize <= 2:
         yield Part(codes, tables, 0, cut.bits)
-    elif isinstance(cut, Levels):
+    elif isinstance(cut, UniformRule):
         yield Part(floats_of(codes, dtype), tables, 0, cut.bits)
     else:
         places = codes.view(np.uint8).reshape(-1, codes.itemsize)
@@ -77,10 +77,10 @@ def _every_float(dtype: DType) -> Floats:
         return codes.view(kind).astype(np.float32)
 
 
-def levels_of(numbers: Floats, cut: Levels) -> NDArray[np.uint16]:
+def levels_of(numbers: Floats, cut: UniformRule) -> NDArray[np.uint16]:
     """clamp(round_half_even((w - lo) / delta), 0, 2^bits - 1), NaN as 0; all 0 where delta is 0.
 
-    >>> levels_of(np.array([-9, 0, 0.5, 1.5, 2.5, np.inf, np.nan], np.float32), Levels(8, 0.0, 1.0)).tolist()
+    >>> levels_of(np.array([-9, 0, 0.5, 1.5, 2.5, np.inf, np.nan], np.float32), UniformRule(8, 0.0, 1.0)).tolist()
     [0, 0, 0, 2, 2, 255, 0]
     """
     if cut.delta == 0:
@@ -94,12 +94,12 @@ def levels_of(numbers: Floats, cut: Levels) -> NDArray[np.uint16]:
     return levels
 
 
-def tables_of(dtype: DType, cut: Levels | CodeBits) -> NDArray[np.uint8]:
+def tables_of(dtype: DType, cut: UniformRule | BitRule) -> NDArray[np.uint8]:
     """The levels of every code, byte for byte: uint8 [bytes of a level, codes].
 
     Codes of 4 and 8 bytes have none, and for their own bits one that takes each byte of a code for itself.
     """
-    if isinstance(cut, CodeBits):
+    if isinstance(cut, BitRule):
         return _tables_of_bits(dtype)
     if dtype.bits > 16:
         return NO_TABLES

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks.levels import Part, levels_of, parts
-from wcx.blocks.remainders import edges_of, smaller_blocks
-from wcx.core.dtypes import CodeBits, DType, Levels
+from wcx.blocks.remainders import remainders_of, smaller_blocks
+from wcx.core.dtypes import BitRule, DType, UniformRule
 
 Unsigned = NDArray[np.unsignedinteger]
 BitsOf = Callable[[Unsigned], Iterator[NDArray[np.bool_]]]
@@ -60,16 +60,16 @@ def count_rows(
             histograms[plane] += np.bincount(codes_of(bits), minlength=histograms.shape[1]).astype(np.uint32)
 
 
-def _bytes_of(part: Part, cut: Levels | CodeBits) -> Iterator[NDArray[np.uint8]]:
+def _bytes_of(part: Part, cut: UniformRule | BitRule) -> Iterator[NDArray[np.uint8]]:
     """Yield the bytes of the levels of a part, the lowest first."""
     if part.source.itemsize <= 2:
         yield from (table[part.source] for table in part.tables)
-    elif isinstance(cut, Levels):
+    elif isinstance(cut, UniformRule):
         levels = levels_of(part.source, cut)
         yield from ((levels >> shift & 255).astype(np.uint8) for shift in range(0, cut.bits, 8))
 
 
-def count_edges(
+def count_remainders(
     codes: Unsigned, bits_of: BitsOf, least: int, histograms: NDArray[np.int64], *, strings: bool = False
 ) -> None:
     """Count the smaller blocks that recursive cuts what fills no block into, of sides down to `least`.
@@ -81,7 +81,7 @@ def count_edges(
     for side in range(11 if strings else 3, least - 1, -1):
         starts[side] = start
         start += 1 << (side if strings else side * side)
-    for part in edges_of(codes, strings=strings):
+    for part in remainders_of(codes, strings=strings):
         for plane, bits in enumerate(bits_of(part)):
             for side, found in smaller_blocks(bits, least, strings=strings):
                 np.add.at(histograms[plane], starts[side] + found, 1)
@@ -119,7 +119,7 @@ def bits_of_rules(codes: Unsigned, rules: NDArray[np.uint64]) -> Iterator[NDArra
 
 
 def bits_of_levels(
-    codes: Unsigned, dtype: DType, cut: Levels | CodeBits, tables: NDArray[np.uint8]
+    codes: Unsigned, dtype: DType, cut: UniformRule | BitRule, tables: NDArray[np.uint8]
 ) -> Iterator[NDArray[np.bool_]]:
     """Yield the bits of each plane, in the shape of the codes: those of a number; tables: of levels.tables_of."""
     for part in parts(np.ascontiguousarray(codes).reshape(-1), dtype, cut, tables):

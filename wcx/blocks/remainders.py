@@ -1,7 +1,7 @@
-"""What fills no block, cut into smaller ones: the boundary `recursive`.
+"""Remainders: what fills no block, cut into smaller ones: the boundary `recursive`.
 
 A left-over of a by b cells is cut into squares of side min(a, b), what these leave over again, and so on down to the
-least side; a left-over of a string is a string. Edges are few, so plain NumPy does. Source: pybdm 0.1.0,
+least side; a left-over of a string is a string. Remainders are few, so plain NumPy does. Source: pybdm 0.1.0,
 PartitionRecursive, of which this is the same recursion for many left-overs of one shape at once.
 """
 
@@ -17,12 +17,12 @@ _SIDE = 4
 _STRING = 12
 
 
-def edges_of(codes: NDArray[Any], *, strings: bool = False) -> list[NDArray[Any]]:
+def remainders_of(codes: NDArray[Any], *, strings: bool = False) -> list[NDArray[Any]]:
     """Return what no 4x4 block of a matrix has: arrays [n, a, b] of its left-overs, of one shape each.
 
     codes: [rows, columns]; strings: one row, of which what fills no string of 12 is left.
 
-    >>> [part.shape for part in edges_of(np.zeros((10, 19)))]
+    >>> [part.shape for part in remainders_of(np.zeros((10, 19)))]
     [(2, 4, 3), (4, 2, 4), (1, 2, 3)]
     """
     if strings:

@@ -16,7 +16,7 @@ from math import inf, ldexp, nan
 
 
 @dataclass(frozen=True, slots=True)
-class Codes:
+class CodeSet:
     """A set of raw codes as two intervals, each a first code and a length; a length of 0 is an empty interval."""
 
     first: int = 0
@@ -29,7 +29,7 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True)
-class Levels:
+class UniformRule:
     """Planes of a uniform quantizer: bit k of q = clamp(round_half_even((w - lo) / delta), 0, 2^bits - 1), in float32.
 
     lo, delta: float32 values; a delta of 0 gives q = 0 everywhere, and so does NaN.
@@ -44,7 +44,7 @@ class Levels:
 
 
 @dataclass(frozen=True, slots=True)
-class CodeBits:
+class BitRule:
     """Planes of integer codes as they are, bit by bit; of signed types as offset binary (the highest bit inverted)."""
 
     bits: int
@@ -53,7 +53,7 @@ class CodeBits:
         return self.bits
 
 
-Cut = tuple[Codes, ...] | Levels | CodeBits
+PlaneRule = tuple[CodeSet, ...] | UniformRule | BitRule
 """How the codes of a tensor become planes of bits: one set of codes a plane, or the bits of a number."""
 
 
@@ -68,10 +68,10 @@ class DType:
     name: str
     bits: int
     kind: str
-    positive: Codes = Codes()
-    negative: Codes = Codes()
-    zero: Codes = Codes()
-    nonfinite: Codes = Codes()
+    positive: CodeSet = CodeSet()
+    negative: CodeSet = CodeSet()
+    zero: CodeSet = CodeSet()
+    nonfinite: CodeSet = CodeSet()
     mantissa: int = 0
     bias: int = 0
 
@@ -100,34 +100,34 @@ class DType:
         size = ldexp(fraction + ((1 << self.mantissa) if exponent else 0), max(exponent, 1) - self.bias - self.mantissa)
         return -size if sign else size
 
-    def above(self, threshold: float) -> Codes:
+    def above(self, threshold: float) -> CodeSet:
         """The codes of numbers greater than a finite threshold, strictly, compared as doubles.
 
         >>> DTYPES["I8"].above(-2.0)
-        Codes(first=0, length=128, second_first=255, second_length=1)
+        CodeSet(first=0, length=128, second_first=255, second_length=1)
         """
         if threshold >= 0:
             skipped = self._not_above(threshold, self.positive)
-            return Codes(self.positive.first + skipped, self.positive.length - skipped)
+            return CodeSet(self.positive.first + skipped, self.positive.length - skipped)
         least = self.nonnegative
         kept = self._less_than(threshold)
         if kept.length == 0:
             return least
         if least.second_length:  # -0.0 stands just before the negative numbers
-            return Codes(least.first, least.length, least.second_first, least.second_length + kept.length)
-        return Codes(least.first, least.length, kept.first, kept.length)
+            return CodeSet(least.first, least.length, least.second_first, least.second_length + kept.length)
+        return CodeSet(least.first, least.length, kept.first, kept.length)
 
-    def below(self, threshold: float) -> Codes:
+    def below(self, threshold: float) -> CodeSet:
         """The codes of numbers less than a threshold of 0 or less, strictly."""
         first, length = self._first(self.negative)
         kept = self._less_than(threshold).length
         if self.kind == "signed":  # two's complement: the smallest number has the lowest code
             equal = kept < length and self.value(first + length - 1 - kept) == threshold
-            return Codes(first, length - kept - equal)
+            return CodeSet(first, length - kept - equal)
         equal = kept < length and self.value(first + kept) == threshold
-        return Codes(first + kept + equal, length - kept - equal)
+        return CodeSet(first + kept + equal, length - kept - equal)
 
-    def _less_than(self, threshold: float) -> Codes:
+    def _less_than(self, threshold: float) -> CodeSet:
         """The codes of the negative numbers greater than a negative threshold."""
         first, length = self._first(self.negative)
         low, high = 0, length  # how many of them there are, counted from the one nearest to 0
@@ -135,9 +135,9 @@ class DType:
             middle = (low + high) // 2
             nearest = first + length - 1 - middle if self.kind == "signed" else first + middle
             low, high = (middle + 1, high) if self.value(nearest) > threshold else (low, middle)
-        return Codes(first + length - low, low) if self.kind == "signed" else Codes(first, low)
+        return CodeSet(first + length - low, low) if self.kind == "signed" else CodeSet(first, low)
 
-    def _not_above(self, threshold: float, codes: Codes) -> int:
+    def _not_above(self, threshold: float, codes: CodeSet) -> int:
         """How many of the positive codes, which ascend with their numbers, are not above a threshold."""
         low, high = 0, codes.length
         while low < high:
@@ -146,14 +146,14 @@ class DType:
         return low
 
     @property
-    def nonnegative(self) -> Codes:
+    def nonnegative(self) -> CodeSet:
         """The codes of numbers >= 0: 0, -0.0 and the positive ones, no NaN."""
         if self.kind in ("unsigned", "bool", "scale"):
-            return Codes(*self._first(self.positive), *self._first(self.zero))
-        return Codes(0, self.positive.length + 1, self.zero.second_first, self.zero.second_length)
+            return CodeSet(*self._first(self.positive), *self._first(self.zero))
+        return CodeSet(0, self.positive.length + 1, self.zero.second_first, self.zero.second_length)
 
     @staticmethod
-    def _first(codes: Codes) -> tuple[int, int]:
+    def _first(codes: CodeSet) -> tuple[int, int]:
         return codes.first, codes.length
 
     @property
@@ -170,10 +170,10 @@ def _ieee(name: str, bits: int, infinity: int) -> DType:
         name,
         bits,
         "float",
-        positive=Codes(1, infinity),
-        negative=Codes(sign + 1, infinity),
-        zero=Codes(0, 1, sign, 1),
-        nonfinite=Codes(infinity, sign - infinity, sign + infinity, sign - infinity),
+        positive=CodeSet(1, infinity),
+        negative=CodeSet(sign + 1, infinity),
+        zero=CodeSet(0, 1, sign, 1),
+        nonfinite=CodeSet(infinity, sign - infinity, sign + infinity, sign - infinity),
         mantissa=mantissa,
         bias=(1 << (bits - 2 - mantissa)) - 1,
     )
@@ -186,9 +186,9 @@ def _finite(name: str, bits: int, mantissa: int) -> DType:
         name,
         bits,
         "float",
-        positive=Codes(1, sign - 1),
-        negative=Codes(sign + 1, sign - 1),
-        zero=Codes(0, 1, sign, 1),
+        positive=CodeSet(1, sign - 1),
+        negative=CodeSet(sign + 1, sign - 1),
+        zero=CodeSet(0, 1, sign, 1),
         mantissa=mantissa,
         bias=(1 << (bits - 2 - mantissa)) - 1,
     )
@@ -200,10 +200,10 @@ def _fnuz(name: str, mantissa: int) -> DType:
         name,
         8,
         "float",
-        positive=Codes(1, 0x7F),
-        negative=Codes(0x81, 0x7F),
-        zero=Codes(0, 1),
-        nonfinite=Codes(0x80, 1),
+        positive=CodeSet(1, 0x7F),
+        negative=CodeSet(0x81, 0x7F),
+        zero=CodeSet(0, 1),
+        nonfinite=CodeSet(0x80, 1),
         mantissa=mantissa,
         bias=1 << (6 - mantissa),
     )
@@ -211,25 +211,25 @@ def _fnuz(name: str, mantissa: int) -> DType:
 
 def _signed(name: str, bits: int) -> DType:
     sign = 1 << (bits - 1)
-    return DType(name, bits, "signed", positive=Codes(1, sign - 1), negative=Codes(sign, sign), zero=Codes(0, 1))
+    return DType(name, bits, "signed", positive=CodeSet(1, sign - 1), negative=CodeSet(sign, sign), zero=CodeSet(0, 1))
 
 
 def _unsigned(name: str, bits: int, kind: str = "unsigned") -> DType:
-    return DType(name, bits, kind, positive=Codes(1, (1 << bits) - 1), zero=Codes(0, 1))
+    return DType(name, bits, kind, positive=CodeSet(1, (1 << bits) - 1), zero=CodeSet(0, 1))
 
 
 _E4M3 = DType(
     "F8_E4M3",
     8,
     "float",
-    positive=Codes(1, 0x7E),
-    negative=Codes(0x81, 0x7E),
-    zero=Codes(0, 1, 0x80, 1),
-    nonfinite=Codes(0x7F, 1, 0xFF, 1),
+    positive=CodeSet(1, 0x7E),
+    negative=CodeSet(0x81, 0x7E),
+    zero=CodeSet(0, 1, 0x80, 1),
+    nonfinite=CodeSet(0x7F, 1, 0xFF, 1),
     mantissa=3,
     bias=7,
 )
-_E8M0 = DType("F8_E8M0", 8, "scale", positive=Codes(0, 0xFF), nonfinite=Codes(0xFF, 1))
+_E8M0 = DType("F8_E8M0", 8, "scale", positive=CodeSet(0, 0xFF), nonfinite=CodeSet(0xFF, 1))
 DTYPES: dict[str, DType] = {
     dtype.name: dtype
     for dtype in (

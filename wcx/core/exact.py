@@ -129,16 +129,16 @@ def mean_of(total: int, number: int) -> float:
         return total / (number << UNIT)
 
 
-def position(share: float, number: int, *, narrow: bool) -> tuple[int, int, float]:
+def position(share: float, number: int, *, float32_rank: bool) -> tuple[int, int, float]:
     """Where a quantile lies among so many values: the ranks below and above it, and how far from one to the other.
 
-    narrow: the rank share * (number - 1) is computed in float32, as torch.quantile does, which takes no more than 2^24
-    values; beyond that, and otherwise, in double.
+    float32_rank: compute the rank share * (number - 1) in float32, as torch.quantile does, which takes no more than
+    2^24 values; beyond that, and otherwise, in double.
 
-    >>> position(0.5, 4, narrow=False)
+    >>> position(0.5, 4, float32_rank=False)
     (1, 2, 0.5)
     """
-    if narrow and number <= _TORCH_LIMIT:
+    if float32_rank and number <= _TORCH_LIMIT:
         rank = float(np.float32(share) * np.float32(number - 1))
     else:
         rank = share * (number - 1)
@@ -147,19 +147,19 @@ def position(share: float, number: int, *, narrow: bool) -> tuple[int, int, floa
     return below, min(below + (weight > 0), number - 1), weight
 
 
-def quantile(low: float, high: float, share: float, number: int, *, narrow: bool) -> float:
+def quantile(low: float, high: float, share: float, number: int, *, float32_rank: bool) -> float:
     """The quantile of that share among so many values, from the two that stand at its position.
 
-    narrow: as float32; up to 2^24 values just as torch.quantile.
+    float32_rank: as float32; up to 2^24 values just as torch.quantile.
 
-    >>> quantile(1.0, 2.0, 0.5, 4, narrow=False)
+    >>> quantile(1.0, 2.0, 0.5, 4, float32_rank=False)
     1.5
     """
-    weight = position(share, number, narrow=narrow)[2]
-    if narrow and number <= _TORCH_LIMIT:
+    weight = position(share, number, float32_rank=float32_rank)[2]
+    if float32_rank and number <= _TORCH_LIMIT:
         return _interpolate_narrow(low, high, weight)
     found = _interpolate(low, high, share, weight)
-    return _narrow(Fraction(found)) if narrow else found
+    return _narrow(Fraction(found)) if float32_rank else found
 
 
 def _interpolate(low: float, high: float, share: float, weight: float) -> float:

@@ -1,4 +1,4 @@
-"""Tensor values to planes of bits. A quantizer says how the codes of a tensor become planes: a Cut.
+"""Tensor values to planes of bits. A quantizer says how the codes of a tensor become planes: a PlaneRule.
 
 Where a plane is a set of values above or below some bound, it is two intervals of raw codes, and nothing is decoded.
 What a quantizer has to know of a tensor before (its range, a median) it names in `needs` and gets as Statistics; what
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from wcx.core.dtypes import Cut, DType
+from wcx.core.dtypes import DType, PlaneRule
 from wcx.core.registry import Registry
 from wcx.core.scheme import Fit, Statistics
 
@@ -19,14 +19,14 @@ __all__ = ["NOTHING", "QUANTIZERS", "Needs", "Quantizer", "QuantizerKind", "pars
 class Needs(NamedTuple):
     """What a quantizer must know of a tensor. quantiles: which, each from 0 to 1.
 
-    narrow_rank: whether the rank of a quantile is computed in float32, as torch.quantile does.
+    float32_rank: whether the rank of a quantile is computed in float32, as torch.quantile does.
     """
 
     range: bool = False
     mean: bool = False
     mean_abs: bool = False
     quantiles: tuple[float, ...] = ()
-    narrow_rank: bool = False
+    float32_rank: bool = False
 
 
 NOTHING = Needs()
@@ -61,7 +61,7 @@ class Quantizer(Protocol):
     def fit(self, statistics: Statistics) -> Fit:
         """What is learned from a tensor: plain numbers, by which every weight can be cut on its own."""
 
-    def cut(self, dtype: DType, fit: Fit) -> Cut:
+    def cut(self, dtype: DType, fit: Fit) -> PlaneRule:
         """How the codes of a tensor become its planes."""
 
 

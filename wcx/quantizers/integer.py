@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wcx.core.dtypes import CodeBits, DType
+from wcx.core.dtypes import BitRule, DType
 from wcx.core.errors import UsageError
 from wcx.core.scheme import Fit, Statistics
 from wcx.quantizers import NOTHING, Needs
@@ -34,9 +34,9 @@ class Integer:
         """Nothing is learned."""
         return Fit()
 
-    def cut(self, dtype: DType, fit: Fit) -> CodeBits:
+    def cut(self, dtype: DType, fit: Fit) -> BitRule:
         """Return all bits."""
-        return CodeBits(dtype.bits)
+        return BitRule(dtype.bits)
 
 
 class _Kind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wcx.core.dtypes import Codes, DType
+from wcx.core.dtypes import CodeSet, DType
 from wcx.core.errors import UsageError
 from wcx.core.scheme import Fit, Statistics
 from wcx.quantizers import NOTHING, Needs
@@ -31,7 +31,7 @@ class Polarity:
         """Nothing is learned."""
         return Fit()
 
-    def cut(self, dtype: DType, fit: Fit) -> tuple[Codes, ...]:
+    def cut(self, dtype: DType, fit: Fit) -> tuple[CodeSet, ...]:
         """Return the codes that are ones, one set a plane."""
         return dtype.positive, dtype.negative
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
-from wcx.core.dtypes import Codes, DType
+from wcx.core.dtypes import CodeSet, DType
 from wcx.core.errors import UsageError
 from wcx.core.scheme import Fit, Statistics
 from wcx.quantizers import Needs
@@ -42,7 +42,7 @@ class Ternary:
         """The bound d of the tensor."""
         return Fit(threshold=self.factor * (statistics.mean_abs or 0.0))
 
-    def cut(self, dtype: DType, fit: Fit) -> tuple[Codes, ...]:
+    def cut(self, dtype: DType, fit: Fit) -> tuple[CodeSet, ...]:
         """Return the codes that are ones, one set a plane."""
         bound = fit.threshold or 0.0
         return dtype.above(bound), dtype.below(-bound)

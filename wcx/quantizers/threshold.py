@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
-from wcx.core.dtypes import Codes, DType
+from wcx.core.dtypes import CodeSet, DType
 from wcx.core.errors import UsageError
 from wcx.core.scheme import Fit, Statistics
 from wcx.quantizers import NOTHING, Needs
@@ -50,7 +50,7 @@ class Threshold:
             return Fit(threshold=statistics.quantiles[0] if statistics.quantiles else 0.0)
         return Fit(threshold=float(self.bound))
 
-    def cut(self, dtype: DType, fit: Fit) -> tuple[Codes, ...]:
+    def cut(self, dtype: DType, fit: Fit) -> tuple[CodeSet, ...]:
         """Return the codes that are ones."""
         return (dtype.above(fit.threshold or 0.0),)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from wcx.core.dtypes import DType, Levels
+from wcx.core.dtypes import DType, UniformRule
 from wcx.core.errors import UsageError
 from wcx.core.scheme import Fit, Statistics
 from wcx.quantizers import Needs
@@ -36,7 +36,7 @@ class Uniform:
     range: str = "minmax"
     zero: None = None
     stored: bool = False
-    narrow_rank: bool = False
+    float32_rank: bool = False
 
     @property
     def name(self) -> str:
@@ -49,7 +49,7 @@ class Uniform:
         if self.range in ("minmax", "absmax"):
             return Needs(range=True)
         tail = (1.0 - float(self.range[1:]) / 100.0) / 2.0  # these very operations, as QuBD
-        return Needs(quantiles=(tail, 1.0 - tail), narrow_rank=self.narrow_rank)
+        return Needs(quantiles=(tail, 1.0 - tail), float32_rank=self.float32_rank)
 
     def refuses(self, dtype: DType) -> str | None:
         """None: every number has a level."""
@@ -86,9 +86,9 @@ class Uniform:
         most = max(abs(lo), abs(hi))
         return -most, most
 
-    def cut(self, dtype: DType, fit: Fit) -> Levels:
+    def cut(self, dtype: DType, fit: Fit) -> UniformRule:
         """Return the levels."""
-        return Levels(self.bits, fit.lo or 0.0, fit.delta or 0.0)
+        return UniformRule(self.bits, fit.lo or 0.0, fit.delta or 0.0)
 
 
 def _plain(bound: np.float32) -> float | None:

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.blocks.change_counter import ChangeCounter
 from wcx.blocks.counter import Counter
 from wcx.blocks.counts import BlockCounts
 from wcx.blocks.numpy_kernels import Window
-from wcx.blocks.packed import Kept, kept_words
+from wcx.blocks.packed import PackedBits, packed_words
+from wcx.blocks.xor_counter import XorCounter
 from wcx.core.errors import UsageError
 from wcx.core.scheme import Scheme
 from wcx.scan.grid import Piece
@@ -57,13 +57,13 @@ class BitStore:
 
     def __init__(self, memory: int = _MEMORY) -> None:
         self._memory = memory
-        self._held: dict[PieceKey, Kept] = {}
+        self._held: dict[PieceKey, PackedBits] = {}
         self._places: dict[PieceKey, tuple[int, int]] = {}
         self._file: Any = None
         self._end = 0
         self._lock = Lock()
 
-    def put(self, key: PieceKey, bits: Kept) -> None:
+    def put(self, key: PieceKey, bits: PackedBits) -> None:
         """Keep the bits of a piece, in the place of what was kept under that key."""
         with self._lock:
             room = self._memory + (self._held[key].nbytes if key in self._held else 0)
@@ -74,7 +74,7 @@ class BitStore:
             place = self._place(key, bits)
         self._write(place, bits)
 
-    def get(self, key: PieceKey) -> Kept:
+    def get(self, key: PieceKey) -> PackedBits:
         """Return what was put last under that key; KeyError where nothing was."""
         if key in self._held:
             return self._held[key]
@@ -85,7 +85,7 @@ class BitStore:
         if self._file is not None:
             self._file.close()
 
-    def _place(self, key: PieceKey, bits: Kept) -> int:
+    def _place(self, key: PieceKey, bits: PackedBits) -> int:
         """Where in the file the bits go: where the same number of bytes stood, or at its end."""
         old = self._places.get(key)
         if old is not None and old[1] == bits.nbytes:
@@ -97,7 +97,7 @@ class BitStore:
         self._places[key] = place, bits.nbytes
         return place
 
-    def _write(self, place: int, bits: Kept) -> None:
+    def _write(self, place: int, bits: PackedBits) -> None:
         try:
             with self._lock:
                 if self._file is None:
@@ -123,7 +123,7 @@ class BitStore:
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
+class PackedCheckpoint:
     """The bits of an earlier checkpoint. planes: of each layer that it has, by its key."""
 
     bits: BitStore = field(default_factory=BitStore)
@@ -138,17 +138,21 @@ class Changes:
     """
 
     def __init__(
-        self, keys: Sequence[str], previous: Against | None, first: Against | None, keep: Against | None
+        self,
+        keys: Sequence[str],
+        previous: PackedCheckpoint | None,
+        first: PackedCheckpoint | None,
+        keep: PackedCheckpoint | None,
     ) -> None:
         self.keys = keys
-        self.against: Mapping[str, Against] = {
+        self.against: Mapping[str, PackedCheckpoint] = {
             kind: some for kind, some in (("previous", previous), ("first", first)) if some is not None
         }
         self.keep = keep
         self._counts: dict[tuple[int, str], tuple[BlockCounts, ...]] = {}
         self._lock = Lock()
 
-    def wanted(self, layer: int, planes: int) -> list[tuple[str, Against]]:
+    def wanted(self, layer: int, planes: int) -> list[tuple[str, PackedCheckpoint]]:
         """What a layer of so many planes is set against."""
         key = self.keys[layer]
         return [(kind, some) for kind, some in self.against.items() if some.planes.get(key) == planes]
@@ -176,16 +180,14 @@ class ChangeWorker:
         self._changes = changes
         self._scheme = scheme
         strings, least = scheme.block == "1x12", scheme.least
-        self._counters = {
-            kind: ChangeCounter(planes, kernels, strings=strings, least=least) for kind in changes.against
-        }
+        self._counters = {kind: XorCounter(planes, kernels, strings=strings, least=least) for kind in changes.against}
 
     def count(
         self, counter: Counter, layer: int, piece: Piece, codes: NDArray[Any], planes: int, window: Window | None
     ) -> None:
         """Count a piece of a layer and what changed in it. window: of the blocks that slide over it, if they do."""
         rows, columns = piece.height + piece.below, piece.width + piece.beside
-        bits = np.empty(kept_words(rows, columns, planes), np.uint64)
+        bits = np.empty(packed_words(rows, columns, planes), np.uint64)
         if window is None:
             counter.count(codes, rows, columns, bits)
         else:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks.bits import bits_of
-from wcx.core.dtypes import Cut
+from wcx.core.dtypes import PlaneRule
 from wcx.measures import STREAMS
 from wcx.measures.compression import Compression, Size, Tap, Unit, in_passes
 from wcx.measures.statistics import Moments, Statistic
@@ -91,7 +91,7 @@ def nbytes_read(layers: Sequence[Layer], planes: Sequence[int], names: Sequence[
 
 def stream_layers(
     layers: Sequence[Layer],
-    cuts: Sequence[Cut],
+    cuts: Sequence[PlaneRule],
     planes: Sequence[Sequence[str]],
     names: Sequence[str],
     make_source: Callable[[], Source],
@@ -146,7 +146,7 @@ class _Job:
     """What all workers share."""
 
     layers: Sequence[Layer]
-    cuts: Sequence[Cut]
+    cuts: Sequence[PlaneRule]
     planes: Sequence[Sequence[str]]
     names: Sequence[str]
     stored: bool
@@ -205,7 +205,7 @@ class _Worker:
                 sizes.setdefault(unit.compression.name, {})[stream] = size
         return StreamedLayer(moments, sizes)
 
-    def _pass(self, layer: Layer, cut: Cut, units: Sequence[_Unit], tally: MomentsTally | None) -> list[Size]:
+    def _pass(self, layer: Layer, cut: PlaneRule, units: Sequence[_Unit], tally: MomentsTally | None) -> list[Size]:
         """Read a layer once, through some compressors."""
         taps = [Tap(unit) for unit in units]
         stored = [tap for tap in taps if tap.stream == _RAW]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.blocks.counts import BlockCounts
 from wcx.blocks.numpy_kernels import Window
-from wcx.core.dtypes import Cut, DType
+from wcx.core.dtypes import DType, PlaneRule
 from wcx.core.scheme import Scheme
 from wcx.scan.changes import Changed, Changes, ChangeWorker
 from wcx.scan.grid import PIECE_BYTES, Piece, Stripe, pieces, sliding_pieces, work_items
@@ -47,13 +47,13 @@ class CountedLayer:
     planes: tuple[BlockCounts, ...]
     zeros: int
     nonfinite: int
-    few_values: bool
+    at_most_two_values: bool
     changed: Changed | None = None
 
 
 def count_layers(
     layers: Sequence[Layer],
-    cuts: Sequence[Cut],
+    cuts: Sequence[PlaneRule],
     scheme: Scheme,
     make_source: Callable[[], Source],
     threads: int,
@@ -77,8 +77,8 @@ def count_layers(
     strings = scheme.block == "1x12"
     kernels = None
     if compiled and layers:
-        sliding, keeping = scheme.shift > 0, changes is not None
-        kernels = compiled_kernels(layers[0].dtype, cuts[0], strings=strings, sliding=sliding, keeping=keeping)
+        sliding, packing = scheme.shift > 0, changes is not None
+        kernels = compiled_kernels(layers[0].dtype, cuts[0], strings=strings, sliding=sliding, packing=packing)
     job = _Job(layers, cuts, bits, scheme, changes, {}, Lock(), on_bytes or (lambda _nbytes: None))
     planes = most_planes(cuts)
     threads = min(useful_threads(layers, threads), max(1, _MOST_THREADS // planes**2))
@@ -88,7 +88,7 @@ def count_layers(
         yield from done
 
 
-def most_planes(cuts: Sequence[Cut]) -> int:
+def most_planes(cuts: Sequence[PlaneRule]) -> int:
     """How many planes the layer with the most has."""
     return max((len(cut) for cut in cuts), default=1)
 
@@ -109,7 +109,7 @@ class _Job:
     """What all workers of one count share."""
 
     layers: Sequence[Layer]
-    cuts: Sequence[Cut]
+    cuts: Sequence[PlaneRule]
     bits: Sequence[int]
     scheme: Scheme
     changes: Changes | None

@@ -246,7 +246,9 @@ def _layer_columns(layers: Sequence[tuple[Fit, CountedLayer]]) -> _Column:
             raise TypeError(f"{fit} has a number of another type")
         given = sum((number is not None) << place for place, number in enumerate(numbers))
         plain = (0 if number is None else number for number in numbers)
-        rows.append((_number_of(counted.planes), counted.zeros, counted.nonfinite, counted.few_values, given, *plain))
+        rows.append(
+            (_number_of(counted.planes), counted.zeros, counted.nonfinite, counted.at_most_two_values, given, *plain)
+        )
     table = np.array(rows, _LAYER)
     _check_finite(table)
     return table

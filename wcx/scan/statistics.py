@@ -120,9 +120,9 @@ def _from_counts(codes: Codes, counts: NDArray[np.int64], dtype: DType, needs: N
     ends = np.cumsum(counts)
     quantiles = []
     for share in needs.quantiles:
-        below, above, _ = position(share, number, narrow=needs.narrow_rank)
+        below, above, _ = position(share, number, float32_rank=needs.float32_rank)
         low, high = values[np.searchsorted(ends, [below, above], side="right")].tolist()
-        quantiles.append(quantile(low, high, share, number, narrow=needs.narrow_rank))
+        quantiles.append(quantile(low, high, share, number, float32_rank=needs.float32_rank))
     return Statistics(number, lo, hi, mean, mean_abs, tuple(quantiles))
 
 
@@ -199,7 +199,7 @@ class _Summed:
             total, total_abs = self._sum.totals()
             mean = mean_of(total, number) if needs.mean else None
             found = replace(found, mean=mean, mean_abs=mean_of(total_abs, number) if needs.mean_abs else None)
-        ranks = {rank for q in needs.quantiles for rank in position(q, number, narrow=needs.narrow_rank)[:2]}
+        ranks = {rank for q in needs.quantiles for rank in position(q, number, float32_rank=needs.float32_rank)[:2]}
         if self._bins is None:
             return _with_quantiles(found, needs, self._sorted(ranks))
         bins = {0: _in_order(self._bins, dtype)}
@@ -320,6 +320,6 @@ def _with_quantiles(found: Statistics, needs: Needs, values: dict[int, float]) -
     """The statistics with the quantiles, from the values of the ranks that they lie at."""
     quantiles = []
     for share in needs.quantiles:
-        below, above, _ = position(share, found.number, narrow=needs.narrow_rank)
-        quantiles.append(quantile(values[below], values[above], share, found.number, narrow=needs.narrow_rank))
+        below, above, _ = position(share, found.number, float32_rank=needs.float32_rank)
+        quantiles.append(quantile(values[below], values[above], share, found.number, float32_rank=needs.float32_rank))
     return replace(found, quantiles=tuple(quantiles))

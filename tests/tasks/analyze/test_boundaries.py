@@ -36,7 +36,7 @@ import wcx
 from wcx.blocks.counter import compiled_kernels
 from wcx.blocks.counts import BlockCounts
 from wcx.core.checkpoint import Storage
-from wcx.core.dtypes import DTYPES, CodeBits, Levels
+from wcx.core.dtypes import DTYPES, BitRule, UniformRule
 from wcx.core.errors import CheckpointError, UsageError
 from wcx.core.report import PlaneReport
 from wcx.core.scheme import Scheme
@@ -189,14 +189,14 @@ def test_counts_and_totals_of_raw_codes_are_the_oracles(scheme: Scheme, compiled
 @pytest.mark.parametrize(
     ("dtype", "cut"),
     [
-        ("F32", Levels(3, -1.5, 0.5)),
-        ("BF16", Levels(10, -1.5, 0.004)),
-        ("F32", CodeBits(32)),
-        ("I8", CodeBits(8)),
+        ("F32", UniformRule(3, -1.5, 0.5)),
+        ("BF16", UniformRule(10, -1.5, 0.004)),
+        ("F32", BitRule(32)),
+        ("I8", BitRule(8)),
     ],
     ids=["uniform:3", "uniform:10", "code bits of F32", "integer"],
 )
-def test_bit_planes(scheme: Scheme, compiled: bool, dtype: str, cut: Levels | CodeBits) -> None:
+def test_bit_planes(scheme: Scheme, compiled: bool, dtype: str, cut: UniformRule | BitRule) -> None:
     for shape in ((9, 15), (10, 14), (4, 65)):
         codes = random_codes(dtype, shape[0] * shape[1], np.random.default_rng(shape), "ordinary").reshape(shape)
         codes = np.ascontiguousarray(matrix_of(codes, scheme))
@@ -206,7 +206,7 @@ def test_bit_planes(scheme: Scheme, compiled: bool, dtype: str, cut: Levels | Co
             [layer], [cut], replace(scheme, boundary="ignore"), lambda s=source: s, 1, compiled=False
         )
         numbers = DTYPES[dtype]
-        if isinstance(cut, Levels):
+        if isinstance(cut, UniformRule):
             values = np.array([[numbers.value(code) for code in row] for row in codes.tolist()], np.float32)
             levels = np.clip(np.rint((values - np.float32(cut.lo)) / np.float32(cut.delta)), 0, 2**cut.bits - 1)
         else:

@@ -94,7 +94,7 @@ def _warnings(layer: Layer, counted: CountedLayer) -> list[str]:
         warnings.append(f"few blocks: {counts.blocks}")
     if counted.nonfinite:
         warnings.append(f"non-finite values: {counted.nonfinite}")
-    if counted.few_values:
+    if counted.at_most_two_values:
         warnings.append("at most two distinct values: a mask or a constant")
     return warnings
 

@@ -115,8 +115,8 @@ def _readings(settings: Settings, concatenated: Sequence[Layer] | None) -> int:
 def quantizer_of(settings: Settings) -> Quantizer:
     """The quantizer of settings, with torch's rank of quantiles where a preset wants it."""
     quantizer = parse_quantizer(quantizer_text(settings))
-    narrow = settings.preset is not None and find_preset(settings.preset).narrow_rank
-    return replace(quantizer, narrow_rank=True) if narrow and isinstance(quantizer, Uniform) else quantizer
+    narrow = settings.preset is not None and find_preset(settings.preset).float32_rank
+    return replace(quantizer, float32_rank=True) if narrow and isinstance(quantizer, Uniform) else quantizer
 
 
 def quantizer_text(settings: Settings) -> str:

@@ -28,7 +28,7 @@ class Preset:
 
     leaves_out: the reason why the original leaves a tensor out, or None. beside: a second quantizer, whose planes
     stand beside the others and in no total. concatenated: whether all parameters are also measured as one vector, their
-    signs as one string. narrow_rank: quantiles as torch.quantile has them. quirks: sentences for the notes.
+    signs as one string. float32_rank: quantiles as torch.quantile has them. quirks: sentences for the notes.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Preset:
     leaves_out: Callable[[TensorInfo], str | None] = _takes_all
     beside: str | None = None
     concatenated: bool = False
-    narrow_rank: bool = False
+    float32_rank: bool = False
     quirks: tuple[str, ...] = ()
 
 
@@ -83,7 +83,7 @@ _PRESETS = (
         also=tuple(f"uniform:{bits}{range_}" for bits in (2, 4, 8, 16) for range_ in ("", ":p99.9")),
         leaves_out=_not_of_qubd,
         beside="sign",
-        narrow_rank=True,
+        float32_rank=True,
         quirks=(
             "total adds the bit-planes; the plane sign (w > 0) is the original's binary one and is in no total",
             "the original silently gives 0 to the binary plane of tensors of more than two dimensions (pybdm refuses "

@@ -17,7 +17,7 @@ from wcx.tasks.analyze.plan import _BATCH, Plan
 from wcx.tasks.analyze.settings import scheme_of
 
 if TYPE_CHECKING:
-    from wcx.core.dtypes import Cut
+    from wcx.core.dtypes import PlaneRule
     from wcx.scan.changes import Changes
     from wcx.scan.compress import StreamedLayer
     from wcx.scan.count import CountedLayer
@@ -45,7 +45,7 @@ class Counting:
         self,
         quantizer: Quantizer,
         layers: Sequence[Layer],
-        cuts: Sequence[Cut],
+        cuts: Sequence[PlaneRule],
         make_source: Callable[[], Any],
         changes: Changes | None = None,
         bits: Sequence[int] | None = None,
@@ -73,7 +73,7 @@ class CountingLike(Protocol):
         """What the quantizer learns from each layer."""
 
     def counts(
-        self, quantizer: Quantizer, layers: Sequence[Layer], cuts: Sequence[Cut], make_source: Callable[[], Any]
+        self, quantizer: Quantizer, layers: Sequence[Layer], cuts: Sequence[PlaneRule], make_source: Callable[[], Any]
     ) -> Generator[CountedLayer, None, None]:
         """The counts of each layer, in order."""
 
@@ -156,7 +156,7 @@ class Run:
             yield from zip(layers, fits, counts, streamed, strict=True)
 
     def _streamed(
-        self, quantizer: Quantizer, layers: Sequence[Layer], cuts: Sequence[Cut], streams: tuple[str, ...]
+        self, quantizer: Quantizer, layers: Sequence[Layer], cuts: Sequence[PlaneRule], streams: tuple[str, ...]
     ) -> Generator[StreamedLayer | None, None, None]:
         """What stream measures need of each layer; None where none was asked for."""
         if not streams:

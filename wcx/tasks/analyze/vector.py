@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from wcx.blocks.counter import Counter
 from wcx.blocks.counts import BlockCounts
 from wcx.core.checkpoint import TensorInfo
-from wcx.core.dtypes import DTYPES, Codes, DType
+from wcx.core.dtypes import DTYPES, CodeSet, DType
 from wcx.core.report import PlaneReport
 from wcx.core.scheme import Scheme
 from wcx.core.settings import Settings
@@ -43,7 +43,7 @@ NAME = "concatenated"
 
 _SCHEME = Scheme("1x12", "ignore", "flat")
 _STRING = 12
-_ONE = (Codes(1, 255),)
+_ONE = (CodeSet(1, 255),)
 _STRETCH = 21 * 12 * 1024  # weights: whole strings, and whole parts of 4 KiB of zlib's window; about 1 MiB
 _PASS_MEMORY = 120 << 20  # bytes that the compressors of one reading may take, unless one alone takes more
 _FLOAT = DTYPES["F32"]

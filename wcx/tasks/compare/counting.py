@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wcx.core.checkpoint import Checkpoint
-from wcx.core.dtypes import Cut
+from wcx.core.dtypes import PlaneRule
 from wcx.core.progress import Progress
 from wcx.core.scheme import Fit
 from wcx.formats import open_reader
 from wcx.quantizers import Quantizer
 from wcx.scan.cache import LostError
-from wcx.scan.changes import Against, Changes
+from wcx.scan.changes import Changes, PackedCheckpoint
 from wcx.scan.count import CountedLayer
 from wcx.scan.layers import Layer
 from wcx.scan.sources import FileSource
@@ -110,9 +110,9 @@ class Reading:
         opened: Opened,
         member: Member,
         around: Around,
-        previous: Against | None,
-        first: Against | None,
-        keep: Against,
+        previous: PackedCheckpoint | None,
+        first: PackedCheckpoint | None,
+        keep: PackedCheckpoint,
         sink: Sink,
     ) -> None:
         self._opened = opened
@@ -129,7 +129,7 @@ class Reading:
         return fits
 
     def counts(
-        self, quantizer: Quantizer, layers: Sequence[Layer], cuts: Sequence[Cut], make_source: Callable[[], Any]
+        self, quantizer: Quantizer, layers: Sequence[Layer], cuts: Sequence[PlaneRule], make_source: Callable[[], Any]
     ) -> Generator[CountedLayer, None, None]:
         """The counts of each layer, with those of what changed."""
         view = self._opened.quantizers.index(quantizer)
@@ -164,7 +164,11 @@ class Recalled:
         return [fit for fit, _ in found]
 
     def counts(
-        self, quantizer: Quantizer, _layers: Sequence[Layer], _cuts: Sequence[Cut], _make_source: Callable[[], Any]
+        self,
+        quantizer: Quantizer,
+        _layers: Sequence[Layer],
+        _cuts: Sequence[PlaneRule],
+        _make_source: Callable[[], Any],
     ) -> Generator[CountedLayer, None, None]:
         """The counts of the layers whose fits were asked for last."""
         yield from self._counts.pop(self._opened.quantizers.index(quantizer))

@@ -158,7 +158,7 @@ class ChangeRows:
         """Take in the changed bits of a layer; None where they can't be told."""
         if counts is None:
             return
-        counted = CountedLayer(counts, 0, 0, few_values=False)
+        counted = CountedLayer(counts, 0, 0, at_most_two_values=False)
         report = evaluate_layer(layer, counted, planes, self._settings, nulls=_CHANGE_NULLS)
         rows = self._rows.layers.setdefault(name, {})
         rows.update({plane.plane: _change_row(plane) for plane in report.planes})

@@ -17,7 +17,7 @@ from wcx.core.errors import CheckpointError
 from wcx.core.plain import to_plain
 from wcx.core.scheme import Fit
 from wcx.scan.cache import CountsWriter, LostError, Store, recall
-from wcx.scan.changes import Against
+from wcx.scan.changes import PackedCheckpoint
 from wcx.scan.count import CountedLayer
 from wcx.scan.counts_file import (
     decode_changes,
@@ -62,7 +62,7 @@ class Walk:
         self._around = around
         self._store = store
         self._reference = reference
-        self._kept: dict[int, Against] = {}
+        self._kept: dict[int, PackedCheckpoint] = {}
         self._first: int | None = None
         self._last: int | None = None
         self._lost: dict[str, CheckpointError] = {}
@@ -216,14 +216,14 @@ class Walk:
 
     def _read(
         self, opened: Opened, number: int, missing: Mapping[str, tuple[str, int | None]]
-    ) -> tuple[dict[str, Rows], Against]:
+    ) -> tuple[dict[str, Rows], PackedCheckpoint]:
         """The numbers of some kinds, by reading the checkpoint; and its bits, for those that come after it."""
         against = {
             kind: bits
             for kind, (_, other) in missing.items()
             if other is not None and (bits := self._bits_or_none(kind, other)) is not None
         }
-        keep, analysis = Against(), self._around.settings.analysis
+        keep, analysis = PackedCheckpoint(), self._around.settings.analysis
         changes = {kind: ChangeRows(analysis) for kind in against}
         keys = {kind: key for kind, (key, other) in missing.items() if other is None or kind in against}
         writers = _Writers(self._store, keys, len(opened.quantizers))
@@ -257,7 +257,7 @@ class Walk:
     def _complete(self, number: int, other: int) -> bool:
         return self._members[number].complete and self._members[other].complete
 
-    def _bits_or_none(self, kind: str, number: int) -> Against | None:
+    def _bits_or_none(self, kind: str, number: int) -> PackedCheckpoint | None:
         """The bits of an earlier checkpoint; None, and it is remembered why, where it can't be read any more."""
         try:
             return self._bits_of(number)
@@ -265,13 +265,13 @@ class Walk:
             self._lost[kind] = error
             return None
 
-    def _bits_of(self, number: int) -> Against:
+    def _bits_of(self, number: int) -> PackedCheckpoint:
         """The bits of an earlier checkpoint: kept since it was read, or read again."""
         if number not in self._kept:
             with ExitStack() as stack:
                 member = self._members[number]
                 opened = Opened(member, self._around, stack)
-                keep = Against()
+                keep = PackedCheckpoint()
                 try:
                     opened.drain(Reading(opened, member, self._around, None, None, keep, lambda *_counted: None))
                     opened.check_unchanged()

@@ -1,4 +1,4 @@
-"""One worker's counter of changes: two copies of kept bits to the blocks of the bits that differ.
+"""One worker's counter of changed bits: two copies of packed bits to the blocks of their XOR.
 
 The XOR of a plane with itself at another time is a plane, and its blocks are counted as a plane's are, by compiled code
 or by NumPy, with the same counts. What fills no block and blocks that overlap are counted in bits that NumPy unpacks.
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.blocks import numpy_kernels as plain
+from wcx.blocks import numpy_kernels
 from wcx.blocks.histograms import Found, Histograms
-from wcx.blocks.packed import Kept, as_planes, changed_bits
+from wcx.blocks.packed import PackedBits, as_planes, xor_bits
 
 ONES = np.array([(0, 0, 0, 0), (0, 0, 0, 0), (1, 1, 0, 0)], np.uint64)
 """The rules, as compiled code has them, of bits that are bytes: no zeros, nothing that is not finite, ones."""
@@ -23,11 +23,11 @@ _NEVER = np.uint64(2**64 - 1)
 _LEAST = 64  # codes that the compiled code looks at together
 
 
-class ChangeCounter:
+class XorCounter:
     """Counts the blocks of what changed in several planes, in histograms that belong to one worker.
 
-    The arguments are those of a Counter, from which the kept bits come. Counts and numbers of changed bits are added to
-    by every `count` and `slide`, and emptied by `take` and `add_to`.
+    The arguments are those of a Counter, which packs the bits. `count` and `slide` add to the counts and to the numbers
+    of changed bits; `take` and `add_to` empty both.
     """
 
     def __init__(self, planes: int, kernels: Any = None, *, strings: bool = False, least: int = 0) -> None:  # noqa: ANN401
@@ -42,41 +42,50 @@ class ChangeCounter:
             self._words = np.zeros(kernels.TILE // 48 + 4, np.uint64)
             self._narrow = self._words.view(np.uint16)
 
-    def count(self, kept: Kept, earlier: Kept, rows: int, columns: int, planes: int) -> None:
-        """Count what differs between what Counter.count kept of `rows` x `columns` codes, now and earlier.
+    def count(self, packed: PackedBits, earlier: PackedBits, rows: int, columns: int, planes: int) -> None:
+        """Count what differs between what Counter.count packed of `rows` x `columns` codes, now and earlier.
 
         Left-over edges are looked at where the counter has a least side. ValueError where either is of another size.
         """
         self._planes = planes
-        now, old = as_planes(kept, rows, columns, planes), as_planes(earlier, rows, columns, planes)
+        now, old = as_planes(packed, rows, columns, planes), as_planes(earlier, rows, columns, planes)
         if self._kernels is None:
-            self._count_plainly(now, old, rows, columns)
+            self._count_by_numpy(now, old, rows, columns)
         else:
             some = self._changed, self._words, self._narrow, self._found.blocks, self._ones
             now, old = (np.require(bits, None, "W") for bits in (now, old))  # else numba compiles it once more
-            self._kernels.count_changes(now, old, rows, columns, self._strings, *some)
+            self._kernels.count_xor(now, old, rows, columns, self._strings, *some)
         whole = columns % 12 == 0 if self._strings else rows % 4 == 0 and columns % 4 == 0
         if self._least and not whole:
-            for plane, bits in enumerate(changed_bits(now, old, rows, columns)):
-                edges = self._found.edges[plane : plane + 1]
-                plain.count_edges(bits.view(np.uint8), _one_plane, self._least, edges, strings=self._strings)
+            for plane, bits in enumerate(xor_bits(now, old, rows, columns)):
+                histograms = self._found.remainders[plane : plane + 1]
+                cells = bits.view(np.uint8)
+                numpy_kernels.count_remainders(cells, _one_plane, self._least, histograms, strings=self._strings)
 
-    def _count_plainly(self, now: Kept, old: Kept, rows: int, columns: int) -> None:
-        codes_of = plain.strings_of_bits if self._strings else plain.codes_of_bits
-        for plane, bits in enumerate(changed_bits(now, old, rows, columns)):
+    def _count_by_numpy(self, now: PackedBits, old: PackedBits, rows: int, columns: int) -> None:
+        codes_of = numpy_kernels.strings_of_bits if self._strings else numpy_kernels.codes_of_bits
+        for plane, bits in enumerate(xor_bits(now, old, rows, columns)):
             counts = np.bincount(codes_of(bits), minlength=self._found.blocks.shape[1])
             self._found.blocks[plane] += counts.astype(np.uint32)
             self._ones[plane] += np.count_nonzero(bits)
 
-    def slide(self, kept: Kept, earlier: Kept, rows: int, columns: int, planes: int, window: plain.Window) -> None:
-        """Count the overlapping blocks of what differs between what Counter.slide kept of a piece, now and earlier."""
+    def slide(
+        self,
+        packed: PackedBits,
+        earlier: PackedBits,
+        rows: int,
+        columns: int,
+        planes: int,
+        window: numpy_kernels.Window,
+    ) -> None:
+        """Count the overlapping blocks of what differs between two packed copies of a piece, now and earlier."""
         self._planes = planes
-        now, old = as_planes(kept, rows, columns, planes), as_planes(earlier, rows, columns, planes)
-        for plane, bits in enumerate(changed_bits(now, old, rows, columns)):
+        now, old = as_planes(packed, rows, columns, planes), as_planes(earlier, rows, columns, planes)
+        for plane, bits in enumerate(xor_bits(now, old, rows, columns)):
             histograms, totals = self._found.blocks[plane : plane + 1], np.zeros(3, np.int64)
             if self._kernels is None or bits.size < _LEAST:
                 some = bits.view(np.uint8)
-                plain.count_sliding(some, window, _one_plane, ONES, histograms, totals, strings=self._strings)
+                numpy_kernels.count_sliding(some, window, _one_plane, ONES, histograms, totals, strings=self._strings)
             else:
                 side = 12 if self._strings else 4
                 scratch = self._changed, histograms, totals
