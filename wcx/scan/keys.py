@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from hashlib import blake2b
 from struct import pack
-from typing import Any
 
 from wcx.core.version import __version__
 
@@ -21,12 +19,8 @@ def cache_key(*parts: object) -> str:
     Different for values that differ, and for other versions of wcx; the order of a dict does not matter, that of a list
     does; 1, 1.0 and True differ, lists and tuples do not. Raises TypeError for other values.
     """
-    return _hash(__version__, _CODE, parts)
-
-
-def _hash(*parts: object) -> str:
     found = blake2b(digest_size=32)
-    _feed(found, parts)
+    _feed(found, (__version__, _CODE, parts))
     return found.hexdigest()
 
 
@@ -60,12 +54,3 @@ def _plain(value: object) -> tuple[bytes, bytes]:
     if isinstance(value, bytes):
         return b"y", value
     raise TypeError(f"a key can't be made of {type(value).__name__}")
-
-
-def _as_json(value: object) -> bytes:
-    """The text of plain values and dataclasses: faster than a walk, for the tensors of a large model."""
-    return json.dumps(value, separators=(",", ":"), default=_values).encode()
-
-
-def _values(value: Any) -> list[Any]:  # noqa: ANN401
-    return [getattr(value, item.name) for item in fields(value)]

@@ -23,7 +23,7 @@ from wcx.scan.layers import Layer
 from wcx.scan.sources import FileSource
 from wcx.tasks.compare import compare as run_module
 from wcx.tasks.compare import counting as reading_module
-from wcx.tasks.compare.series.survey import Surveyed
+from wcx.tasks.compare.series.header_scan import HeaderScan
 
 SAMPLES = Path(__file__).parents[3] / "sample_models"
 RUNS = SAMPLES / "digits_bnn"
@@ -476,7 +476,7 @@ def test_a_predecessor_that_is_gone_is_not_held_against_its_successor(
     write_safetensors(run / "step500.safetensors", weights(7, SHAPES, 1.0))
     reopen = reading_module.reopen
 
-    def gone(surveyed: Surveyed, *arguments: Any) -> Any:  # noqa: ANN401
+    def gone(surveyed: HeaderScan, *arguments: Any) -> Any:  # noqa: ANN401
         if surveyed.located.label == "step400":
             raise CheckpointError(surveyed.located.path, "gone")
         return reopen(surveyed, *arguments)

@@ -27,8 +27,8 @@ from wcx.tasks.compare.collect import Collected
 from wcx.tasks.compare.counting import Around, Member
 from wcx.tasks.compare.logs.logs import Logs, join_logs
 from wcx.tasks.compare.series.discover import locate
+from wcx.tasks.compare.series.header_scan import HeaderScan, duplicates, key_of, scan_headers
 from wcx.tasks.compare.series.matching import Matching, match
-from wcx.tasks.compare.series.survey import Surveyed, duplicates, key_of, survey
 from wcx.tasks.compare.settings import ComparisonSettings, make_comparison_settings
 from wcx.tasks.compare.statistics.correlate import correlate
 from wcx.tasks.compare.statistics.records import Correlated, Measured
@@ -84,7 +84,7 @@ def compare_checkpoints(
         raise UsageError("no checkpoint: name files, a pattern, or a directory of checkpoints")
     series = locate(arguments, order=settings.order, group=settings.group)
     reference = open_reference(settings.analysis)
-    surveyed = survey(series.located, settings.analysis, reference)
+    surveyed = scan_headers(series.located, settings.analysis, reference)
     logs = join_logs(series.located, settings)  # a log that can't be read is told before hours of counting
     progress.on_start(sum(one.nbytes for one in surveyed))
     matching = match(
@@ -120,7 +120,7 @@ def compare_checkpoints(
 
 
 def _walked(
-    surveyed: Sequence[Surveyed],
+    surveyed: Sequence[HeaderScan],
     matching: Matching,
     settings: ComparisonSettings,
     store: Store,
@@ -155,14 +155,14 @@ def _walked(
     return collected
 
 
-def _is_large(surveyed: Sequence[Surveyed], settings: ComparisonSettings) -> bool:
+def _is_large(surveyed: Sequence[HeaderScan], settings: ComparisonSettings) -> bool:
     """Whether compiled code is worth its start: the planes of all checkpoints, and twice what changed in them."""
     planes = 3 * len(quantizer_of(settings.analysis).planes(DTYPES["U8"]))
     weights = sum(prod(shape) for one in surveyed for _, shape, _ in one.layers)
     return worth_compiling(weights, sum(len(one.layers) for one in surveyed), planes)
 
 
-def _runs(surveyed: Sequence[Surveyed]) -> list[list[int]]:
+def _runs(surveyed: Sequence[HeaderScan]) -> list[list[int]]:
     """The checkpoints of each run, by number, in order."""
     runs: dict[str | None, list[int]] = {}
     for number, one in enumerate(surveyed):
@@ -171,7 +171,7 @@ def _runs(surveyed: Sequence[Surveyed]) -> list[list[int]]:
 
 
 def _checkpoint(
-    one: Surveyed, error: CheckpointError | None, duplicate_of: str | None, log: Mapping[str, float | None]
+    one: HeaderScan, error: CheckpointError | None, duplicate_of: str | None, log: Mapping[str, float | None]
 ) -> ComparedCheckpoint:
     located = one.located
     return ComparedCheckpoint(
@@ -249,7 +249,7 @@ def _wanted(series: SeriesMap, settings: ComparisonSettings) -> Iterator[tuple[s
 
 def _notes(
     said: Sequence[Any],
-    surveyed: Sequence[Surveyed],
+    surveyed: Sequence[HeaderScan],
     checkpoints: Sequence[ComparedCheckpoint],
     settings: ComparisonSettings,
 ) -> Iterator[str]:

@@ -21,7 +21,7 @@ from wcx.scan.count import CountedLayer
 from wcx.scan.layers import Layer
 from wcx.scan.sources import FileSource
 from wcx.tasks.analyze.run import Counting, batches
-from wcx.tasks.compare.series.survey import Surveyed, reopen
+from wcx.tasks.compare.series.header_scan import HeaderScan, reopen
 from wcx.tasks.compare.settings import ComparisonSettings
 
 Sink = Callable[[int, Layer, Fit, CountedLayer], None]
@@ -35,7 +35,7 @@ class Member:
     core: those of its own names that the model's rows are made of; complete: whether these are all that it takes.
     """
 
-    surveyed: Surveyed
+    surveyed: HeaderScan
     names: Mapping[str, str]
     core: frozenset[str]
     complete: bool

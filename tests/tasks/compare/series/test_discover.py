@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from wcx.core.errors import UsageError
 from wcx.core.text import natural_key
-from wcx.tasks.compare.series.discover import Order, Series, locate
-from wcx.tasks.compare.series.steps import MOST, is_initial, numbers_that_vary, read_steps, says_step, stem_of
+from wcx.tasks.compare.series.discover import LocatedSeries, Order, locate
+from wcx.tasks.compare.series.steps import MOST, is_initial, parse_names, says_step, stem_of, varying_numbers
 
 SAMPLES = Path(__file__).parents[4] / "sample_models" / "digits_bnn"
 
@@ -33,11 +33,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def labelled(series: Series) -> list[tuple[str, int | None]]:
+def labelled(series: LocatedSeries) -> list[tuple[str, int | None]]:
     return [(one.label, one.step) for one in series.located]
 
 
-def paths(series: Series) -> list[str]:
+def paths(series: LocatedSeries) -> list[str]:
     return [os.path.normpath(one.path) for one in series.located]
 
 
@@ -87,7 +87,7 @@ def paths(series: Series) -> list[str]:
     ],
 )
 def test_a_word_says_what_its_number_is(name: str, said: tuple[int, str | None, int | None]) -> None:
-    (reading,) = read_steps([name])
+    (reading,) = parse_names([name])
     assert reading is not None
     assert (reading.step, reading.unit, reading.epoch) == said
     assert says_step(name)
@@ -121,21 +121,21 @@ def test_a_word_says_what_its_number_is(name: str, said: tuple[int, str | None, 
     ],
 )
 def test_other_numbers_are_no_steps(name: str) -> None:
-    assert read_steps([name]) == [None]
+    assert parse_names([name]) == [None]
 
 
 def test_a_number_that_varies_beats_one_that_does_not() -> None:
-    found = read_steps(["vit_s16_epoch3.pt", "vit_s16_epoch4.pt"])
+    found = parse_names(["vit_s16_epoch3.pt", "vit_s16_epoch4.pt"])
     assert [(one.step, one.unit) for one in found if one] == [(3, "epoch"), (4, "epoch")]
-    found = read_steps(["epoch3_s10.pt", "epoch3_s20.pt"])
+    found = parse_names(["epoch3_s10.pt", "epoch3_s20.pt"])
     assert [(one.step, one.epoch) for one in found if one] == [(10, 3), (20, 3)]
-    (alone,) = read_steps(["vit_s16_epoch3.pt"])
+    (alone,) = parse_names(["vit_s16_epoch3.pt"])
     assert alone is not None
     assert alone.step == 3
 
 
 def test_files_of_fairseq_count_epochs() -> None:
-    found = read_steps(["checkpoint1.pt", "checkpoint2.pt", "checkpoint_2_500.pt", "checkpoint_last.pt"])
+    found = parse_names(["checkpoint1.pt", "checkpoint2.pt", "checkpoint_2_500.pt", "checkpoint_last.pt"])
     assert [(one.step, one.unit, one.epoch) if one else None for one in found] == [
         (1, "epoch", None),
         (2, "epoch", None),
@@ -166,7 +166,7 @@ def test_files_of_fairseq_count_epochs() -> None:
     ],
 )
 def test_the_one_number_that_varies(names: list[str], values: list[int | None] | None) -> None:
-    assert numbers_that_vary(names) == values
+    assert varying_numbers(names) == values
 
 
 def test_names_that_say_that_nothing_was_learned() -> None:

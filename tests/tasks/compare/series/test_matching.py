@@ -16,13 +16,13 @@ from torch_files import Tensor, write_zip
 
 from wcx.formats import open_checkpoint
 from wcx.tasks.compare.series.layer_names import without_wrappers
-from wcx.tasks.compare.series.matching import Layer, Matching, match
+from wcx.tasks.compare.series.matching import LayerEntry, Matching, match
 
 SHAPE = (4, 4)
 
 
-def layers(*names: str) -> list[Layer]:
-    return [(name, SHAPE) for name in names]
+def layers(*names: str) -> list[LayerEntry]:
+    return [(name, SHAPE, ()) for name in names]
 
 
 def members(matching: Matching) -> dict[str, tuple[str | None, ...]]:
@@ -102,22 +102,22 @@ def test_a_file_under_another_key() -> None:
         assert [layer.members for layer in matching.layers] == [
             (one[0], other[0]) for one, other in zip(first, second, strict=True)
         ]
-    other_shapes: list[Layer] = [(name, (8, 8)) for name, _shape in wrapped]  # another network
+    other_shapes: list[LayerEntry] = [(name, (8, 8), ()) for name, *_ in wrapped]  # another network
     assert len(match("ab", [plain, other_shapes]).layers) == 6
     assert len(match("abc", [[], plain, wrapped]).layers) == 3
 
 
 def test_shapes_that_differ() -> None:
-    wide: list[Layer] = [("fc", (4, 8)), ("g", SHAPE)]
+    wide: list[LayerEntry] = [("fc", (4, 8), ()), ("g", SHAPE, ())]
     matching = match("abcd", [layers("fc", "g"), wide, None, wide])
     assert members(matching) == {"fc": (None, "fc", None, "fc"), "g": ("g", "g", None, "g")}
     assert matching.layers[0].shape == (4, 8)
     assert matching.unmatched == ({"name": "fc", "in": ["a"], "reason": "shape differs", "shape": [4, 4]},)
     assert matching.core == ("fc", "g")
-    tie = match("ab", [layers("fc"), [("fc", (4, 8))]])
+    tie = match("ab", [layers("fc"), [("fc", (4, 8), ())]])
     assert tie.layers[0].shape == SHAPE
     assert tie.core == ()
-    three = match("abc", [layers("x", "fc"), [("x", SHAPE), ("fc", (8, 4))], layers("x")])
+    three = match("abc", [layers("x", "fc"), [("x", SHAPE, ()), ("fc", (8, 4), ())], layers("x")])
     assert [(entry["in"], entry["reason"]) for entry in three.unmatched] == [
         (["c"], "missing"),
         (["b"], "shape differs"),
@@ -138,11 +138,11 @@ def test_core_is_what_more_than_half_of_the_readable_have() -> None:
 
 
 def test_tied_layers_match_under_either_name() -> None:
-    tied: list[Layer] = [("emb", SHAPE, ("head",)), ("x", SHAPE)]
+    tied: list[LayerEntry] = [("emb", SHAPE, ("head",)), ("x", SHAPE, ())]
     matching = match("ab", [tied, layers("x", "head")])
     assert members(matching) == {"emb": ("emb", "head"), "x": ("x", "x")}
     assert matching.notes == ("1 layer has another name in some checkpoints, one that it is tied to: head is emb",)
-    matching = match("ab", [layers("x", "model.head"), [("m.emb", SHAPE, ("module.head",)), ("x", SHAPE)]])
+    matching = match("ab", [layers("x", "model.head"), [("m.emb", SHAPE, ("module.head",)), ("x", SHAPE, ())]])
     assert members(matching) == {"x": ("x", "x"), "model.head": ("model.head", "m.emb")}
     apart = match("ab", [tied, layers("emb", "head", "x")])
     assert members(apart) == {"emb": ("emb", "emb"), "head": (None, "head"), "x": ("x", "x")}
@@ -166,7 +166,7 @@ def test_two_layers_are_never_shown_under_one_name() -> None:
     matching = match("abc", [[("a", SHAPE, ("b",))], layers("a", "b"), layers("model.b", "b", "a")])
     assert len({layer.name for layer in matching.layers}) == len(matching.layers)
 
-    renamed: list[list[Layer]] = [[("w", (8, 8))], [("v", SHAPE, ("w",))], layers("v", "w")]
+    renamed: list[list[LayerEntry]] = [[("w", (8, 8), ())], [("v", SHAPE, ("w",))], layers("v", "w")]
     assert members(match("abc", renamed)) == {"v": (None, None, "v"), "v#2": (None, "v", "w")}
     doubled = [layers("module.module.x", "module.module.module.x"), layers("module.module.x", "x"), layers("y")]
     assert sum(layer.members[0] is not None for layer in match("abc", doubled).layers) == 2
@@ -174,7 +174,7 @@ def test_two_layers_are_never_shown_under_one_name() -> None:
 
 def test_labels_stand_in_the_order_of_the_series() -> None:
     other, third = layers("fc", "g"), layers("g", "fc")
-    wide: list[Layer] = [("fc", (4, 8)), ("g", SHAPE)]
+    wide: list[LayerEntry] = [("fc", (4, 8), ()), ("g", SHAPE, ())]
     matching = match("abcdefg", [wide, other, third, other, wide, wide, wide])
     assert matching.unmatched[0]["in"] == ["b", "c", "d"]
 
@@ -203,7 +203,7 @@ def test_checkpoints_of_training_match_plain_ones(tmp_path: Path) -> None:
     files = [write_zip(tmp_path / f"{place}.pt", value, storages) for place, value in enumerate(values)]
     files.append(write_tensors(tmp_path / "model.safetensors", dict.fromkeys(reversed(names), ("F32", SHAPE))))
     for order in (files, files[::-1]):
-        held: list[Sequence[Layer]] = []
+        held: list[Sequence[LayerEntry]] = []
         for path in order:
             weights = [tensor for tensor in open_checkpoint(path).tensors if tensor.role == "weight"]
             held.append([(tensor.name, tensor.shape, tensor.aliases) for tensor in weights])
@@ -216,11 +216,13 @@ def test_checkpoints_of_training_match_plain_ones(tmp_path: Path) -> None:
 NAMES = st.lists(st.sampled_from(["module", "model", "_orig_mod", "a", "b", "net"]), min_size=1, max_size=4).map(
     ".".join
 )
-LAYERS = st.lists(st.tuples(NAMES, st.sampled_from([(4, 4), (4, 8)])), max_size=6, unique_by=lambda layer: layer[0])
+LAYERS = st.lists(
+    st.tuples(NAMES, st.sampled_from([(4, 4), (4, 8)]), st.just(())), max_size=6, unique_by=lambda layer: layer[0]
+)
 
 
 @given(st.lists(st.one_of(st.none(), LAYERS), max_size=5), st.randoms(use_true_random=False))
-def test_every_layer_is_somewhere_exactly_once(held: list[list[Layer] | None], chance: random.Random) -> None:
+def test_every_layer_is_somewhere_exactly_once(held: list[list[LayerEntry] | None], chance: random.Random) -> None:
     labels = [str(place) for place in range(len(held))]
     matching = match(labels, held)
     assert len({layer.name for layer in matching.layers}) == len(matching.layers)
@@ -235,13 +237,13 @@ def test_every_layer_is_somewhere_exactly_once(held: list[list[Layer] | None], c
         assert len(shown) + len(otherwise) + len(missing) == (0 if own is None else len(matching.layers))
         for layer in matching.layers:
             if layer.members[place] is not None:
-                assert (layer.members[place], layer.shape) in (own or [])
+                assert (layer.members[place], layer.shape, ()) in (own or [])
     shuffled = [None if own is None else chance.sample(own, len(own)) for own in held]
     assert {layer.members for layer in match(labels, shuffled).layers} == {layer.members for layer in matching.layers}
 
 
 @given(LAYERS, st.integers(1, 4))
-def test_equal_files_match_as_they_are(own: list[Layer], number: int) -> None:
+def test_equal_files_match_as_they_are(own: list[LayerEntry], number: int) -> None:
     matching = match([str(place) for place in range(number)], [own] * number)
     assert members(matching) == {layer[0]: (layer[0],) * number for layer in own}
 

@@ -1,14 +1,15 @@
-"""Which file is the same as one that was counted before, and which checkpoint holds the same tensors as another.
+"""Identity of a checkpoint: the same file as in an earlier run, or the same tensors as another checkpoint.
 
-Both are told from samples: 64 pieces of 4 KiB, spread evenly over the bytes of the tensors. That a file is the same is
-taken from its size, its time, its inode, its header and the samples together. That two checkpoints hold the same is
-only supposed from the samples, and then seen by comparing every byte.
+Both are recognised by samples: 64 pieces of 4 KiB, spread evenly over the bytes of the tensors. A file is the same
+where size, time, inode, header and samples all are. Two checkpoints with equal samples are candidates for the same
+content, which a comparison of every byte confirms.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import accumulate
 from typing import Any
 
@@ -16,7 +17,7 @@ from wcx.core.checkpoint import Checkpoint, Signature, Storage, TensorInfo, Tens
 from wcx.core.dtypes import DTYPES
 from wcx.core.errors import ChangedFileError, CheckpointError
 from wcx.formats import open_reader
-from wcx.scan.keys import _as_json, _hash, _values, cache_key
+from wcx.scan.keys import cache_key
 from wcx.tasks.compare.series.layer_names import without_wrappers
 
 _PIECES = 64
@@ -27,12 +28,11 @@ _COMPARED = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a checkpoint is told by.
+    """The identity of a checkpoint.
 
-    files: size, time and inode of each file. header: hash of what the headers say of the tensors. sample: hash of
-    pieces of the tensors' bytes. content: hash of what the tensors are, and of pieces of their bytes, whatever the
-    format, the file and the optimizer's state: equal for the same weights, and hardly ever for others (same_content is
-    sure).
+    files: size, time and inode of each file. header: hash of the tensors' descriptions. sample: hash of pieces of the
+    tensors' bytes. content: hash of the tensors' types and shapes and of pieces of their bytes, whatever the format,
+    the file and the optimizer's state: equal for the same weights, and hardly ever for others (same_content is sure).
     """
 
     files: tuple[Signature, ...]
@@ -42,47 +42,46 @@ class Identity:
 
     @property
     def key(self) -> str:
-        """One text for files, header and sample: equal for a file that has not changed, under whatever name."""
+        """One text for files, header and sample: equal for a file that has not changed, under any name."""
         return cache_key("checkpoint", self.files, self.header, self.sample)
 
 
 def identify(checkpoint: Checkpoint, reader: TensorReader) -> Identity:
-    """Tell what a checkpoint is recognised by, from its header and at most 128 pieces of 4 KiB.
+    """Return the identity of a checkpoint, from its header and at most 128 pieces of 4 KiB.
 
     64 pieces of the model's tensors, and where there is optimizer state 64 of that; all bytes where there are no more.
-    What a piece can't be read of counts as unreadable: counting will say so. Raises ChangedFileError.
+    A piece that can't be read counts as unreadable: counting will raise its error. Raises ChangedFileError.
 
-    What this can't see: a file changed in place that keeps size, inode and time to the nanosecond, with no sampled byte
-    among those that changed. Where that can be, trust no cache.
+    A file changed in place is not detected where it keeps size, inode and time to the nanosecond and no sampled byte
+    is among those that changed. Where that can be, do not use the cache.
     """
     optimizer = [tensor for tensor in checkpoint.tensors if tensor.role == "optimizer"]
     model = _content_of(checkpoint)
     contents = _sample([tensor for _name, tensor in model], reader)
-    sample = contents + _sample(optimizer, reader)
-    described = [(name, *_described(tensor)) for name, tensor in model]
     return Identity(
         files=checkpoint.signatures,
-        header=_hash(checkpoint.format, _as_json([_values(tensor) for tensor in checkpoint.tensors])),
-        sample=_hash(sample),
-        content=_hash(_as_json(described), contents),
+        header=cache_key(checkpoint.format, _as_json(checkpoint.tensors)),
+        sample=cache_key(contents + _sample(optimizer, reader)),
+        content=cache_key(_as_json(_described(model)), contents),
     )
 
 
-def same_content(one: Checkpoint, other: Checkpoint) -> bool:
-    """Whether two checkpoints hold the same tensors: names (less what wrappers put before them), dtypes, shapes, bits.
+def same_content(first: Checkpoint, second: Checkpoint) -> bool:
+    """Return True if two checkpoints hold the same tensors: names (less wrappers' prefixes), dtypes, shapes, bits.
 
     Formats, files, metadata, the optimizer's state and counters (integers of no dimension, such as batches seen) don't
     matter. Numbers are compared as bits: 0.0 and -0.0 differ. Holds 2 MiB, ends at the first difference. False where
     anything can't be read, or where there are no tensors.
     """
-    mine, theirs = _content_of(one), _content_of(other)
-    described = [[(name, *_described(tensor)) for name, tensor in found] for found in (mine, theirs)]
-    if not mine or described[0] != described[1] or any(tensor.unsupported for _name, tensor in (*mine, *theirs)):
+    tensors, others = _content_of(first), _content_of(second)
+    if not tensors or _described(tensors) != _described(others):
         return False
-    pairs = [(tensor, other_tensor) for (_, tensor), (_, other_tensor) in zip(mine, theirs, strict=True)]
+    pairs = [(tensor, other) for (_, tensor), (_, other) in zip(tensors, others, strict=True)]
+    if any(tensor.unsupported for tensor, _ in pairs):  # the others have the same
+        return False
     pairs.sort(key=lambda pair: (pair[0].file, pair[0].offset))
     try:
-        with open_reader(one) as reader, open_reader(other) as other_reader:
+        with open_reader(first) as reader, open_reader(second) as other_reader:
             same = all(_same_bytes(pair, (reader, other_reader)) for pair in pairs)
             reader.check_unchanged()
             other_reader.check_unchanged()
@@ -95,10 +94,10 @@ def _same_bytes(tensors: tuple[TensorInfo, TensorInfo], readers: tuple[TensorRea
     buffers = bytearray(_COMPARED), bytearray(_COMPARED)
     for start in range(0, tensors[0].nbytes, _COMPARED):
         nbytes = min(_COMPARED, tensors[0].nbytes - start)
-        mine, theirs = (memoryview(buffer)[:nbytes] for buffer in buffers)
-        readers[0].read_into(tensors[0], start, mine)
-        readers[1].read_into(tensors[1], start, theirs)
-        if mine != theirs:
+        pieces = [memoryview(buffer)[:nbytes] for buffer in buffers]
+        for reader, tensor, piece in zip(readers, tensors, pieces, strict=True):
+            reader.read_into(tensor, start, piece)
+        if pieces[0] != pieces[1]:
             return False
     return True
 
@@ -107,32 +106,43 @@ def _same_bytes(tensors: tuple[TensorInfo, TensorInfo], readers: tuple[TensorRea
 
 
 def _content_of(checkpoint: Checkpoint) -> list[tuple[str, TensorInfo]]:
-    """The tensors that make a checkpoint what it is, by their canonical names, in the order of these."""
+    """Return the tensors of a model with their names without wrappers, in the order of these.
+
+    Names keep their wrappers where two would become equal.
+    """
     tensors = [tensor for tensor in checkpoint.tensors if tensor.role != "optimizer" and not _is_counter(tensor)]
-    names = _canonical([tensor.name for tensor in tensors])
-    return sorted(zip(names, tensors, strict=True), key=lambda found: found[0])
-
-
-def _canonical(names: Sequence[str]) -> list[str]:
-    """The names without what wrappers and containers put before them, unless two of them were then the same."""
-    found = [without_wrappers(name) for name in names]
-    return found if len(set(found)) == len(found) else list(names)
+    names = [without_wrappers(tensor.name) for tensor in tensors]
+    if len(set(names)) < len(names):
+        names = [tensor.name for tensor in tensors]
+    return sorted(zip(names, tensors, strict=True), key=lambda named: named[0])
 
 
 def _is_counter(tensor: TensorInfo) -> bool:
     return tensor.shape == () and DTYPES[tensor.dtype].kind in ("signed", "unsigned")
 
 
-def _described(tensor: TensorInfo) -> tuple[Any, ...]:
-    """What a tensor is, wherever its bytes are."""
-    return tensor.dtype, tensor.shape, tensor.nbytes, tensor.quantization, tensor.unsupported
+def _described(tensors: Sequence[tuple[str, TensorInfo]]) -> list[tuple[Any, ...]]:
+    """Describe tensors independently of the place of their bytes."""
+    return [
+        (name, tensor.dtype, tensor.shape, tensor.nbytes, tensor.quantization, tensor.unsupported)
+        for name, tensor in tensors
+    ]
+
+
+def _as_json(value: object) -> bytes:
+    """Return the text of plain values and dataclasses: faster than a walk, for the tensors of a large model."""
+
+    def members(item: Any) -> list[Any]:  # noqa: ANN401
+        return [getattr(item, member.name) for member in fields(item)]
+
+    return json.dumps(value, separators=(",", ":"), default=members).encode()
 
 
 # ----------------------------------------------------------------------------------------------------------- samples
 
 
 def _sample(tensors: Sequence[TensorInfo], reader: TensorReader) -> bytes:
-    """Pieces spread over the bytes of the tensors, one after the other, or all bytes where they are few."""
+    """Return pieces spread over the bytes of the tensors, or all bytes where they are few."""
     readable = [tensor for tensor in tensors if tensor.nbytes and not tensor.unsupported]
     ends = list(accumulate(tensor.nbytes for tensor in readable))
     work: dict[int, int] = {}
@@ -147,11 +157,11 @@ def _sample(tensors: Sequence[TensorInfo], reader: TensorReader) -> bytes:
 
 
 def _pieces(ends: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Which tensor, from which of its bytes, and how many, of each piece; ends: of the tensors, all in one line."""
+    """Yield the index, first byte and number of bytes of each piece; ends: of the tensors laid end to end."""
     total = ends[-1] if ends else 0
     begins: Sequence[int] = range(0, total, _PIECE)
     if total > _PIECES * _PIECE:
-        begins = [place * (total - _PIECE) // (_PIECES - 1) for place in range(_PIECES)]
+        begins = [piece * (total - _PIECE) // (_PIECES - 1) for piece in range(_PIECES)]
     index = 0
     for begin in begins:
         at, stop = begin, min(begin + _PIECE, total)
@@ -165,7 +175,7 @@ def _pieces(ends: Sequence[int]) -> Iterator[tuple[int, int, int]]:
 
 
 def _work(tensor: TensorInfo) -> int:
-    """Bytes that are decoded or picked together for a few pieces of a tensor; 0 where it is one run of its file."""
+    """Return the bytes decoded or picked together for a few pieces of a tensor; 0 where it is one run of its file."""
     storage = tensor.storage
     if storage is None or (storage.encoding == "raw" and storage.strides is None):
         return 0
@@ -174,7 +184,7 @@ def _work(tensor: TensorInfo) -> int:
 
 
 def _read(reader: TensorReader, tensor: TensorInfo, start: int, nbytes: int) -> bytes:
-    """A piece of a tensor, behind a byte that says that it is one."""
+    """Return a piece of a tensor after a byte +, or - for one that can't be read."""
     data = bytearray(nbytes)
     try:
         reader.read_into(_unchecked(tensor), start, memoryview(data))
@@ -186,7 +196,7 @@ def _read(reader: TensorReader, tensor: TensorInfo, start: int, nbytes: int) -> 
 
 
 def _read_raw(reader: TensorReader, tensor: TensorInfo, start: int, nbytes: int) -> bytes:
-    """As many bytes of the tensor's storage as they are in the file, from about the same place."""
+    """Return the same number of stored bytes of the tensor, from about the same place, without decoding."""
     storage = tensor.storage or Storage(tensor.offset, tensor.nbytes, 0)
     least = min(nbytes, storage.nbytes)
     first = (storage.nbytes - least) * start // max(1, tensor.nbytes - nbytes)
@@ -195,7 +205,7 @@ def _read_raw(reader: TensorReader, tensor: TensorInfo, start: int, nbytes: int)
 
 
 def _unchecked(tensor: TensorInfo) -> TensorInfo:
-    """The tensor without its checksum, which is made of readings of every byte once."""
+    """Return the tensor without its checksum, which only reading every byte once can confirm."""
     if tensor.storage is None or tensor.storage.crc32 is None:
         return tensor
     return replace(tensor, storage=replace(tensor.storage, crc32=None))

@@ -1,28 +1,30 @@
-"""Labels: what the checkpoints of a series are called in its tables, short and each its own."""
+"""Labels of checkpoints in the tables of a series, short and distinct."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 
-from wcx.tasks.compare.series.paths import Parts, Place, common_length, shared_parts
+from wcx.tasks.compare.series.paths import ParsedPath, Parts, common_length, shared_parts
 from wcx.tasks.compare.series.steps import stem_of
 
 _SEPARATORS = " _-.=+"
 
 
-def labels_of(places: Sequence[Place]) -> list[str]:
-    """Return a label for each: its name, with as much of its directories as it takes, without what all share.
+def labels_of(paths: Sequence[ParsedPath]) -> list[str]:
+    """Return a label for each: its name, with as many of its directories as it takes, without what all share.
 
-    A file that comes twice is told apart by a number: a, a (2).
+    A file that is given twice gets a number: a, a (2).
     """
-    labels = next(labels for labels in _ways(places) if _are_distinct(labels, places))
-    return _numbered([labels[place.parts] for place in places])
+    different = {path.parts for path in paths}
+    labels = next(labels for labels in _ways(paths) if len(set(labels.values())) == len(different))
+    return _numbered([labels[path.parts] for path in paths])
 
 
-def _ways(places: Sequence[Place]) -> Iterator[dict[Parts, str]]:
-    """Labels by path, from the shortest way to the one that is always distinct."""
-    different = list({place.parts: None for place in places})
-    stems = _short_stems(places)
+def _ways(paths: Sequence[ParsedPath]) -> Iterator[dict[Parts, str]]:
+    """Yield labels by path, from the shortest way to the one that is always distinct."""
+    different = list({path.parts: None for path in paths})
+    stems = _short_stems(paths)
     names = {name: name for name in stems}
     yield {parts: stems[parts[-1]] for parts in different}
     yield {parts: parts[-1] for parts in different}
@@ -38,49 +40,38 @@ def _ways(places: Sequence[Place]) -> Iterator[dict[Parts, str]]:
 
 
 def _joined(parts: Parts, last: dict[str, str], varying: Sequence[bool], shared: int) -> str:
-    """The parts behind the shared ones that differ over the series, counted from the end, the last as `last` has it."""
+    """Join the parts behind the shared ones that differ over the series; the last one is replaced by `last`."""
     shown = (*parts[:-1], last[parts[-1]])
     levels = [level for level, differs in enumerate(varying) if differs and level < len(parts) - shared]
     return "/".join(shown[-1 - level] for level in reversed(levels)) or shown[-1]
 
 
-def _are_distinct(labels: dict[Parts, str], places: Sequence[Place]) -> bool:
-    return len(set(labels.values())) == len({place.parts for place in places})
-
-
 def _numbered(labels: Sequence[str]) -> list[str]:
-    """Give those that come again a number that no other label has."""
+    """Give repeated labels a number that no other label has."""
     taken = set(labels)
-    seen: set[str] = set()
-    done = []
+    distinct: dict[str, None] = {}
     for label in labels:
-        if label in seen:
-            number = 2
-            while f"{label} ({number})" in taken:
-                number += 1
-            label = f"{label} ({number})"
+        if label in distinct:
+            label = next(other for number in count(2) if (other := f"{label} ({number})") not in taken)
             taken.add(label)
-        seen.add(label)
-        done.append(label)
-    return done
+        distinct[label] = None
+    return list(distinct)
 
 
-def _short_stems(places: Sequence[Place]) -> dict[str, str]:
-    """The names without suffix and, around a step that a word says, without what all begin and end with."""
-    stems = {place.name: stem_of(place.name) for place in places}
+def _short_stems(paths: Sequence[ParsedPath]) -> dict[str, str]:
+    """Return the names without suffix and, around a step that a word says, without what all begin and end with."""
+    stems = {path.name: stem_of(path.name) for path in paths}
     different = sorted(set(stems.values()))
-    words = {place.name: place.word for place in places if place.at == 0 and place.word is not None}
-    if not words or len(different) == 1:
+    spans = {path.name: path.span for path in paths if path.level == 0 and path.span is not None}
+    if not spans or len(different) == 1:
         return stems
-    first = _cut(different, min(start for start, _ in words.values()))
-    last = _cut([stem[::-1] for stem in different], min(len(stems[name]) - end for name, (_, end) in words.items()))
+    first = _cut(different, min(start for start, _ in spans.values()))
+    last = _cut([stem[::-1] for stem in different], min(len(stems[name]) - end for name, (_, end) in spans.items()))
     short = {name: stem[first : len(stem) - last] for name, stem in stems.items()}
-    if not all(short.values()) or len(set(short.values())) < len(different):
-        return stems
-    return short
+    return short if all(short.values()) and len(set(short.values())) == len(different) else stems
 
 
 def _cut(texts: Sequence[str], most: int) -> int:
-    """How many characters all the texts begin with, at most so many, up to a separator."""
+    """Return the number of characters, up to a separator, that all texts begin with; at most `most`."""
     common = texts[0][: min(most, common_length(texts))]
     return max(common.rfind(separator) for separator in _SEPARATORS) + 1

@@ -1,15 +1,16 @@
-"""What a layer is called without the wrappers around it, for the names of all checkpoints of a series at once.
+"""Names of layers without the wrappers around them, for all checkpoints of a series at once.
 
-Wrappers are told by the names that they give: DistributedDataParallel and DeepSpeed `module.`, torch.compile
+Wrappers are recognised by the names that they give: DistributedDataParallel and DeepSpeed `module.`, torch.compile
 `_orig_mod.`, FullyShardedDataParallel `_fsdp_wrapped_module.`, activation checkpointing `_checkpoint_wrapped_module.`,
 PyTorch Lightning `state_dict.` and `_forward_module.`, Transformers `model.`, training scripts `model_state_dict.` and
-the like. Where all of a file stands under another key (`net.`), that is seen by the names and shapes below it.
+the like. Another key above all layers of a file (`net.`) is found by the names and shapes below it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 
 from wcx.tasks.compare.series.paths import common_length
 
@@ -32,57 +33,44 @@ def without_wrappers(name: str) -> str:
 
 
 def keys_by_layout(layouts: Sequence[Mapping[str, Shape]]) -> list[Key]:
-    """Return for each layout (shapes by name) what makes a name the same text wherever the layer is the same.
+    """Return for each layout (shapes by name) the function that maps the names of one layer to the same text.
 
-    Where all layouts have the same names, these stay as they are. Of names that would become one within a layout, and
-    of those like them elsewhere, no more is left out than what all of a layout share.
+    Where all layouts have the same names, these stay as they are. Names that would become equal within a layout, and
+    those like them in other layouts, lose no more than the wrappers that all names of a layout share.
     """
     if len({frozenset(layout) for layout in layouts}) <= 1:
-        return [_itself for _ in layouts]
-    short = _Short()
+        return [str for _ in layouts]
+    short = cache(without_wrappers)
     contested = _contested(layouts, short)
-    keys = [_in_layout(layout, short, contested) for layout in layouts]
+    keys = [_key_of(layout, short, contested) for layout in layouts]
     return _below_one_root(layouts, keys)
 
 
-class _Short(dict[str, str]):
-    """Names without wrappers, each found out once."""
-
-    def __missing__(self, name: str) -> str:
-        self[name] = without_wrappers(name)
-        return self[name]
-
-
-def _itself(name: str) -> str:
-    return name
-
-
-def _contested(layouts: Iterable[Iterable[str]], short: _Short) -> dict[str, set[str]]:
-    """By short name, where some layout has several layers for it, their names without what all of the layout share."""
+def _contested(layouts: Iterable[Iterable[str]], short: Key) -> dict[str, set[str]]:
+    """Return by short name, where a layout has several layers for it, their names without shared wrappers."""
     contested: dict[str, set[str]] = {}
     for layout in layouts:
         names = list(layout)
         shared = len(_shared_wrappers(names))
-        count = Counter(short[name] for name in names)
+        counts = Counter(map(short, names))
         for name in names:
-            if count[short[name]] > 1:
-                contested.setdefault(short[name], set()).add(name[shared:])
+            if counts[short(name)] > 1:
+                contested.setdefault(short(name), set()).add(name[shared:])
     return contested
 
 
-def _in_layout(layout: Iterable[str], short: _Short, contested: Mapping[str, set[str]]) -> Key:
-    """The short name; of a contested one the longest form that is known."""
-    names = list(layout)
+def _key_of(layout: Mapping[str, Shape], short: Key, contested: Mapping[str, set[str]]) -> Key:
+    """Return the function to the short name; to the longest known form of a contested one."""
 
     def key(name: str) -> str:
-        known = contested.get(short[name])
-        return short[name] if known is None else next((form for form in _forms(name) if form in known), name)
+        known = contested.get(short(name))
+        return short(name) if known is None else next((form for form in _forms(name) if form in known), name)
 
-    return key if len(set(map(key, names))) == len(names) else _itself
+    return key if len(set(map(key, layout))) == len(layout) else str
 
 
 def _forms(name: str) -> Iterator[str]:
-    """The name, then with one leading wrapper after the other left out."""
+    """Yield the name, then the name with one leading wrapper after the other left out."""
     yield name
     for _ in range(_DEEPEST):
         first, dot, name = name.partition(".")
@@ -92,14 +80,14 @@ def _forms(name: str) -> Iterator[str]:
 
 
 def _shared_wrappers(names: Sequence[str]) -> str:
-    """The wrappers that all names begin with."""
+    """Return the wrappers that all names begin with."""
     shared = _shared_parts(names)
     wrappers = next((index for index, part in enumerate(shared) if part not in _LEADING | _ANYWHERE), len(shared))
     return "".join(f"{part}." for part in shared[:wrappers])
 
 
 def _shared_parts(names: Iterable[str]) -> tuple[str, ...]:
-    """The keys that all names begin with, all but the last of each."""
+    """Return the keys that all names begin with, without the last key of a name."""
     parts = [tuple(name.split(".")[:-1]) for name in names]
     return parts[0][: common_length(parts)] if parts else ()
 
@@ -108,7 +96,7 @@ def _shared_parts(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _below_one_root(layouts: Sequence[Mapping[str, Shape]], keys: Sequence[Key]) -> list[Key]:
-    """Move layouts that have no name in common with the first to where their names and shapes are found there."""
+    """Rename layouts that have no name in common with the first, if their names and shapes are below another key."""
     by_key = [{key(name): shape for name, shape in layout.items()} for layout, key in zip(layouts, keys, strict=True)]
     first = next(filter(None, by_key))
     return [
@@ -118,7 +106,7 @@ def _below_one_root(layouts: Sequence[Mapping[str, Shape]], keys: Sequence[Key])
 
 
 def _moved(key: Key, own: Mapping[str, Shape], first: Mapping[str, Shape]) -> Key:
-    """The key without what all names of the layout begin with, or below what all of the first do."""
+    """Return the key without the root of the layout's names, or below a root of the first layout's."""
     for root in _roots(own):
         if _are_alike({name[len(root) :]: shape for name, shape in own.items()}, first):
             return lambda name: key(name).removeprefix(root)
@@ -129,12 +117,12 @@ def _moved(key: Key, own: Mapping[str, Shape], first: Mapping[str, Shape]) -> Ke
 
 
 def _roots(names: Iterable[str]) -> list[str]:
-    """What all names begin with: a., a.b., ..."""
+    """Return the roots that all names begin with: a., a.b., ..."""
     parts = _shared_parts(names)
-    return ["".join(f"{part}." for part in parts[: number + 1]) for number in range(min(len(parts), _DEEPEST))]
+    return ["".join(f"{part}." for part in parts[:depth]) for depth in range(1, min(len(parts), _DEEPEST) + 1)]
 
 
 def _are_alike(own: Mapping[str, Shape], first: Mapping[str, Shape]) -> bool:
-    """Whether at least half of the smaller one are found in the other, with their shapes."""
+    """Return True if the layouts share at least half of the smaller one's names, with their shapes."""
     same = len(own.items() & first.items())
     return 2 * same >= min(len(own), len(first)) and same > 0

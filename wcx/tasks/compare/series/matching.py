@@ -1,7 +1,7 @@
-"""Which layers of the checkpoints of a series belong together, and which checkpoints lack one or have it otherwise.
+"""Match the layers of the checkpoints of a series, and list the layers that some checkpoints lack or have otherwise.
 
 Names are those of layer_names.py: equal ones first, then without wrappers. Checkpoints with the same names and shapes
-are looked at once.
+are matched once.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from wcx.tasks.compare.series.layer_names import Shape, keys_by_layout
-from wcx.tasks.compare.series.remarks import all_of
+from wcx.tasks.compare.series.notes import all_of
 
-Layer = tuple[str, Shape] | tuple[str, Shape, tuple[str, ...]]
-"""Name, shape and, if there are some, the other names of the same elements (tied weights)."""
+LayerEntry = tuple[str, Shape, tuple[str, ...]]
+"""Name, shape and other names of the same elements (tied weights)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,60 +44,53 @@ class Matching:
 
 
 def match(
-    labels: Sequence[str], layers: Sequence[Sequence[Layer] | None], groups: Sequence[str | None] | None = None
+    labels: Sequence[str], layers: Sequence[Sequence[LayerEntry] | None], groups: Sequence[str | None] = ()
 ) -> Matching:
-    """Say which layers of the checkpoints belong together; the order of layers within a file does not matter.
+    """Match the layers of the checkpoints; the order of layers within a file does not matter.
 
-    labels, layers, groups: one a checkpoint; layers None where it can't be read. Names that all have stand for
+    labels, layers, groups: one a checkpoint; layers None where it can't be read. Names that all checkpoints have match
     themselves; otherwise names are equal when they are without wrappers (`module.`), unless two of one file would
-    become one. A layer that is listed under another of its tied names matches as well.
+    become equal. A layer that is listed under another of its tied names matches as well.
 
-    >>> match(["a", "b"], [[("fc.weight", (4, 4))], [("module.fc.weight", (4, 4))]]).layers[0].members
+    >>> match(["a", "b"], [[("fc.weight", (4, 4), ())], [("module.fc.weight", (4, 4), ())]]).layers[0].members
     ('fc.weight', 'module.fc.weight')
     """
-    layouts = _layouts(layers)
-    readable = sorted(place for places in layouts.values() for place in places)
+    layouts: dict[_Layout, list[int]] = {}
+    for index, entries in enumerate(layers):
+        if entries is not None:
+            layouts.setdefault(tuple(entries), []).append(index)
+    readable = sorted(index for indices in layouts.values() for index in indices)
     keyed, tied = _keyed(list(layouts))
-    found = _by_shape(keyed, list(layouts.values()))
+    owners = _by_shape(keyed, list(layouts.values()))
     taken: set[str] = set()
     matched: dict[str, MatchedLayer] = {}
     core: list[str] = []
     unmatched: list[dict[str, Any]] = []
     for key in _order(keyed):
-        layer = matched[key] = _matched(found[key], len(layers), taken)
+        layer = matched[key] = _matched(owners[key], len(layers), taken)
         taken.add(layer.name)
-        core += [layer.name] * (2 * len(found[key][layer.shape]) > len(readable))
-        unmatched += _unmatched(layer, found[key], labels, readable)
+        core += [layer.name] * (2 * len(owners[key][layer.shape]) > len(readable))
+        unmatched += _unmatched(layer, owners[key], labels, readable)
     renamed = {key: layer for key, layer in matched.items() if len({*layer.members} - {None}) > 1}
     notes = (
         *_notes_on_names([layer for key, layer in renamed.items() if key not in tied], "matched without wrappers"),
         *_notes_on_names([layer for key, layer in renamed.items() if key in tied], "one that it is tied to"),
-        *_notes_on_groups(list(matched.values()), groups or (), readable),
+        *_notes_on_groups(list(matched.values()), groups, readable),
     )
     return Matching(tuple(matched.values()), tuple(core), tuple(unmatched), notes)
 
 
-_Layout = tuple[tuple[str, Shape, tuple[str, ...]], ...]
+_Layout = tuple[LayerEntry, ...]
 
 
-def _layouts(layers: Sequence[Sequence[Layer] | None]) -> dict[_Layout, list[int]]:
-    """The readable checkpoints by what they hold, in the order of their first."""
-    layouts: dict[_Layout, list[int]] = {}
-    for place, held in enumerate(layers):
-        if held is not None:
-            layout = tuple((layer[0], tuple(layer[1]), tuple(layer[2]) if len(layer) == 3 else ()) for layer in held)
-            layouts.setdefault(layout, []).append(place)
-    return layouts
-
-
-# ------------------------------------------------------------------------------------------------ what is the same
+# ---------------------------------------------------------------------------------------------------- keys of layers
 
 _Own = tuple[str, Shape]
 """A layer's name and shape in one layout."""
 
 
 def _keyed(layouts: Sequence[_Layout]) -> tuple[list[dict[str, _Own]], set[str]]:
-    """The layers of each layout by what they have in common with those of others, and which of these are by a tie."""
+    """Return the layers of each layout by keys that are equal for the same layer, and the keys found by a tie."""
     keys = keys_by_layout([{name: shape for name, shape, _aliases in layout} for layout in layouts])
     listed: set[str] = set()
     other_names: dict[str, str] = {}  # the key of a layer, by the keys of its other names
@@ -105,30 +98,30 @@ def _keyed(layouts: Sequence[_Layout]) -> tuple[list[dict[str, _Own]], set[str]]
     tied: set[str] = set()
     for layout, key in zip(layouts, keys, strict=True):
         own = {key(name) for name, _shape, _aliases in layout}
-        held: dict[str, _Own] = {}
+        layers: dict[str, _Own] = {}
         for name, shape, aliases in layout:
-            others = [key(alias) for alias in aliases]
+            aliased = [key(alias) for alias in aliases]
             chosen = key(name)
             if chosen not in listed:
-                ties = (*(one for one in others if one in listed), other_names.get(chosen))
-                tie = next((one for one in ties if one is not None and one not in own and one not in held), None)
+                ties = (*(alias for alias in aliased if alias in listed), other_names.get(chosen))
+                tie = next((tie for tie in ties if tie is not None and tie not in own and tie not in layers), None)
                 if tie is not None:
                     tied.add(tie)
                     chosen = tie
-            held[chosen] = name, shape
-            for one in others:
-                other_names.setdefault(one, chosen)
-        listed |= held.keys()
-        keyed.append(held)
+            layers[chosen] = name, shape
+            for alias in aliased:
+                other_names.setdefault(alias, chosen)
+        listed |= layers.keys()
+        keyed.append(layers)
     return keyed, tied
 
 
 def _order(keyed: Sequence[Mapping[str, _Own]]) -> list[str]:
-    """All keys in the order of the first layout; what only later ones have comes behind what it follows there."""
+    """Return all keys in the order of the first layout; those of later ones follow the layer before them there."""
     following: dict[str | None, str | None] = {None: None}  # a chain from the beginning, None, to the end, None
-    for held in keyed:
+    for layers in keyed:
         before: str | None = None
-        for key in held:
+        for key in layers:
             if key not in following:
                 following[key] = following[before]
                 following[before] = key
@@ -141,31 +134,30 @@ def _order(keyed: Sequence[Mapping[str, _Own]]) -> list[str]:
     return order
 
 
-# ---------------------------------------------------------------------------------------------- who has what, and how
+# ------------------------------------------------------------------------------------------------- owners of a layer
 
-_Found = dict[Shape, dict[int, str]]
+_Owners = dict[Shape, dict[int, str]]
 """A layer's own names by checkpoint, by shape; shapes in the order of the checkpoints."""
 
 
-def _by_shape(keyed: Sequence[Mapping[str, _Own]], places: Sequence[Sequence[int]]) -> dict[str, _Found]:
-    found: dict[str, _Found] = {}
-    for held, where in zip(keyed, places, strict=True):
-        for key, (name, shape) in held.items():
-            found.setdefault(key, {}).setdefault(shape, {}).update(dict.fromkeys(where, name))
-    return found
+def _by_shape(keyed: Sequence[Mapping[str, _Own]], checkpoints: Sequence[Sequence[int]]) -> dict[str, _Owners]:
+    owners: dict[str, _Owners] = {}
+    for layers, indices in zip(keyed, checkpoints, strict=True):
+        for key, (name, shape) in layers.items():
+            owners.setdefault(key, {}).setdefault(shape, {}).update(dict.fromkeys(indices, name))
+    return owners
 
 
-def _matched(found: _Found, number: int, taken: set[str]) -> MatchedLayer:
-    """The layer in the shape that most have, the first of equals, under a name of its own."""
-    shape = max(found, key=lambda shape: len(found[shape]))
-    members: list[str | None] = [None] * number
-    for place, name in found[shape].items():
-        members[place] = name
-    return MatchedLayer(_distinct(found[shape][min(found[shape])], taken), shape, tuple(members))
+def _matched(owners: _Owners, checkpoints: int, taken: set[str]) -> MatchedLayer:
+    """Return the layer in the shape that most have, the first of equals, under a distinct name."""
+    shape = max(owners, key=lambda shape: len(owners[shape]))
+    names = owners[shape]
+    members = tuple(names.get(index) for index in range(checkpoints))
+    return MatchedLayer(_distinct(names[min(names)], taken), shape, members)
 
 
 def _distinct(name: str, taken: set[str]) -> str:
-    """The name, with a number where another layer of the series is called so in another checkpoint."""
+    """Return the name, with a number where another layer of the series has it in another checkpoint."""
     number = 2
     distinct = name
     while distinct in taken:
@@ -175,40 +167,37 @@ def _distinct(name: str, taken: set[str]) -> str:
 
 
 def _unmatched(
-    layer: MatchedLayer, found: _Found, labels: Sequence[str], readable: Sequence[int]
+    layer: MatchedLayer, owners: _Owners, labels: Sequence[str], readable: Sequence[int]
 ) -> Iterable[dict[str, Any]]:
-    """Who lacks a layer, and who has it in another shape."""
-    have = sum(map(len, found.values()))
-    if have < len(readable):
-        held = set().union(*found.values())
-        missing = [labels[place] for place in readable if place not in held]
+    """Yield the checkpoints that lack a layer, and those that have it in another shape."""
+    if sum(map(len, owners.values())) < len(readable):
+        have = set().union(*owners.values())
+        missing = [labels[index] for index in readable if index not in have]
         yield {"name": layer.name, "in": missing, "reason": "missing"}
-    for shape, places in found.items():
+    for shape, names in owners.items():
         if shape != layer.shape:
-            others = [labels[place] for place in sorted(places)]
-            yield {"name": layer.name, "in": others, "reason": "shape differs", "shape": list(shape)}
+            differ = [labels[index] for index in sorted(names)]
+            yield {"name": layer.name, "in": differ, "reason": "shape differs", "shape": list(shape)}
 
 
-# ------------------------------------------------------------------------------------------------------ what is said
+# ------------------------------------------------------------------------------------------------------------- notes
 
 
-def _notes_on_names(renamed: Sequence[MatchedLayer], why: str) -> list[str]:
-    """That layers have other names in some checkpoints, with one example."""
-    if not renamed:
-        return []
-    other = next(name for name in renamed[0].members if name not in (None, renamed[0].name))
-    layers = "1 layer has" if len(renamed) == 1 else f"{len(renamed)} layers have"
-    return [f"{layers} another name in some checkpoints, {why}: {all_of([str(other)])} is {all_of([renamed[0].name])}"]
+def _notes_on_names(renamed: Sequence[MatchedLayer], why: str) -> Iterable[str]:
+    """Yield a note on layers that have other names in some checkpoints, with one example."""
+    if renamed:
+        other = next(name for name in renamed[0].members if name not in (None, renamed[0].name))
+        layers = "1 layer has" if len(renamed) == 1 else f"{len(renamed)} layers have"
+        example = f"{all_of([str(other)])} is {all_of([renamed[0].name])}"
+        yield f"{layers} another name in some checkpoints, {why}: {example}"
 
 
 def _notes_on_groups(
     matched: Sequence[MatchedLayer], groups: Sequence[str | None], readable: Sequence[int]
-) -> list[str]:
-    """Runs that lack layers altogether: other networks, perhaps."""
-    lacking: dict[str, int] = {}
+) -> Iterable[str]:
+    """Yield notes on runs that lack layers altogether: other networks, perhaps."""
     for name in dict.fromkeys(groups):
-        places = [place for place in readable if groups[place] == name]
-        number = sum(all(layer.members[place] is None for place in places) for layer in matched)
-        if name is not None and places and number:
-            lacking[name] = number
-    return [f"group {all_of([name])} lacks {number} of {len(matched)} layers" for name, number in lacking.items()]
+        members = [index for index in readable if groups[index] == name]
+        lacking = sum(all(layer.members[index] is None for index in members) for layer in matched)
+        if name is not None and members and lacking:
+            yield f"group {all_of([name])} lacks {lacking} of {len(matched)} layers"

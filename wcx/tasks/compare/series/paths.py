@@ -1,4 +1,4 @@
-"""Checkpoints by their paths, with the step that a path says: of the last part first, then of the directories above.
+"""Parsed paths: the step that the path of a checkpoint says, in its last part first, then in the directories above.
 
 Only directories in which the paths of the series differ count. The words and numbers are those of steps.py.
 """
@@ -11,34 +11,33 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from wcx.tasks.compare.series.steps import is_initial, numbers_that_vary, read_steps
+from wcx.formats.find import FIXED_NAMES
+from wcx.tasks.compare.series.steps import ParsedName, is_initial, parse_names, varying_numbers
 
 Parts = tuple[str, ...]
 """The parts of an absolute path."""
 
-_OF_TRANSFORMERS = re.compile("checkpoint-[0-9]+")
-_FIXED = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json")
+_TRANSFORMERS_NAME = re.compile("checkpoint-[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A checkpoint on its way into the series.
+class ParsedPath:
+    """The path of a checkpoint and the step that it says.
 
-    number: its position among all that were found. path: as open_checkpoint gets it. parts: of the absolute path, the
-    last one the checkpoint's name; directory: whether that is one. at: which of the parts says the step, counted from
-    the end. word: where in that part the number stands together with the word that says what it is; None where no word
-    does.
+    index: its position among all paths. path: for open_checkpoint. parts: of the absolute path, the last one the
+    checkpoint's name; is_directory: of that part. level: of the part that says the step, counted from the end. span:
+    the characters in that part that the number takes with the word that explains it; None where no word does.
     """
 
-    number: int
+    index: int
     path: str
     parts: Parts
-    directory: bool
+    is_directory: bool
     step: int | None = None
     unit: str | None = None
     epoch: int | None = None
-    at: int | None = None
-    word: tuple[int, int] | None = None
+    level: int | None = None
+    span: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -47,50 +46,33 @@ class Place:
 
     @property
     def is_initial(self) -> bool:
-        """Whether it is step 0 because its name says that nothing was learned yet."""
-        return self.step == 0 and self.at is None
+        """True if it is step 0 because its name says that the model is untrained."""
+        return self.step == 0 and self.level is None
 
 
-def places_of(paths: Sequence[str]) -> list[Place]:
-    """Cut the paths into parts; model.safetensors and the like are named by their directories where there are some."""
-    parts = [tuple(part for part in os.path.abspath(path).split(os.sep) if part) or (os.sep,) for path in paths]
-    fixed = _named_by_directories(parts)
-    directories = [os.path.isdir(path) for path in paths]
-    if len(fixed) > 1 or (fixed and any(directories)):
-        directories = [is_one or one in fixed for is_one, one in zip(directories, parts, strict=True)]
-        parts = [one[:-1] if one in fixed else one for one in parts]
-    return [
-        Place(number, path, one, is_one)
-        for number, (path, one, is_one) in enumerate(zip(paths, parts, directories, strict=True))
-    ]
+def parse_paths(paths: Sequence[str]) -> list[ParsedPath]:
+    """Return the paths with their steps: where a word says so, else the number that varies.
 
-
-def _named_by_directories(parts: Sequence[Parts]) -> set[Parts]:
-    """Paths of files with a fixed name, each the only such one in its directory."""
-    fixed = {one for one in parts if one[-1] in _FIXED and len(one) > 1}
-    number = Counter(one[:-1] for one in fixed)
-    return {one for one in fixed if number[one[:-1]] == 1}
-
-
-def with_steps(places: list[Place]) -> list[Place]:
-    """Read the steps: where a word says so, else the number that varies; a name such as init is step 0."""
-    shared = shared_parts(place.parts for place in places)
+    model.safetensors and the like have the names of their directories, where there are several checkpoints.
+    """
+    parsed = _split(paths)
+    shared = shared_parts(path.parts for path in parsed)
     for only_varying in (True, False):
-        for level in range(max(len(place.parts) for place in places)):
-            places = _read_level(places, level, shared, only_varying=only_varying)
-    if all(place.step is None for place in places):
-        places = _with_bare_numbers(places, shared)
-    return [replace(place, step=0) if place.step is None and is_initial(place.name) else place for place in places]
+        for level in range(max(len(path.parts) for path in parsed)):
+            parsed = _with_level(parsed, level, shared, only_varying=only_varying)
+    if all(path.step is None for path in parsed):
+        parsed = _with_bare_numbers(parsed, shared)
+    return [replace(path, step=0) if path.step is None and is_initial(path.name) else path for path in parsed]
 
 
 def shared_parts(parts: Iterable[Parts]) -> int:
-    """How many directories all the paths begin with, or, of one path, all but the one that it is in."""
+    """Return the number of directories that all paths begin with; of one path, all above the one that holds it."""
     different = list(dict.fromkeys(parts))
     return common_length(different) if len(different) > 1 else max(0, len(different[0]) - 2)
 
 
 def common_length(sequences: Sequence[Sequence[str]]) -> int:
-    """How many items, or characters, the sequences all begin with.
+    """Return the number of items, or characters, that all sequences begin with.
 
     >>> common_length(["epoch_1", "epoch_20", "ep"]), common_length([("a", "b"), ("a", "c")])
     (2, 1)
@@ -99,72 +81,87 @@ def common_length(sequences: Sequence[Sequence[str]]) -> int:
     return next((index for index, items in pairs if len(set(items)) > 1), min(map(len, sequences)))
 
 
-def _has_level(place: Place, level: int, shared: int) -> bool:
-    return level == 0 or len(place.parts) - 1 - level >= shared
+def _split(paths: Sequence[str]) -> list[ParsedPath]:
+    """Cut the paths into parts, without those of fixed names."""
+    parts = [tuple(part for part in os.path.abspath(path).split(os.sep) if part) or (os.sep,) for path in paths]
+    fixed = _named_by_directories(parts)
+    directories = [os.path.isdir(path) for path in paths]
+    if len(fixed) == 1 and not any(directories):
+        fixed = set()
+    return [
+        ParsedPath(index, path, own[:-1] if own in fixed else own, is_directory or own in fixed)
+        for index, (path, own, is_directory) in enumerate(zip(paths, parts, directories, strict=True))
+    ]
 
 
-def _read_level(places: list[Place], level: int, shared: int, *, only_varying: bool) -> list[Place]:
-    """Read one part of the paths of those that have no step yet."""
-    names = {place.number: place.parts[-1 - level] for place in places if _has_level(place, level, shared)}
-    one_path = len({place.parts for place in places}) == 1
-    if only_varying and len(set(names.values())) < 2 and not one_path:
-        return places
-    settled = _settled(places) if level else set()
+def _named_by_directories(parts: Sequence[Parts]) -> set[Parts]:
+    """Return the paths of files with a fixed name, each the only such one in its directory."""
+    fixed = {own for own in parts if own[-1] in FIXED_NAMES and len(own) > 1}
+    counts = Counter(own[:-1] for own in fixed)
+    return {own for own in fixed if counts[own[:-1]] == 1}
+
+
+def _has_level(path: ParsedPath, level: int, shared: int) -> bool:
+    return level == 0 or len(path.parts) - 1 - level >= shared
+
+
+def _with_level(paths: list[ParsedPath], level: int, shared: int, *, only_varying: bool) -> list[ParsedPath]:
+    """Parse one part of the paths that have no step yet."""
+    names = {path.index: path.parts[-1 - level] for path in paths if _has_level(path, level, shared)}
     different = sorted(set(names.values()))
-    readings = dict(zip(different, read_steps(different), strict=True))
-    done = []
-    for place in places:
-        reading = readings[names[place.number]] if place.number in names and place.number not in settled else None
-        if reading is not None and place.step is None:
-            place = replace(
-                place,
-                step=reading.step,
-                unit=reading.unit or _unit_of_directory(place, level),
-                epoch=reading.epoch,
-                at=level,
-                word=(reading.start, reading.end),
-            )
-        done.append(place)
-    return done
+    if only_varying and len(different) < 2 and len({path.parts for path in paths}) > 1:
+        return paths
+    parsed = dict(zip(different, parse_names(different), strict=True))
+    unsettled = names.keys() - (_settled(paths) if level else set())
+    return [
+        _with_name(path, parsed[names[path.index]], level) if path.step is None and path.index in unsettled else path
+        for path in paths
+    ]
 
 
-def _unit_of_directory(place: Place, level: int) -> str | None:
-    """Transformers, and nobody else, calls directories checkpoint-500, by the optimizer's steps."""
-    is_directory = level > 0 or place.directory
-    return "step" if is_directory and _OF_TRANSFORMERS.fullmatch(place.parts[-1 - level]) else None
+def _with_name(path: ParsedPath, name: ParsedName | None, level: int) -> ParsedPath:
+    if name is None:
+        return path
+    unit = name.unit or _unit_of_directory(path, level)
+    return replace(path, step=name.step, unit=unit, epoch=name.epoch, level=level, span=(name.start, name.end))
 
 
-def _settled(places: Sequence[Place]) -> set[int]:
-    """Those whose own name decides: of a file called init, or one beside files with steps, no directory says more."""
-    numbered = {place.parts[:-1] for place in places if place.at == 0}
-    distinct = len({place.name for place in places}) > 1
-    return {place.number for place in places if place.parts[:-1] in numbered or (distinct and is_initial(place.name))}
+def _unit_of_directory(path: ParsedPath, level: int) -> str | None:
+    """Return `step` for a directory checkpoint-500: Transformers alone writes those, by the optimizer's steps."""
+    is_directory = level > 0 or path.is_directory
+    return "step" if is_directory and _TRANSFORMERS_NAME.fullmatch(path.parts[-1 - level]) else None
 
 
-def _with_bare_numbers(places: list[Place], shared: int) -> list[Place]:
+def _settled(paths: Sequence[ParsedPath]) -> set[int]:
+    """Return the paths whose own name decides: one called init, or one in a directory of files with steps."""
+    numbered = {path.parts[:-1] for path in paths if path.level == 0}
+    distinct = len({path.name for path in paths}) > 1
+    return {path.index for path in paths if path.parts[:-1] in numbered or (distinct and is_initial(path.name))}
+
+
+def _with_bare_numbers(paths: list[ParsedPath], shared: int) -> list[ParsedPath]:
     """Take the one number that varies: over all names, else within each directory, else over the directories."""
-    for level in range(max(len(place.parts) for place in places)):
-        if not all(_has_level(place, level, shared) for place in places):
-            return places
-        for apart in (False, True):
-            if found := _bare_numbers(places, level, apart=apart):
+    for level in range(max(len(path.parts) for path in paths)):
+        if not all(_has_level(path, level, shared) for path in paths):
+            return paths
+        for by_directory in (False, True):
+            if steps := _bare_numbers(paths, level, by_directory=by_directory):
                 return [
-                    replace(place, step=found[place.number], at=level) if place.number in found else place
-                    for place in places
+                    replace(path, step=steps[path.index], level=level) if path.index in steps else path
+                    for path in paths
                 ]
-    return places
+    return paths
 
 
-def _bare_numbers(places: list[Place], level: int, *, apart: bool) -> dict[int, int]:
-    """The numbers of one part of the paths by place; empty where there are none. apart: within each directory."""
-    sets: dict[Parts, list[Place]] = {}
-    for place in places:
-        sets.setdefault(place.parts[: -1 - level] if apart else (), []).append(place)
-    found: dict[int, int] = {}
+def _bare_numbers(paths: list[ParsedPath], level: int, *, by_directory: bool) -> dict[int, int]:
+    """Return the numbers of one part of the paths by index; empty where a set of paths has none."""
+    sets: dict[Parts, list[ParsedPath]] = {}
+    for path in paths:
+        sets.setdefault(path.parts[: -1 - level] if by_directory else (), []).append(path)
+    steps: dict[int, int] = {}
     for members in sets.values():
-        names = [place.parts[-1 - level] for place in members]
-        values = numbers_that_vary(names)
+        values = varying_numbers([path.parts[-1 - level] for path in members])
         if values is None:
             return {}
-        found |= {place.number: value for place, value in zip(members, values, strict=True) if value is not None}
-    return found
+        steps |= {path.index: value for path, value in zip(members, values, strict=True) if value is not None}
+    return steps

@@ -1,53 +1,52 @@
-"""Runs: which checkpoints of a series belong to one training, by their directories, and what the runs are called."""
+"""Runs: the checkpoints of a series that belong to one training, by their directories, and the names of the runs."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 
-from wcx.tasks.compare.series.paths import Parts, Place, common_length
-from wcx.tasks.compare.series.steps import read_steps
+from wcx.tasks.compare.series.paths import ParsedPath, Parts, common_length
+from wcx.tasks.compare.series.steps import parse_names
 
 
-def homes_of(places: Sequence[Place]) -> dict[int, Parts]:
-    """The run of each checkpoint: its directories without the one that says the step."""
-    beside = [offset for offset in (-1, 1) if _say_the_same(places, offset)]
-    homes = {place.number: _home(place, beside) for place in places}
-    numbered = {homes[place.number] for place in places if place.step is not None and not place.is_initial}
-    for place in places:
-        home = homes[place.number]
-        if home not in numbered and home[:-1] in numbered:  # run/best/model.safetensors beside run/checkpoint-500
-            homes[place.number] = home[:-1]
-    return homes
+def homes_of(paths: Sequence[ParsedPath]) -> dict[int, Parts]:
+    """Return the run of each checkpoint: its directories without the one that says the step."""
+    repeating = [offset for offset in (-1, 1) if _repeat_step(paths, offset)]
+    homes = {path.index: _home(path, repeating) for path in paths}
+    numbered = {homes[path.index] for path in paths if path.step is not None and not path.is_initial}
+    return {
+        index: home[:-1] if home not in numbered and home[:-1] in numbered else home  # run/best, run/checkpoint-500
+        for index, home in homes.items()
+    }
 
 
-def _home(place: Place, beside: Sequence[int]) -> Parts:
-    """The directories of one checkpoint without that of its step and those that repeat it."""
-    if place.at is None:
-        return place.parts[:-1]
-    directories = place.parts if place.directory else place.parts[:-1]
-    at = len(place.parts) - 1 - place.at
-    steps = {at, *(at + offset for offset in beside if at < len(directories))}
+def _home(path: ParsedPath, repeating: Sequence[int]) -> Parts:
+    """Return the directories of one checkpoint without that of its step and those that repeat it."""
+    if path.level is None:
+        return path.parts[:-1]
+    directories = path.parts if path.is_directory else path.parts[:-1]
+    at = len(path.parts) - 1 - path.level
+    steps = {at, *(at + offset for offset in repeating if at < len(directories))}
     return tuple(part for index, part in enumerate(directories) if index not in steps)
 
 
-def _say_the_same(places: Sequence[Place], offset: int) -> bool:
-    """Whether the directories beside those of the steps repeat these: checkpoint-500/global_step500."""
-    numbered = [place for place in places if place.at is not None and (place.directory or place.at > 0)]
-    neighbours = [len(place.parts) - 1 - (place.at or 0) + offset for place in numbered]
+def _repeat_step(paths: Sequence[ParsedPath], offset: int) -> bool:
+    """Return True if the directories next to those of the steps repeat these: checkpoint-500/global_step500."""
+    numbered = [(path, path.level) for path in paths if path.level is not None and (path.is_directory or path.level)]
     return bool(numbered) and all(
-        0 <= index < len(place.parts) and _step_of(place.parts[index]) == place.step
-        for index, place in zip(neighbours, numbered, strict=True)
+        0 <= (index := len(path.parts) - 1 - level + offset) < len(path.parts)
+        and _step_of(path.parts[index]) == path.step
+        for path, level in numbered
     )
 
 
 def _step_of(name: str) -> int | None:
-    (reading,) = read_steps([name])
-    return None if reading is None else reading.step
+    (parsed,) = parse_names([name])
+    return None if parsed is None else parsed.step
 
 
 def names_of_runs(homes: Mapping[int, Parts]) -> dict[Parts, str]:
-    """What the runs are called: the parts of their directories without those that all begin or end with."""
+    """Return the names of the runs: the parts of their directories without those that all begin or end with."""
     different = list(dict.fromkeys(homes.values()))
     if len(different) == 1:
         return {different[0]: different[0][-1] if different[0] else os.sep}
