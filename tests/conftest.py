@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.resources
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -21,6 +22,24 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
 )
 hypothesis.settings.load_profile("wcx")
+
+
+_PROCESSOR_SECONDS = 300
+"""The processor time after which a test fails: what grows with a square would otherwise take hours."""
+
+
+@pytest.fixture(autouse=True)
+def _end_of_patience() -> Iterator[None]:
+    """End a test that computes without end; how busy the machine is makes no difference to it."""
+
+    def fail(*_signal: object) -> None:
+        raise TimeoutError(f"the test took more than {_PROCESSOR_SECONDS} s of processor time")
+
+    usual = signal.signal(signal.SIGVTALRM, fail)
+    signal.setitimer(signal.ITIMER_VIRTUAL, _PROCESSOR_SECONDS)
+    yield
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    signal.signal(signal.SIGVTALRM, usual)
 
 
 def _resource_stream(package: str, path: str) -> IO[bytes]:

@@ -11,11 +11,11 @@ import ast
 import importlib
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import children
 import pytest
 from contracts import (
     check_comparison_output,
@@ -274,14 +274,8 @@ def test_the_version_stands_once() -> None:
 def loaded_by(*arguments: str) -> set[str]:
     """The top-level modules that a process imports."""
     paths = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", *arguments],
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    command = [sys.executable, "-X", "importtime", *arguments]
+    done = children.run(command, check=True, env={**os.environ, "PYTHONPATH": paths})
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip().split(".")[0] for line in lines}
 

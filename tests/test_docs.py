@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import doctest
 import io
 import os
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
+import children
 import pytest
+from children import Done, run_wcx
 
 from wcx.blocks.layout import LAYOUTS
 from wcx.core.report import NullReport, PlaneReport
@@ -40,11 +43,14 @@ def fenced(text: str, kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def run(command: str) -> subprocess.CompletedProcess[str]:
+def run(command: str) -> Done:
     """Run a wcx command line of the docs from the root of the repository."""
-    return subprocess.run(
-        [sys.executable, "-m", "wcx", *shlex.split(command)[1:]], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
+    return run_wcx(*shlex.split(command)[1:], cwd=ROOT)
+
+
+def printed_by(*arguments: str) -> str:
+    """What a Python script of the docs prints."""
+    return children.run([sys.executable, *arguments], cwd=ROOT, check=True).stdout
 
 
 def test_the_readme_shows_the_real_output_of_its_main_job() -> None:
@@ -108,17 +114,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_saturation_table_is_what_its_script_prints() -> None:
-    done = subprocess.run(
-        [sys.executable, "docs/saturation.py"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
-    )
+    table = printed_by("docs/saturation.py")
     for page in ("README.md", "docs/measures.md"):
-        assert done.stdout in (ROOT / page).read_text("utf-8"), page
+        assert table in (ROOT / page).read_text("utf-8"), page
 
 
 def test_the_saturation_picture_is_what_its_script_draws() -> None:
-    command = [sys.executable, "docs/saturation.py", "--svg"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == (ROOT / "docs" / "saturation.svg").read_text("utf-8")
+    assert printed_by("docs/saturation.py", "--svg") == (ROOT / "docs" / "saturation.svg").read_text("utf-8")
 
 
 def remade(text: str) -> str:
@@ -153,10 +155,16 @@ def test_the_walk_shows_what_its_commands_and_its_python_print(monkeypatch: pyte
 
 
 def test_the_table_of_random_flips_is_what_its_script_prints() -> None:
-    done = subprocess.run(
-        [sys.executable, "docs/random_flips.py"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
-    )
-    assert done.stdout in WALK.read_text("utf-8")
+    assert printed_by("docs/random_flips.py") in WALK.read_text("utf-8")
+
+
+def test_docstrings_show_what_happens() -> None:
+    """Every example in the package; a name of a docstring may be one that its module makes when it is asked for it."""
+    files = [path for path in (ROOT / "wcx").rglob("*.py") if ">>>" in path.read_text("utf-8")]
+    modules = [import_module(".".join(path.relative_to(ROOT).with_suffix("").parts)) for path in files]
+    results = {module.__name__: doctest.testmod(module) for module in modules}
+    assert sum(result.attempted for result in results.values()) > 80
+    assert not {name: result for name, result in results.items() if result.failed}
 
 
 def test_every_number_that_is_printed_is_defined() -> None:

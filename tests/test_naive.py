@@ -6,17 +6,16 @@ import importlib
 import importlib.resources
 import itertools
 import math
-import subprocess
 import sys
 import warnings
 from fractions import Fraction
-from pathlib import Path
 from types import ModuleType
 from typing import IO
 
 import naive
 import numpy as np
 import pytest
+from children import run_python
 from naive import SQUARE, STRING, Block, Counts, Layer
 from numpy.typing import NDArray
 
@@ -56,9 +55,7 @@ def random_plane(shape: tuple[int, int], density: float, seed: int = 0) -> NDArr
 
 def test_imports_neither_wcx_nor_pybdm() -> None:
     program = "import sys, naive; naive.ctm_table(); print([m for m in ('wcx', 'pybdm') if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=Path(naive.__file__).parent, capture_output=True, text=True
-    )
+    done = run_python(program)
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 

@@ -5,8 +5,6 @@ With NUMBA_DISABLE_JIT=1 the same tests run the kernels as plain Python, on less
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from children import run_python
 from hypothesis import given, settings
 from numba import config
 from numpy.typing import NDArray
@@ -35,7 +34,6 @@ from strategies import (
     random_codes,
 )
 
-import wcx
 from wcx.blocks import numpy_kernels
 from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.core.dtypes import DTYPES
@@ -360,19 +358,6 @@ def test_a_matrix_in_any_memory_order_is_counted_as_it_reads() -> None:
 # -------------------------------------------------------------------------------------- where and how it is compiled
 
 
-def run_python(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    root = Path(wcx.__file__).parents[1]
-    paths = os.pathsep.join([str(root), *sys.path])
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": paths, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
 WITHOUT_COMPILER = """
 import sys
 import numpy as np
@@ -393,7 +378,7 @@ print(number)
 
 @pytest.mark.skipif(not COMPILED, reason="this run is without the compiler")
 def test_the_kernels_without_the_compiler_count_the_same() -> None:
-    done = run_python(WITHOUT_COMPILER, NUMBA_DISABLE_JIT="1")
+    done = run_python(WITHOUT_COMPILER, env={"NUMBA_DISABLE_JIT": "1"})
     assert (done.returncode, done.stdout) == (0, "162\n"), done.stderr
 
 
@@ -453,12 +438,12 @@ def test_a_cache_that_cannot_be_used_is_not_used(damage: str, tmp_path: Path) ->
     if damage == "a file in its place":
         cache.write_bytes(b"")
     else:
-        assert run_python(COUNT_ONCE, NUMBA_CACHE_DIR=str(cache)).stdout == COUNTED_ONCE
+        assert run_python(COUNT_ONCE, env={"NUMBA_CACHE_DIR": str(cache)}).stdout == COUNTED_ONCE
         entries = [path for path in cache.rglob("*") if path.suffix in (".nbi", ".nbc")]
         assert entries
         for number, path in enumerate(entries):
             path.write_bytes(b"\x80\x04noise" * 100 * (number % 3))
-    done = run_python(COUNT_ONCE, NUMBA_CACHE_DIR=str(cache))
+    done = run_python(COUNT_ONCE, env={"NUMBA_CACHE_DIR": str(cache)})
     assert (done.returncode, done.stdout) == (0, COUNTED_ONCE), done.stderr
 
 

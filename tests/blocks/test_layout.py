@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import doctest
-
 import naive
 import numpy as np
 import pytest
 
-from wcx.blocks import layout
 from wcx.blocks.layout import arrange
-from wcx.core import decode as unpack
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (64, 3, 7, 7), (2, 3, 4, 5, 6), (7, 1, 1), [12, 12], (1, 8)])
@@ -23,10 +19,3 @@ def test_the_matrix_has_the_first_axis_as_rows(shape: tuple[int, ...]) -> None:
 def test_below_two_dimensions_there_is_no_matrix(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="1-D"):
         arrange(shape)
-
-
-def test_the_values_in_docstrings_are_true() -> None:
-    for module, names in ((layout, {}), (unpack, {"np": np})):
-        results = doctest.testmod(module, extraglobs=names)
-        assert results.attempted > 0
-        assert results.failed == 0

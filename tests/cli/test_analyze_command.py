@@ -9,23 +9,20 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import children
 import jsonschema
 import pytest
+from children import PATIENCE_SECONDS, Process, child, interruptible
+from children import run_wcx as wcx
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "sample_models"
 ONE = SAMPLES / "digits_bnn" / "seed_0" / "epoch_030.safetensors"
 SHARDED = SAMPLES / "tiny_lm_bf16"
-
-
-def wcx(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "wcx", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload]
 
 
 def schema(name: str) -> dict[str, object]:
@@ -172,7 +169,7 @@ def test_measures_that_were_not_asked_for_are_null() -> None:
 
 def test_output_to_a_reader_that_went_away_ends_quietly() -> None:
     command = f"{sys.executable} -m wcx analyze {SHARDED} --ndjson | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    done = children.run(["sh", "-c", command])
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
 
@@ -180,15 +177,20 @@ def test_output_to_a_reader_that_went_away_ends_quietly() -> None:
 def test_interrupting_leaves_nothing_half_written(tmp_path: Path) -> None:
     output = tmp_path / "report.json"
     command = [sys.executable, "-m", "wcx", "analyze", str(SHARDED), "--null", "shuffle:100000", "-o", str(output)]
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:  # the temporary file: work has begun
-        time.sleep(0.05)
-    child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=60)
-    assert child.returncode == 130
-    assert "Traceback" not in said
+    with child(interruptible(command)) as process:
+        wait_for_work(process, tmp_path)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 130, said
+    assert said == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def wait_for_work(process: Process, directory: Path) -> None:
+    """Return when a process has made its temporary file."""
+    while not list(directory.iterdir()):
+        assert process.poll() is None
+        time.sleep(0.05)
 
 
 def test_a_bare_environment_is_enough(tmp_path: Path) -> None:
@@ -241,12 +243,12 @@ def test_without_a_place_for_compiled_code(tmp_path: Path, large: bool) -> None:
 def test_stdout_that_cannot_be_written_is_said_in_a_line(arguments: list[object]) -> None:
     command = [sys.executable, "-m", "wcx", *map(str, arguments)]
     with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        done = children.run(command, stdout=full)
     assert done.returncode == 2
     assert done.stderr.startswith("wcx: stdout can't be written: ")
     assert len(done.stderr.splitlines()) == 1
     closed = f"{shlex.join(command)} >&-"
-    done = subprocess.run(closed, shell=True, stderr=subprocess.PIPE, text=True, timeout=60)
+    done = children.run(["sh", "-c", closed])
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
 
@@ -254,18 +256,17 @@ def test_stdout_that_cannot_be_written_is_said_in_a_line(arguments: list[object]
 def test_a_stderr_that_cannot_be_written_does_not_change_the_code() -> None:
     command = [sys.executable, "-m", "wcx", "analyze", "/no/such/file"]
     with open("/dev/full", "w") as full:
-        assert subprocess.run(command, stderr=full, timeout=60).returncode == 3
+        assert children.run(command, stderr=full).returncode == 3
 
 
 def test_a_termination_leaves_nothing_half_written(tmp_path: Path) -> None:
     output = tmp_path / "report.json"
     command = [sys.executable, "-m", "wcx", "analyze", str(SHARDED), "--null", "shuffle:100000", "-o", str(output)]
-    child = subprocess.Popen(command)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    child.terminate()
-    assert child.wait(60) == 143
+    with child(command) as process:
+        wait_for_work(process, tmp_path)
+        process.terminate()
+        process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 143
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+import children
 import jsonschema
 import numpy as np
 import pytest
+from children import Argument, Done, run_python, run_wcx
 from command_runs import run as run_measured
 from safetensors.numpy import save_file
 
@@ -39,9 +39,8 @@ def series(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "wcx", "compare", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, encoding="utf-8", env=dict(os.environ))
+def run(*arguments: Argument) -> Done:
+    return run_wcx("compare", *arguments)
 
 
 def test_json_follows_its_schema_and_does_not_depend_on_threads_or_cache() -> None:
@@ -154,7 +153,7 @@ def test_no_layer_and_no_picture(series: Path, tmp_path: Path) -> None:
 def test_a_closed_stderr_is_no_obstacle(series: Path) -> None:
     command = [sys.executable, "-m", "wcx", "compare", str(series), *FAST]
     for closed, code in (("2>&-", 0), ("2>&- --fail-on 'layer.flips > 0'", 1)):
-        done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command], capture_output=True, timeout=120)
+        done = children.run(["sh", "-c", f'"$@" {closed}', "sh", *command])
         assert done.returncode == code
 
 
@@ -191,7 +190,7 @@ import wcx.cli
 def run(arguments):
     callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(0.01))
     callback()
-    time.sleep(20)
+    time.sleep(600)
     return 0
 wcx.cli.run = run
 wcx.cli.main()
@@ -200,5 +199,5 @@ wcx.cli.main()
 
 def test_a_signal_that_c_code_drops_still_ends_the_process() -> None:
     """The compiler calls Python from C, where an exception is only printed."""
-    done = subprocess.run([sys.executable, "-c", _SWALLOWED], capture_output=True, text=True, timeout=15)
+    done = run_python(_SWALLOWED)
     assert (done.returncode, done.stderr) == (143, "")

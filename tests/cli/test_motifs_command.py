@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
 import numpy as np
+from children import Argument, Done, run_wcx
 from command_runs import run as run_measured
 from safetensors.numpy import load_file, save_file
 
@@ -17,9 +16,8 @@ SAMPLES = ROOT / "sample_models"
 SCHEMA = json.loads((ROOT / "docs" / "schema" / "motifs-1.json").read_text("utf-8"))
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "wcx", "motifs", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, encoding="utf-8")
+def run(*arguments: Argument) -> Done:
+    return run_wcx("motifs", *arguments)
 
 
 def test_json_follows_its_schema_and_does_not_depend_on_threads() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
+from children import run_python
+from children import run_wcx as run
 from safetensors.numpy import save_file
 
 import wcx
@@ -24,11 +24,6 @@ ONE = SAMPLES / "digits_bnn" / "seed_0" / "epoch_030.safetensors"
 def schema(name: str) -> dict[str, object]:
     found: dict[str, object] = json.loads((ROOT / "docs" / "schema" / name).read_text("utf-8"))
     return found
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "wcx", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def test_version_states_the_tables_checksums() -> None:
@@ -114,7 +109,7 @@ def test_verify_without_pkg_resources() -> None:
         "from wcx.cli import run\n"
         f"sys.exit(run(['verify', {str(ONE)!r}]))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = run_python(program)
     assert done.returncode == 0, done.stderr
 
 
@@ -122,7 +117,7 @@ def test_verify_without_pybdm_names_the_command() -> None:
     program = (
         f"import sys; sys.modules['pybdm'] = None\nfrom wcx.cli import run\nsys.exit(run(['verify', {str(ONE)!r}]))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = run_python(program)
     assert done.returncode == 4
     assert 'pip install "pybdm==0.1.0"' in done.stderr
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
-import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from children import PATIENCE_SECONDS, child
 
 from wcx.cli import progress
 from wcx.core.report import LayerReport
@@ -20,21 +22,18 @@ ONE = Path(__file__).parents[2] / "sample_models" / "digits_bnn" / "seed_0" / "e
 def on_terminal(*arguments: str) -> tuple[int, str, bytes]:
     """Run wcx with stderr on a terminal; returns its code, stdout, and what the terminal got."""
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "wcx", *arguments]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=slave, text=True)
-    os.close(slave)
-    shown = b""
-    while True:
-        try:
-            part = os.read(master, 4096)
-        except OSError:  # how Linux says that the other side is closed
-            break
-        if not part:
-            break
-        shown += part
-    os.close(master)
-    output, _ = child.communicate(timeout=60)
-    return child.returncode, output, shown
+    with child([sys.executable, "-m", "wcx", *arguments], stderr=slave) as process:
+        os.close(slave)
+        shown = b"".join(parts_of(master))
+        os.close(master)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    return process.returncode, output, shown
+
+
+def parts_of(terminal: int) -> Iterator[bytes]:
+    """What comes out of a terminal, until its other side is closed, which Linux calls an error."""
+    with contextlib.suppress(OSError):
+        yield from iter(lambda: os.read(terminal, 4096), b"")
 
 
 def test_a_short_run_shows_none() -> None:

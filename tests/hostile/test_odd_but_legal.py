@@ -6,7 +6,6 @@ import json
 import math
 import os
 import struct
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import legal_cases
 import pytest
 from checkpoint_files import BITS, entry, header_text, write_header, write_index, write_tensors
+from children import PATIENCE_SECONDS, child
 from command_runs import COMMANDS, run
 
 from wcx.formats import open_checkpoint, open_reader
@@ -93,16 +93,15 @@ def test_legal_files_of_the_other_formats_open(command: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("command", "number", "seconds"), [("inspect", 100_000, 5), ("inspect --json", 100_000, 5), ("analyze", 20_000, 60)]
+    ("command", "number"), [("inspect", 100_000), ("inspect --json", 100_000), ("analyze", 20_000)]
 )
-def test_very_many_tensors_are_read_fast(command: str, number: int, seconds: int, tmp_path: Path) -> None:
-    """The seconds are a generous time-out against what grows with the square of the number."""
+def test_very_many_tensors_are_read_in_bounded_memory(command: str, number: int, tmp_path: Path) -> None:
+    """What grows with the square of their number would use up the processor time that a command is given."""
     names = [f"model.layers.{layer}.mlp.experts.gate_proj.weight" for layer in range(number)]
     path = write_tensors(tmp_path / "model.safetensors", {name: ("I8", [4, 4]) for name in names})
     done = run([*command.split(), path])
     assert done.code == 0
     assert done.peak_mib < 300
-    assert done.seconds < seconds
     assert names[-1] in done.stdout
 
 
@@ -168,13 +167,10 @@ def test_odd_surroundings(surroundings: str, command: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_reader_that_goes_away_is_no_error(command: str, tmp_path: Path) -> None:
     path = write_tensors(tmp_path / "model.safetensors", {f"w{number}": _SQUARE for number in range(2_000)})
-    process = subprocess.Popen(
-        [sys.executable, "-m", "wcx", command, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout
-    assert process.stderr
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    process.stderr.close()
-    assert process.wait(timeout=30) == 141
+    with child([sys.executable, "-m", "wcx", command, path]) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr
+        assert process.stderr.read() == ""
+        assert process.wait(PATIENCE_SECONDS) == 141

@@ -5,8 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from backports import zstd
+from children import Done, run_python, run_wcx
 from numpy.typing import NDArray
 from strategies import DTYPE_NAMES, BytesReader, Tensor, random_tensor, tensor_of, write_safetensors
 
@@ -239,14 +238,13 @@ def test_long_streams_have_a_short_dictionary(monkeypatch: pytest.MonkeyPatch) -
 def test_the_shortest_stream_of_lzma_has_all_its_hashes() -> None:
     script = """
 import resource
-from wcx.streams.lzma import LZMA
+from wcx.measures.lzma import LZMA
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 before = peak()
 compressors = [LZMA.begin(100) for _ in range(3)]
 assert peak() - before <= 3 * LZMA.memory(100), (peak() - before) / 3
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    run_python(script, check=True)
 
 
 def test_memory_of_compressors_is_bounded() -> None:
@@ -368,9 +366,8 @@ def test_a_model_without_layers_has_no_measures(tmp_path: Path) -> None:
     assert wcx.analyze(path, measures=["all"]).model.measures == {}
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "wcx", "analyze", str(SAMPLE), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+def run(*arguments: str) -> Done:
+    return run_wcx("analyze", SAMPLE, *arguments)
 
 
 def test_sorting_by_a_measure_and_conditions_on_it() -> None:
@@ -388,6 +385,6 @@ def test_without_its_library_zstd_names_the_command() -> None:
         "import sys; sys.modules['backports.zstd'] = sys.modules['compression'] = None\n"
         f"from wcx.cli import run\nsys.exit(run(['analyze', {str(SAMPLE)!r}, '-m', 'zstd']))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = run_python(program)
     assert done.returncode == 4
     assert 'pip install "backports.zstd>=1.0"' in done.stderr

@@ -55,6 +55,7 @@ def layer_of(tensor: TensorInfo, layout: str = "rows", *, as_stored: bool = Fals
 
     as_stored: whether integer codes are left as they are, whatever their zero point.
 
+    >>> from wcx.core.checkpoint import Quantization
     >>> layer_of(TensorInfo("w", "U8", (8, 4), 32, quantization=Quantization((128,), (1, 1)))).dtype.name
     'I16'
     """

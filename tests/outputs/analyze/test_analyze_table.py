@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from children import run_python
 from reports import (
     REPORTS,
     TWO_VALUES,
@@ -284,15 +284,11 @@ def test_a_layer_without_a_name_is_no_continuation() -> None:
 
 
 def test_importing_the_other_outputs_imports_neither_rich_nor_numpy() -> None:
-    import subprocess
-    import sys
-
     code = (
-        "import sys, wcx.tasks.conditions; from wcx.outputs import json, ndjson, csv, markdown, html, layout;"
+        "import sys, wcx.tasks.conditions; from wcx.outputs.analyze import json, ndjson, csv, markdown, html;"
         "print(sorted({'rich', 'numpy'} & set(sys.modules)))"
     )
-    root = Path(__file__).parents[3]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout == "[]\n"
+    assert run_python(code).stdout == "[]\n"
 
 
 # -------------------------------------------------------------------------------------------------------------- names

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import re
-import subprocess
 import sys
 import warnings
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from children import run_python
 from comparisons import COMPARISONS, checkpoint, comparison, hostile, layer, runs, training, transformer, two
 
 from wcx.core.errors import MissingDependencyError, UsageError
@@ -85,9 +85,7 @@ def test_without_matplotlib_the_command_that_installs_it_is_named(monkeypatch: p
 
 def test_the_library_is_loaded_only_to_draw() -> None:
     program = "import sys, wcx.outputs.compare.plot; print('matplotlib' in sys.modules)"
-    root = Path(__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=60)
-    assert done.stdout == "False\n"
+    assert run_python(program).stdout == "False\n"
 
 
 # --------------------------------------------------------------------------------------------------- with the library

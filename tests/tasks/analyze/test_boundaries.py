@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +16,7 @@ import jsonschema
 import naive
 import numpy as np
 import pytest
+from children import run_wcx
 from hypothesis import given, settings
 from numba import config
 from numpy.typing import NDArray
@@ -372,10 +371,7 @@ def test_what_is_not_defined_is_null(boundary: str, block: str) -> None:
 
 
 def run(*arguments: str) -> str:
-    command = [sys.executable, "-m", "wcx", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_wcx(*arguments, check=True).stdout
 
 
 @pytest.mark.parametrize("boundary", ["recursive", "correlated"])

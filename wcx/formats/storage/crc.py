@@ -62,6 +62,7 @@ def combined_crc32(first: int, second: int, nbytes: int) -> int:
 
     Appending n bytes multiplies the first's by x^(8n) modulo the polynomial (as zlib's crc32_combine does).
 
+    >>> import zlib
     >>> combined_crc32(zlib.crc32(b"weights "), zlib.crc32(b"and bits"), 8) == zlib.crc32(b"weights and bits")
     True
     """

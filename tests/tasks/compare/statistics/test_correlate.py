@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
+from children import run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.ndimage import gaussian_filter1d
 
-import wcx
 from wcx.core.comparison import Correlation, CorrelationDifference
 from wcx.core.errors import UsageError
 from wcx.tasks.compare.statistics.bootstrap import Resamples, block_length, intervals
@@ -586,13 +580,6 @@ def test_an_unknown_smoothing_is_refused() -> None:
 # ------------------------------------------------------------------------------------------------- whole and stable
 
 
-@pytest.mark.parametrize("name", ["transforms", "weighted", "resampling", "significance", "runs"])
-def test_the_values_in_docstrings_are_right(name: str) -> None:
-    done = doctest.testmod(importlib.import_module(f"wcx.tasks.compare.statistics.{name}"))
-    assert done.attempted
-    assert not done.failed
-
-
 def test_nothing_is_nothing() -> None:
     for found in (run([pooled([1.0, 2.0])], {}), correlate([], {"loss": [1.0]}, [1], [None], seed=0)):
         assert (found.correlations, found.differences, found.groups, found.conclusions) == ((), (), (), ())
@@ -611,8 +598,8 @@ def test_everything_is_strict_json() -> None:
 
 PROGRAM = """
 import hashlib, numpy
-from wcx.comparison.statistics.correlate import correlate
-from wcx.comparison.statistics.values import Measured
+from wcx.tasks.compare.statistics.correlate import correlate
+from wcx.tasks.compare.statistics.records import Measured
 random = numpy.random.default_rng(0)
 rows = [tuple(numpy.cumsum(random.normal(size=120)).tolist()) for _ in range(6)]
 measured = [Measured("pooled", None, "sign", name, row) for name, row in zip(("bdm", "block_entropy", "x"), rows)]
@@ -624,16 +611,8 @@ print(hashlib.sha256(repr(found).encode()).hexdigest())
 def test_the_same_bytes_whatever_the_threads_and_the_hashes() -> None:
     outputs = set()
     for threads, seed in (("1", "0"), ("2", "1"), ("7", "2")):
-        environment = {
-            **os.environ,
-            "OPENBLAS_NUM_THREADS": threads,
-            "PYTHONHASHSEED": seed,
-            "PYTHONPATH": str(Path(wcx.__file__).parent.parent),
-        }
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True, timeout=60
-        )
-        outputs.add(done.stdout)
+        environment = {"OPENBLAS_NUM_THREADS": threads, "PYTHONHASHSEED": seed}
+        outputs.add(run_python(PROGRAM, env=environment, check=True).stdout)
     assert len(outputs) == 1
 
 
