@@ -14,12 +14,12 @@ from wcx.core.errors import CheckpointError, UsageError
 from wcx.core.text import escape
 from wcx.tasks.compare.logs import columns as training_log
 from wcx.tasks.compare.logs import files as log_files
-from wcx.tasks.compare.logs.columns import Column, TrainingLog, read_log
+from wcx.tasks.compare.logs.columns import LogColumn, TrainingLog, read_log
 
 Values = dict[int, float]
 
 
-def values(column: Column) -> Values:
+def values(column: LogColumn) -> Values:
     """The numbers of a column by row."""
     return dict(zip(column.rows, column.values, strict=True))
 
@@ -617,7 +617,7 @@ def test_no_bytes_do_anything_but_make_a_log_or_be_refused(tmp_path: Path) -> No
 def test_forms_are_told_by_content(tmp_path: Path) -> None:
     (tmp_path / "log.json").write_text(PLAIN)
     assert read_log(str(tmp_path / "log.json")).kind == "CSV"
-    rows = log_files.read_rows(log_files.Reading(str(tmp_path / "log.json")))
+    rows = log_files.read_rows(log_files.LogFile(str(tmp_path / "log.json")))
     assert next(rows) == {"step": 10.0, "loss": 0.5}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,29 +14,25 @@ from wcx.core.comparison import Joined
 from wcx.core.errors import UsageError
 from wcx.tasks.compare.logs.columns import read_log
 from wcx.tasks.compare.logs.join import JoinedLog, join
+from wcx.tasks.compare.series.discover import Located
 
 Line = tuple[float | None, float | None]
 
 
-@dataclass(frozen=True)
-class Named:
+def named(label: str, step: int | None, unit: str | None = "step", epoch: int | None = None) -> Located:
     """A checkpoint as its name gives it."""
-
-    label: str
-    step: int | None
-    unit: str | None = "step"
-    epoch: int | None = None
+    return Located(label, label, step, unit, epoch, None)
 
 
-def steps(*numbers: int | None) -> list[Named]:
-    return [Named(f"step_{number}", number) for number in numbers]
+def steps(*numbers: int | None) -> list[Located]:
+    return [named(f"step_{number}", number) for number in numbers]
 
 
-def epochs(*numbers: int) -> list[Named]:
-    return [Named(f"epoch_{number}", number, "epoch") for number in numbers]
+def epochs(*numbers: int) -> list[Located]:
+    return [named(f"epoch_{number}", number, "epoch") for number in numbers]
 
 
-def joined(folder: Path, text: str, checkpoints: list[Named], step_column: str | None = None) -> JoinedLog:
+def joined(folder: Path, text: str, checkpoints: list[Located], step_column: str | None = None) -> JoinedLog:
     path = folder / "log"
     path.write_text(text)
     return join(read_log(str(path), step_column=step_column, metrics=()), checkpoints)
@@ -58,15 +53,13 @@ def test_equal_steps(tmp_path: Path) -> None:
     found = joined(tmp_path, table("step,loss", "0,3", "10,2", "20,1"), steps(0, 10, 20))
     assert loss(found) == [3, 2, 1]
     assert found.joined == Joined(rows=3, used=3, unused=0, duplicates=0)
-    assert (found.step_column, found.unit, found.rule) == ("step", "step", "nearest")
-    assert found.distance == (0, 0, 0)
+    assert found.step_column == "step"
     assert found.notes == found.warnings == ()
 
 
 def test_the_nearest_row(tmp_path: Path) -> None:
     found = joined(tmp_path, table("step,loss", "8,3", "11,2", "19,1"), steps(0, 10, 20))
     assert loss(found) == [None, 2, 1]
-    assert found.distance == (None, 1, 1)
     assert found.notes[0].endswith(
         "0 of 3 checkpoints have all values of exactly their step, the farthest row is 1 away (step_10)"
     )
@@ -97,11 +90,11 @@ def test_a_log_that_ends_early_lends_its_last_value_to_no_one(tmp_path: Path) ->
 def test_a_single_checkpoint_reaches_everything(tmp_path: Path) -> None:
     found = joined(tmp_path, table("step,loss", "0,3", "700,2"), steps(500))
     assert loss(found) == [2]
-    assert found.distance == (200,)
+    assert found.notes[0].endswith("the farthest row is 200 away (step_500)")
 
 
 def test_checkpoints_of_one_step_take_the_same_row(tmp_path: Path) -> None:
-    found = joined(tmp_path, table("step,loss", "0,3", "11,2"), [*steps(10, 0), Named("best", 10)])
+    found = joined(tmp_path, table("step,loss", "0,3", "11,2"), [*steps(10, 0), named("best", 10)])
     assert loss(found) == [2, 3, 2]
     assert found.joined.used == 2
 
@@ -128,7 +121,7 @@ def test_rows_that_were_left_out_are_unused(tmp_path: Path) -> None:
 
 def test_a_checkpoint_without_a_number_gets_nothing(tmp_path: Path) -> None:
     found = joined(
-        tmp_path, table("step,loss", "10,2", "20,5"), [*steps(10), Named("fi\x1bnal", None, None), *steps(20)]
+        tmp_path, table("step,loss", "10,2", "20,5"), [*steps(10), named("fi\x1bnal", None, None), *steps(20)]
     )
     assert loss(found) == [2, None, 5]
     assert found.warnings == (r"no number to join by in the names of 1 checkpoints: fi\x1bnal",)
@@ -145,7 +138,7 @@ def test_huge_steps(tmp_path: Path) -> None:
         tmp_path, table("step,loss", f"{10**12},1", f"{10**12 + 1},2", f"{10**300},3"), steps(10**12, 10**12 + 1)
     )
     assert loss(found) == [1, 2]
-    assert loss(joined(tmp_path, table("step,loss", "1,1"), steps(1, 10**400))) == [1, None]
+    assert loss(joined(tmp_path, table("step,loss", "1,1"), steps(1, 2**53))) == [1, None]
 
 
 # --------------------------------------------------------------------------------------------------- the rule, naively
@@ -274,23 +267,23 @@ BOTH = table("step,epoch,loss", "100,1,3", "200,2,2", "300,3,1")
     [
         (epochs(1, 2, 3), "epoch"),
         (steps(100, 200, 300), "step"),
-        ([Named(f"{at}", at * 100, "step", at) for at in (1, 2, 3)], "step"),
-        ([Named(f"{at}", at * 100, None) for at in (1, 2, 3)], "step"),
-        ([Named(f"{at}", at, None) for at in (1, 2, 3)], "epoch"),
+        ([named(f"{at}", at * 100, "step", at) for at in (1, 2, 3)], "step"),
+        ([named(f"{at}", at * 100, None) for at in (1, 2, 3)], "step"),
+        ([named(f"{at}", at, None) for at in (1, 2, 3)], "epoch"),
         (steps(1, 2, 3), "epoch"),  # checkpoint-1 of an epoch
         (epochs(100, 200, 300), "step"),
-        ([Named(f"{at}", at * 7000, "step", at) for at in (1, 2, 3)], "epoch"),
-        ([Named("1", 1, None), Named("epoch_2", 2, "epoch"), Named("3", 3, None)], "epoch"),
+        ([named(f"{at}", at * 7000, "step", at) for at in (1, 2, 3)], "epoch"),
+        ([named("1", 1, None), named("epoch_2", 2, "epoch"), named("3", 3, None)], "epoch"),
     ],
 )
-def test_the_column_that_counts_what_the_names_count(tmp_path: Path, checkpoints: list[Named], column: str) -> None:
+def test_the_column_that_counts_what_the_names_count(tmp_path: Path, checkpoints: list[Located], column: str) -> None:
     found = joined(tmp_path, BOTH, checkpoints)
     assert found.step_column == column
     assert loss(found) == [3, 2, 1]
 
 
 def test_the_unit_that_most_names_have_goes_first(tmp_path: Path) -> None:
-    checkpoints = [Named("1", 1, None), Named("epoch_2", 2, "epoch"), Named("3", 3, None)]
+    checkpoints = [named("1", 1, None), named("epoch_2", 2, "epoch"), named("3", 3, None)]
     found = joined(tmp_path, table("step,epoch,loss", "1,3,5", "2,2,6", "3,1,7"), checkpoints)
     assert (found.step_column, loss(found)) == ("epoch", [7, 6, 5])
 
@@ -304,7 +297,7 @@ def test_the_column_of_the_names_stays_where_it_serves(tmp_path: Path) -> None:
     """Several checkpoints of one epoch: only their steps tell them apart."""
     text = table("step,epoch,loss", "99,0,4", "199,0,3", "299,1,2", "399,1,1")
     found = joined(
-        tmp_path, text, [Named(f"e{at // 200}-s{at}", at, "step", (at - 1) // 200) for at in (100, 200, 300, 400)]
+        tmp_path, text, [named(f"e{at // 200}-s{at}", at, "step", (at - 1) // 200) for at in (100, 200, 300, 400)]
     )
     assert found.step_column == "step"
     assert loss(found) == [4, 3, 2, 1]
@@ -312,7 +305,7 @@ def test_the_column_of_the_names_stays_where_it_serves(tmp_path: Path) -> None:
 
 def test_a_column_that_tells_checkpoints_apart_is_not_given_up_for_one_that_does_not(tmp_path: Path) -> None:
     text = table("step,epoch,loss", "9100,0,4", "9200,1,3")
-    found = joined(tmp_path, text, [Named(f"e{at}-s{at}", at, "step", at // 200) for at in (100, 150, 200)])
+    found = joined(tmp_path, text, [named(f"e{at}-s{at}", at, "step", at // 200) for at in (100, 150, 200)])
     assert found.step_column == "step"
     assert loss(found) == [None, None, None]
 
@@ -336,12 +329,12 @@ def test_the_column_asked_for_is_taken(tmp_path: Path) -> None:
     assert loss(found) == [1, 2, 3]
     assert found.notes[0] == "the names count epochs and 'step' counts steps: taken as the same"
     found = joined(tmp_path, table("step,seen,loss", "1,64,3", "2,128,2"), steps(64, 128), "seen")
-    assert (found.step_column, found.unit, loss(found)) == ("seen", None, [3, 2])
+    assert (found.step_column, loss(found)) == ("seen", [3, 2])
 
 
 def test_names_without_numbers_are_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no checkpoint has a number in its name"):
-        joined(tmp_path, BOTH, [Named("a", None, None), Named("b", None, None)])
+        joined(tmp_path, BOTH, [named("a", None, None), named("b", None, None)])
 
 
 @pytest.mark.parametrize(("first", "numbers", "said"), [(0, (1, 2, 3), "-1"), (1, (0, 1, 2), r"\+1")])
@@ -366,7 +359,7 @@ def test_epochs_with_fractions(tmp_path: Path) -> None:
 
 def test_what_is_said_steers_no_terminal(tmp_path: Path) -> None:
     text = '{"st\\u001bep": 1, "lo\\u202ess": 2}\n'
-    found = joined(tmp_path, text, [Named("a\x1b", 5), Named("b\u202e", 50)], "st\x1bep")
+    found = joined(tmp_path, text, [named("a\x1b", 5), named("b\u202e", 50)], "st\x1bep")
     assert found.warnings
     assert all(said.isprintable() for said in (*found.notes, *found.warnings))
 
@@ -374,7 +367,7 @@ def test_what_is_said_steers_no_terminal(tmp_path: Path) -> None:
 def test_the_shipped_logs() -> None:
     folder = Path(__file__).parents[4] / "sample_models/digits_bnn/seed_0"
     names = sorted(path.stem for path in folder.glob("epoch_*.safetensors"))
-    found = join(read_log(str(folder / "log.csv")), [Named(name, int(name[-3:]), "epoch") for name in names])
+    found = join(read_log(str(folder / "log.csv")), [named(name, int(name[-3:]), "epoch") for name in names])
     assert found.joined == Joined(rows=31, used=31, unused=0, duplicates=0)
     assert found.values[1]["train_loss"] == 1.1311935186386108
     assert found.notes == found.warnings == ()

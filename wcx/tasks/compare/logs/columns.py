@@ -1,7 +1,7 @@
-"""A training log by columns: which of them count steps or epochs, which are metrics, and how sound each one is.
+"""The columns of a training log: those that count steps or epochs, the metrics, and their missing values.
 
-The rows come from log_files, the join with checkpoints is in log_join. A column is sparse: the rows that have a finite
-number in it. NaN, infinite and empty cells are missing values, as loggers write NaN for "not measured here" too.
+A column is sparse: it holds the rows with a finite number. NaN, infinite and empty cells are missing values, as
+loggers write NaN for "not measured here" too.
 """
 
 from __future__ import annotations
@@ -15,32 +15,17 @@ from difflib import get_close_matches
 from wcx.core.errors import UsageError
 from wcx.core.text import shortened
 from wcx.tasks.compare.logs.files import read_rows
-from wcx.tasks.compare.logs.files.reading import Cell, Reading
+from wcx.tasks.compare.logs.files.reading import LogFile, NotNumber
 
 _MAX_ROWS = 2_000_000
 _MAX_COLUMNS = 10_000
-_MAX_NUMBERS = 4_000_000  # 16 bytes each, and as much again when they are joined
+_MAX_NUMBERS = 4_000_000  # 16 bytes each, and the same again when they are joined
 _STEP_NAMES = (
-    "step",
-    "global_step",
-    "train_step",
-    "training_step",
-    "optimizer_step",
-    "steps",
-    "total_steps",
-    "total_timesteps",
-    "timesteps",
-    "iteration",
-    "iterations",
-    "iter",
-    "iters",
-    "iter_num",
-    "it",
-    "num_updates",
-    "updates",
-    "update",
+    *("step", "global_step", "train_step", "training_step", "optimizer_step", "steps", "total_steps"),
+    *("total_timesteps", "timesteps", "iteration", "iterations", "iter", "iters", "iter_num", "it"),
+    *("num_updates", "updates", "update"),
 )
-_WEAK_NAMES = ("batch", "_step")  # may begin anew with each epoch; how often Weights & Biases logged something
+_WEAK_NAMES = ("batch", "_step")  # batches may restart in each epoch; _step counts the rows of Weights & Biases
 _EPOCH_NAMES = ("epoch", "epochs", "current_epoch", "ep")
 _PREFIXES = {"train", "trainer", "training", "time", "progress", "charts", "val", "valid", "validation", "eval", "test"}
 _CLOCKS = re.compile(
@@ -50,41 +35,36 @@ _CLOCKS = re.compile(
     r"|total_flos|(num_input_tokens|num_tokens|tokens|samples|examples)(_seen)"
 )
 _SCHEDULES = re.compile(r"lr|lr[-_/].*|learning_?rate(_.*)?|momentum|weight_?decay|beta_?[12]", re.IGNORECASE)
-_SPREAD = ("__MIN", "__MAX")  # of the smoothing that an export of Weights & Biases has beside each value
+_SPREAD = ("__MIN", "__MAX")  # bounds of the smoothing, which an export of Weights & Biases has with each value
 
 
 @dataclass(slots=True)
-class Column:
-    """The finite numbers of a column with their rows (from 0, ascending); how many cells were no such numbers."""
+class LogColumn:
+    """The finite numbers of a column with their rows (from 0, ascending), and the counts of other cells."""
 
     rows: array[int] = field(default_factory=lambda: array("q"))
     values: array[float] = field(default_factory=lambda: array("d"))
     nonfinite: int = 0
     text: int = 0
 
-    def add(self, row: int, cell: float | Cell) -> None:
-        """Take in what stands in a row that is not empty."""
+    def add(self, row: int, cell: float | NotNumber) -> None:
+        """Add a cell that is not empty."""
         if isinstance(cell, float):
             self.rows.append(row)
             self.values.append(cell)
-        elif cell is Cell.NONFINITE:
+        elif cell is NotNumber.NONFINITE:
             self.nonfinite += 1
         else:
             self.text += 1
 
-    @property
-    def is_numeric(self) -> bool:
-        """Whether it holds numbers, be they finite or not, rather than text."""
-        return len(self.values) + self.nonfinite > self.text
-
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class LogAxis:
     """A column that counts how far training was. unit: `step` or `epoch`, None where its name does not say."""
 
     name: str
     unit: str | None
-    column: Column
+    column: LogColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,100 +78,97 @@ class TrainingLog:
     path: str
     kind: str
     rows: int
-    axes: tuple[Axis, ...]
+    axes: tuple[LogAxis, ...]
     chosen: bool
-    metrics: Mapping[str, Column]
+    metrics: Mapping[str, LogColumn]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
 def read_log(path: str, *, step_column: str | None = None, metrics: Sequence[str] = ()) -> TrainingLog:
-    """Read a training log; `metrics` are the columns wanted, all that hold numbers where none is named.
+    """Read a training log; `metrics` are the columns wanted, by default all metrics with numbers.
 
     CheckpointError where the file can't be read, UsageError where it has no such column.
     """
-    reading = Reading(path)
-    columns: dict[str, Column] = {}
-    rows = _read_columns(reading, columns, _kept(step_column, metrics))
-    if rows <= reading.left_out:
-        raise reading.error(f"no row that can be read: {reading.why_left_out or 'nothing'} ({reading.kind})")
+    file = LogFile(path)
+    columns: dict[str, LogColumn] = {}
+    rows = _read_columns(file, columns, _filter(step_column, metrics))
+    if rows <= file.left_out:
+        raise file.error(f"no row that can be read: {file.why_left_out or 'nothing'} ({file.kind})")
     axes = _axes(path, columns, step_column)
-    wanted = {name: _asked(path, columns, name) for name in metrics} or _default_metrics(columns, axes)
+    wanted = {name: _named(path, columns, name, "--metric") for name in metrics} or _default_metrics(columns, axes)
     if not wanted:
         raise UsageError(f"--log {path}: no column with numbers beside the steps; {_listed(columns)}")
-    notes, warnings = _remarks(reading), _doubts(reading)
-    if not metrics:
-        notes += _unused(columns, axes, wanted)
+    notes = (*_file_notes(file), *([] if metrics else _unused(columns, axes, wanted)))
+    warnings = [*_file_warnings(file)]
     for name, column in wanted.items():
-        warnings += _cell_doubts(name, column)
-    return TrainingLog(path, reading.kind, rows, axes, step_column is not None, wanted, tuple(notes), tuple(warnings))
+        warnings += _cell_warnings(name, column)
+    return TrainingLog(path, file.kind, rows, axes, step_column is not None, wanted, notes, tuple(warnings))
 
 
-def _kept(step_column: str | None, metrics: Sequence[str]) -> Callable[[str], bool]:
-    """Which columns are held in memory: all, or those that were asked for and those that may count."""
+def _filter(step_column: str | None, metrics: Sequence[str]) -> Callable[[str], bool]:
+    """Return the test for columns to hold in memory: all, or those asked for and those that may count."""
     if not metrics:
         return lambda name: True
     asked = {*metrics, step_column}
     return lambda name: name in asked or (step_column is None and _unit(name) is not None)
 
 
-def _read_columns(reading: Reading, columns: dict[str, Column], is_kept: Callable[[str], bool]) -> int:
-    """Fill the columns, the names of others too; returns the number of rows, those left out too."""
-    held: dict[str, Column | None] = {}
+def _read_columns(file: LogFile, columns: dict[str, LogColumn], is_wanted: Callable[[str], bool]) -> int:
+    """Fill the columns, the names of others too; return the number of rows, those left out too."""
+    wanted: dict[str, LogColumn | None] = {}
     numbers = read = 0
-    for read, row in enumerate(read_rows(reading), 1):
+    for read, row in enumerate(read_rows(file), 1):
         if read > _MAX_ROWS:
-            raise reading.error(f"more than {_MAX_ROWS:,} rows: thin the log out")
+            raise file.error(f"more than {_MAX_ROWS:,} rows: thin the log out")
         for name, cell in row.items():
-            if name not in held:
+            if name not in wanted:
                 if len(columns) == _MAX_COLUMNS:
-                    raise reading.error(f"more than {_MAX_COLUMNS:,} columns")
-                columns[name] = Column()
-                held[name] = columns[name] if is_kept(name) else None
-            column = held[name]
+                    raise file.error(f"more than {_MAX_COLUMNS:,} columns")
+                columns[name] = LogColumn()
+                wanted[name] = columns[name] if is_wanted(name) else None
+            column = wanted[name]
             if cell is not None and column is not None:
                 column.add(read - 1, cell)
                 numbers += 1
         if numbers > _MAX_NUMBERS:
-            raise reading.error(f"more than {_MAX_NUMBERS:,} values: name the columns wanted with --metric")
-    return read + reading.left_out
+            raise file.error(f"more than {_MAX_NUMBERS:,} values: name the columns wanted with --metric")
+    return read + file.left_out
 
 
-# ----------------------------------------------------------------------------------------------- which columns are what
+# --------------------------------------------------------------------------------------------------- roles of columns
 
 
 def _split(name: str) -> tuple[str, str]:
-    """What stands before the last part of a name, and that: of 'run 1 - train/global_step', train and global_step."""
+    """Return the prefix and the last part of a name: train and global_step of 'run 1 - train/global_step'."""
     parts = re.split(r"[/.]", name.rpartition(" - ")[2].strip().lower())
     return "/".join(parts[:-1]), parts[-1]
 
 
 def _unit(name: str) -> str | None:
-    """What a column counts by its name, which may have a known prefix: train/epoch counts, loss/epoch is a loss."""
+    """Return what a column counts by its name with a known prefix: train/epoch counts epochs, loss/epoch does not."""
     prefix, plain = _split(name)
     if prefix and prefix not in _PREFIXES:
         return None
     return "step" if plain in _STEP_NAMES + _WEAK_NAMES else "epoch" if plain in _EPOCH_NAMES else None
 
 
-def _axes(path: str, columns: Mapping[str, Column], asked: str | None) -> tuple[Axis, ...]:
+def _axes(path: str, columns: Mapping[str, LogColumn], asked: str | None) -> tuple[LogAxis, ...]:
     if asked is not None:
-        return (Axis(asked, _unit(asked), _asked(path, columns, asked, "--step-column")),)
-    found = tuple(axis for unit in ("step", "epoch") if (axis := _axis(columns, unit)) is not None)
-    if not found:
+        return (LogAxis(asked, _unit(asked), _named(path, columns, asked, "--step-column")),)
+    axes = tuple(axis for unit in ("step", "epoch") if (axis := _axis(columns, unit)) is not None)
+    if not axes:
         raise UsageError(
             f"--log {path}: no column counts steps or epochs, name it by --step-column; {_listed(columns)}"
         )
-    return found
+    return axes
 
 
-def _axis(columns: Mapping[str, Column], unit: str) -> Axis | None:
-    """The column that counts `unit`: the best name, of equally good ones the one with the most numbers."""
+def _axis(columns: Mapping[str, LogColumn], unit: str) -> LogAxis | None:
+    """Return the column that counts `unit`: the best name, of equally good ones the one with the most numbers."""
     usable = [name for name, column in columns.items() if column.values and _unit(name) == unit]
-    if not usable:
-        return None
-    best = min(usable, key=lambda name: (*_rank(name), -len(columns[name].values)))
-    return Axis(best, unit, columns[best])
+    best = min(usable, key=lambda name: (*_rank(name), -len(columns[name].values)), default=None)
+    return None if best is None else LogAxis(best, unit, columns[best])
 
 
 def _rank(name: str) -> tuple[bool, bool, int]:
@@ -199,8 +176,8 @@ def _rank(name: str) -> tuple[bool, bool, int]:
     return plain in _WEAK_NAMES, bool(prefix), (_STEP_NAMES + _WEAK_NAMES + _EPOCH_NAMES).index(plain)
 
 
-def _asked(path: str, columns: Mapping[str, Column], name: str, option: str = "--metric") -> Column:
-    """The column of a name that was asked for."""
+def _named(path: str, columns: Mapping[str, LogColumn], name: str, option: str) -> LogColumn:
+    """Return the column that an option names."""
     column = columns.get(name)
     if column is None:
         close = get_close_matches(name, columns, 1)
@@ -211,65 +188,59 @@ def _asked(path: str, columns: Mapping[str, Column], name: str, option: str = "-
     return column
 
 
-def _default_metrics(columns: Mapping[str, Column], axes: Sequence[Axis]) -> dict[str, Column]:
-    """The columns of numbers that are no counts, clocks, bounds of another column, or settings of the optimizer."""
+def _default_metrics(columns: Mapping[str, LogColumn], axes: Sequence[LogAxis]) -> dict[str, LogColumn]:
+    """Return the columns of numbers except counts, clocks, bounds of another column, and settings of the optimizer."""
     counts = {axis.name for axis in axes}
     return {
         name: column
         for name, column in columns.items()
-        if column.is_numeric
+        if len(column.values) + column.nonfinite > column.text
         and name not in counts
-        and not (_unit(name) or _CLOCKS.fullmatch(_split(name)[1]) or _is_spread(name, columns))
-        and not _SCHEDULES.fullmatch(_split(name)[1])
+        and not (_unit(name) or _CLOCKS.fullmatch(_split(name)[1]) or _SCHEDULES.fullmatch(_split(name)[1]))
+        and not (name.endswith(_SPREAD) and name[: -len(_SPREAD[0])] in columns)
     }
 
 
-def _is_spread(name: str, columns: Mapping[str, Column]) -> bool:
-    return name.endswith(_SPREAD) and name[: -len(_SPREAD[0])] in columns
+# ------------------------------------------------------------------------------------------------- notes and warnings
 
 
-# ------------------------------------------------------------------------------------------------- what is said of it
+def _file_notes(file: LogFile) -> list[str]:
+    return _texts(
+        (file.repeated, f"lines that are the header again, as after a resume, passed over: {file.repeated:,}"),
+        (file.unnamed, f"columns without a name, passed over: {file.unnamed:,}"),
+        (file.decimal_comma, "commas in numbers were read as decimal signs"),
+    )
 
 
-def _remarks(reading: Reading) -> list[str]:
-    notes = []
-    if reading.repeated:
-        notes.append(f"lines that are the header again, as after a resume, passed over: {reading.repeated:,}")
-    if reading.unnamed:
-        notes.append(f"columns without a name, passed over: {reading.unnamed:,}")
-    if reading.decimal_comma:
-        notes.append("commas in numbers were read as decimal signs")
-    return notes
+def _file_warnings(file: LogFile) -> list[str]:
+    return _texts(
+        (file.left_out, f"rows that can't be read, left out: {file.left_out:,} ({file.why_left_out})"),
+        (file.short, f"lines with fewer cells than the header: {file.short:,}; the rest counts as missing"),
+        (file.cut, "the last line has no line end: its last number may be cut short"),
+    )
 
 
-def _doubts(reading: Reading) -> list[str]:
-    warnings = []
-    if reading.left_out:
-        warnings.append(f"rows that can't be read, left out: {reading.left_out:,} ({reading.why_left_out})")
-    if reading.short:
-        warnings.append(f"lines with fewer cells than the header: {reading.short:,}; the rest counts as missing")
-    if reading.cut:
-        warnings.append("the last line has no line end: its last number may be cut short")
-    return warnings
+def _cell_warnings(name: str, column: LogColumn) -> list[str]:
+    name = shortened(name)
+    return _texts(
+        (column.nonfinite, f"{name}: NaN or infinite values, which count as missing: {column.nonfinite:,}"),
+        (column.text, f"{name}: cells that are no numbers and count as missing: {column.text:,}"),
+    )
 
 
-def _unused(columns: Mapping[str, Column], axes: Sequence[Axis], wanted: Mapping[str, Column]) -> list[str]:
-    """Which columns were passed over although they hold numbers."""
-    counted = {axis.name for axis in axes}
-    others = [name for name, column in columns.items() if column.values and name not in wanted and name not in counted]
-    return [f"no metrics by default, name them with --metric: {_names(others)}"] if others else []
+def _texts(*pairs: tuple[int, str]) -> list[str]:
+    """Return the texts whose count is not 0."""
+    return [text for count, text in pairs if count]
 
 
-def _cell_doubts(name: str, column: Column) -> list[str]:
-    warnings = []
-    if column.nonfinite:
-        warnings.append(f"{shortened(name)}: NaN or infinite values, which count as missing: {column.nonfinite:,}")
-    if column.text:
-        warnings.append(f"{shortened(name)}: cells that are no numbers and count as missing: {column.text:,}")
-    return warnings
+def _unused(columns: Mapping[str, LogColumn], axes: Sequence[LogAxis], wanted: Mapping[str, LogColumn]) -> list[str]:
+    """Return a note on the columns that hold numbers and are not metrics by default."""
+    counts = {axis.name for axis in axes}
+    unused = [name for name, column in columns.items() if column.values and name not in wanted and name not in counts]
+    return [f"no metrics by default, name them with --metric: {_names(unused)}"] if unused else []
 
 
-def _listed(columns: Mapping[str, Column]) -> str:
+def _listed(columns: Mapping[str, LogColumn]) -> str:
     return f"there are {_names(list(columns))}" if columns else "there are none"
 
 

@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wcx.core.text import shortened
-from wcx.tasks.compare.logs.files.reading import KINDS, MAX_LINE, MAX_NAME, Lines, Reading, Row, number_in
+from wcx.tasks.compare.logs.files.reading import KINDS, MAX_LINE, MAX_NAME, Lines, Row, number_in
 
-_NAMES = {"\t": "TSV", ";": "CSV with semicolons", ",": "CSV"}
+_KINDS = {"\t": "TSV", ";": "CSV with semicolons", ",": "CSV"}
 _QUOTED = re.compile(r'"[^"]*+"?')
 _WITH_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
 _WITH_POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?")
+
+csv.field_size_limit(MAX_LINE)  # for the whole process: a row's limit is the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,44 +30,38 @@ class _Header:
 
     delimiter: str
     names: tuple[str, ...]
-    first: tuple[str, ...] | None = None
+    first: tuple[str, ...] = ()
 
 
-def read_delimited(reading: Reading, lines: Lines) -> Iterator[Row]:
-    """Yield the row of each line under the header; blank lines, comments (#) and the header again are passed over."""
-    header = _header(reading, lines)
-    reading.kind = _NAMES[header.delimiter]
-    reading.unnamed = header.names.count("")
-    decimals = _Decimals(reading)
-    for cells in _rows(reading, lines, header):
+def read_delimited(lines: Lines) -> Iterator[Row]:
+    """Yield the row of each line under the header, without blank lines, comments (#) and repeated headers."""
+    header = _header(lines)
+    lines.file.kind = _KINDS[header.delimiter]
+    lines.file.unnamed = header.names.count("")
+    for cells in _rows(lines, header):
         if header.delimiter != ",":
-            cells = [decimals.with_point(cell, lines.number) for cell in cells]
+            cells = [_with_point(lines, cell) for cell in cells]
         yield {name: number_in(cell) for name, cell in zip(header.names, cells, strict=False) if name}
 
 
-class _Decimals:
-    """Turns decimal commas into points, and sees to it that a file has one of the two."""
-
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._point = ""
-
-    def with_point(self, cell: str, line: int) -> str:
-        if _WITH_POINT.fullmatch(cell):
-            self._point = self._point or cell
-        elif _WITH_COMMA.fullmatch(cell):
-            self._reading.decimal_comma = True
-        else:
-            return cell
-        if self._point and self._reading.decimal_comma:
-            raise self._reading.error(
-                f"line {line}: numbers with a decimal comma and with a point ({shortened(self._point)}), "
-                "of which one would be thousands: write all of them with points"
-            )
-        return cell.replace(",", ".")
+def _with_point(lines: Lines, cell: str) -> str:
+    """Turn a decimal comma into a point; raise CheckpointError where a file has both signs."""
+    file = lines.file
+    if _WITH_POINT.fullmatch(cell):
+        file.decimal_point = file.decimal_point or cell
+    elif _WITH_COMMA.fullmatch(cell):
+        file.decimal_comma = True
+    else:
+        return cell
+    if file.decimal_point and file.decimal_comma:
+        raise lines.error(
+            f"numbers with a decimal comma and with a point ({shortened(file.decimal_point)}), "
+            "of which one would be thousands: write all of them with points"
+        )
+    return cell.replace(",", ".")
 
 
-def _header(reading: Reading, lines: Lines) -> _Header:
+def _header(lines: Lines) -> _Header:
     """Read the names: the first line that is neither blank nor a comment; or the comment above numbers (NumPy)."""
     comment = ""
     for line in lines:
@@ -74,75 +70,70 @@ def _header(reading: Reading, lines: Lines) -> _Header:
         if text.startswith("#"):
             comment = text.lstrip("# ")
         elif text:
-            return _named(reading, lines, line, comment)
-    raise reading.error("nothing but comments and blank lines")
+            return _header_from(lines, line, comment)
+    raise lines.file.error("nothing but comments and blank lines")
 
 
-def _named(reading: Reading, lines: Lines, line: str, comment: str) -> _Header:
+def _header_from(lines: Lines, line: str, comment: str) -> _Header:
     delimiter = _delimiter(line)
     if not delimiter:
-        raise reading.error(f"line {lines.number}: no comma, semicolon or tab in it; a training log is {KINDS}")
-    cells, above = _split(reading, lines, line, delimiter), _split(reading, lines, comment, delimiter)
+        raise lines.error(f"no comma, semicolon or tab in it; a training log is {KINDS}")
+    cells, above = _split(lines, line, delimiter), _split(lines, comment, delimiter)
     if not all(isinstance(number_in(cell.replace(",", ".")), float) for cell in cells):
-        return _Header(delimiter, _checked(reading, lines, cells))
+        return _Header(delimiter, _checked(lines, cells))
     if len(above) != len(cells):
-        raise reading.error(f"line {lines.number}: numbers where the names of the columns should be")
-    return _Header(delimiter, _checked(reading, lines, above), cells)
+        raise lines.error("numbers where the names of the columns should be")
+    return _Header(delimiter, _checked(lines, above), cells)
 
 
 def _delimiter(line: str) -> str:
-    """The most frequent of tab, semicolon and comma outside quotes, the first of these if none is; "" without any."""
+    """Return the most frequent of tab, semicolon and comma outside quotes, the first of equals; "" without any."""
     counts = Counter(_QUOTED.sub("", line))
-    best = max(_NAMES, key=lambda delimiter: counts[delimiter])
+    best = max(_KINDS, key=lambda delimiter: counts[delimiter])
     return best if counts[best] else ""
 
 
-csv.field_size_limit(MAX_LINE)  # for the whole process: a row's limit holds already
-
-
-def _split(reading: Reading, lines: Lines, line: str, delimiter: str) -> tuple[str, ...]:
+def _split(lines: Lines, line: str, delimiter: str) -> tuple[str, ...]:
     try:
         rows = list(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
     except csv.Error as error:
-        raise reading.error(f"line {lines.number}: {error}") from error
+        raise lines.error(str(error)) from error
     return tuple(cell.strip() for cell in rows[0]) if rows else ()
 
 
-def _checked(reading: Reading, lines: Lines, names: tuple[str, ...]) -> tuple[str, ...]:
-    twice = next((name for name, times in Counter(names).items() if name and times > 1), None)
-    if twice is not None:
-        raise reading.error(f"line {lines.number}: two columns have the name {shortened(twice)}")
+def _checked(lines: Lines, names: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = next((name for name, times in Counter(names).items() if name and times > 1), None)
+    if repeated is not None:
+        raise lines.error(f"two columns have the name {shortened(repeated)}")
     if any(len(name) > MAX_NAME for name in names):
-        raise reading.error(f"line {lines.number}: the name of a column has more than {MAX_NAME:,} characters")
+        raise lines.error(f"the name of a column has more than {MAX_NAME:,} characters")
     return names
 
 
-def _rows(reading: Reading, lines: Lines, header: _Header) -> Iterator[list[str]]:
-    if header.first is not None:
+def _rows(lines: Lines, header: _Header) -> Iterator[list[str]]:
+    if header.first:
         yield list(header.first)
-    reader = csv.reader(lines, delimiter=header.delimiter, skipinitialspace=True)
     try:
-        for raw in reader:
+        for raw in csv.reader(lines, delimiter=header.delimiter, skipinitialspace=True):
             lines.begin_row()
             cells = [cell.strip() for cell in raw]
-            if any(cells) and not cells[0].startswith("#") and _is_row(reading, lines, header, cells):
+            if any(cells) and not cells[0].startswith("#") and _is_row(lines, header, cells):
                 yield cells
     except csv.Error as error:
-        raise reading.error(f"line {lines.number}: {error}") from error
-    reading.cut = lines.cut
+        raise lines.error(str(error)) from error
+    lines.file.cut = lines.cut
 
 
-def _is_row(reading: Reading, lines: Lines, header: _Header, cells: list[str]) -> bool:
-    """Whether the cells of a line belong to the columns; counts why not."""
-    width = len(header.names)
+def _is_row(lines: Lines, header: _Header, cells: list[str]) -> bool:
+    """Return True if the cells of a line belong to the columns; count it otherwise."""
+    width, file = len(header.names), lines.file
     if tuple(cells) == header.names:
-        reading.repeated += 1
-        return False
-    if any(cells[width:]):
-        reading.leave_out(f"line {lines.number} has {len(cells)} cells under {width} names")
-        return False
-    if len(cells) < width and lines.cut:
-        reading.leave_out(f"line {lines.number}, the last, is cut short")
-        return False
-    reading.short += len(cells) < width
-    return True
+        file.repeated += 1
+    elif any(cells[width:]):
+        file.leave_out(f"line {lines.number} has {len(cells)} cells under {width} names")
+    elif len(cells) < width and lines.cut:
+        file.leave_out(f"line {lines.number}, the last, is cut short")
+    else:
+        file.short += len(cells) < width
+        return True
+    return False

@@ -13,14 +13,14 @@ from typing import Any
 from wcx.core.errors import CheckpointError
 from wcx.core.files import read_extent
 from wcx.formats.json_walker import JsonError, JsonWalker
-from wcx.tasks.compare.logs.files.reading import KINDS, MAX_NAME, Cell, Lines, Reading, Row, finite, number_in
+from wcx.tasks.compare.logs.files.reading import KINDS, MAX_NAME, Lines, LogFile, NotNumber, Row, finite, number_in
 
 _MAX_NBYTES = 64 << 20  # one value is held as a whole
 _MAX_DEPTH = 16
 
 
 def is_one_value(lines: Lines) -> bool:
-    """Whether a file that begins with a brace is one object and not one a line."""
+    """Return True if a file that begins with a brace is one object, and not one a line."""
     try:
         value = json.loads(next(line for line in lines if line.strip()))
     except (CheckpointError, ValueError, RecursionError):
@@ -28,65 +28,65 @@ def is_one_value(lines: Lines) -> bool:
     return not isinstance(value, dict) or isinstance(value.get("log_history"), list)
 
 
-def read_lines(reading: Reading, lines: Lines) -> Iterator[Row]:
+def read_lines(lines: Lines) -> Iterator[Row]:
     """Yield the object of each line."""
-    reading.kind = "JSON lines"
+    lines.file.kind = "JSON lines"
     for line in lines:
         lines.begin_row()
         if not line.strip():
             continue
         row = _row(line)
         if row is None:
-            reading.leave_out(f"line {lines.number} is no JSON object")
+            lines.file.leave_out(f"line {lines.number} is no JSON object")
         else:
             yield row
 
 
-def read_document(reading: Reading, descriptor: int, nbytes: int, encoding: str) -> Iterator[Row]:
+def read_document(file: LogFile, descriptor: int, nbytes: int, encoding: str) -> Iterator[Row]:
     """Yield the objects of an array, or of the log_history of an object."""
     if nbytes > _MAX_NBYTES:
-        raise reading.error(f"JSON in one piece of {nbytes:,} bytes is above the limit of 64 MiB: make it JSON lines")
-    text = read_extent(descriptor, reading.path, 0, nbytes)
+        raise file.error(f"JSON in one piece of {nbytes:,} bytes is above the limit of 64 MiB: make it JSON lines")
+    text = read_extent(descriptor, file.path, 0, nbytes)
     if encoding == "utf-16":
         text = text.decode("utf-16", "replace").encode("utf-8", "replace")
     walker = JsonWalker(text.removeprefix(b"\xef\xbb\xbf").lstrip())
     try:
         if walker.at_array():
-            reading.kind = "a JSON array"
-            yield from _array(reading, walker)
+            file.kind = "a JSON array"
+            yield from _array(file, walker)
         else:
-            reading.kind = "trainer_state.json"
-            yield from _trainer_state(reading, walker)
+            file.kind = "trainer_state.json"
+            yield from _trainer_state(file, walker)
         walker.end()
     except JsonError as error:
-        raise CheckpointError(reading.path, error.reason, error.position) from error
+        raise CheckpointError(file.path, error.reason, error.position) from error
 
 
-def _trainer_state(reading: Reading, walker: JsonWalker) -> Iterator[Row]:
+def _trainer_state(file: LogFile, walker: JsonWalker) -> Iterator[Row]:
     found = False
     for name in walker.members():
         if name == "log_history" and walker.at_array():
             found = True
-            yield from _array(reading, walker)
+            yield from _array(file, walker)
         else:
             walker.skip_value()
     if not found:
-        raise reading.error(f"a JSON object without a list log_history; a training log is {KINDS}")
+        raise file.error(f"a JSON object without a list log_history; a training log is {KINDS}")
 
 
-def _array(reading: Reading, walker: JsonWalker) -> Iterator[Row]:
-    for place in walker.elements():
+def _array(file: LogFile, walker: JsonWalker) -> Iterator[Row]:
+    for index in walker.elements():
         is_object = walker.at_object()
         text = walker.skip_value()
         row = _row(text) if is_object else None
         if row is None:
-            reading.leave_out(f"element {place} of the list is {'not valid JSON' if is_object else 'no object'}")
+            file.leave_out(f"element {index} of the list is {'not valid JSON' if is_object else 'no object'}")
         else:
             yield row
 
 
 def _row(text: str) -> Row | None:
-    """The cells of a JSON object, those of an object inside it by names with dots; None where it is none."""
+    """Return the cells of a JSON object, with dotted names for those of an inner object; None for other texts."""
     try:
         value = json.loads(text)
         return dict(_cells(value, "", 0)) if isinstance(value, dict) else None
@@ -94,7 +94,7 @@ def _row(text: str) -> Row | None:
         return None
 
 
-def _cells(value: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, float | Cell | None]]:
+def _cells(value: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, float | NotNumber | None]]:
     for key, item in value.items():
         name = prefix + key.strip()
         if len(name) > MAX_NAME:
@@ -105,9 +105,9 @@ def _cells(value: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[
             yield name, _cell(item)
 
 
-def _cell(value: object) -> float | Cell | None:
+def _cell(value: object) -> float | NotNumber | None:
     if value is None:
         return None
     if isinstance(value, str):
         return number_in(value)
-    return finite(value) if isinstance(value, int | float) and not isinstance(value, bool) else Cell.TEXT
+    return finite(value) if isinstance(value, int | float) and not isinstance(value, bool) else NotNumber.TEXT

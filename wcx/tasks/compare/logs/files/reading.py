@@ -1,4 +1,4 @@
-"""What every form of a training log shares: a row, what its cells can hold, the file's lines, what was left out.
+"""Parts that every format of a training log shares: rows, cells, the file with its counters, and its lines.
 
 Every size is bounded here: the file, a line, a name.
 """
@@ -20,24 +20,24 @@ MAX_LINE = 1 << 20
 _MISSING = frozenset(("", "null", "none", "n/a", "na", "-"))
 
 
-class Cell(Enum):
-    """What a cell holds that is neither a finite number nor nothing."""
+class NotNumber(Enum):
+    """The content of a cell that is neither empty nor a finite number."""
 
     NONFINITE = "NaN or infinite"
     TEXT = "text"
 
 
-Row = Mapping[str, float | Cell | None]
-"""Of each column that the row names: a number, what is none (Cell), or None where nothing stands there."""
+Row = Mapping[str, float | NotNumber | None]
+"""By column: a number, NotNumber, or None for an empty cell."""
 
 
 @dataclass(slots=True)
-class Reading:
-    """One file and what was found in it beside its rows; filled while they are read.
+class LogFile:
+    """One file and the counts of unusual rows in it, filled while it is read.
 
-    kind: the form in words. left_out: rows that can't be read; why_left_out: the first of them. short: lines with fewer
-    cells than the header. repeated: lines that are the header again. cut: whether the last line has no end. unnamed:
-    columns without a name. decimal_comma: whether 0,5 was read as 0.5.
+    kind: the format in words. left_out: rows that can't be read; why_left_out: the first of them. short: lines with
+    fewer cells than the header. repeated: lines that repeat the header. cut: whether the last line has no end. unnamed:
+    columns without a name. decimal_comma: whether 0,5 was read as 0.5; decimal_point: the first number with a point.
     """
 
     path: str
@@ -49,9 +49,10 @@ class Reading:
     unnamed: int = 0
     cut: bool = False
     decimal_comma: bool = False
+    decimal_point: str = ""
 
     def error(self, reason: str) -> CheckpointError:
-        """What ends the reading."""
+        """Return the error that ends the reading."""
         return CheckpointError(self.path, reason)
 
     def leave_out(self, why: str) -> None:
@@ -66,14 +67,14 @@ class Lines:
     CheckpointError where a line, or several that quotes make one row, are above 1 MiB.
     """
 
-    def __init__(self, reading: Reading, descriptor: int, encoding: str) -> None:
+    def __init__(self, file: LogFile, descriptor: int, encoding: str) -> None:
         os.lseek(descriptor, 0, os.SEEK_SET)
         raw = io.FileIO(descriptor, closefd=False)  # whoever opened the descriptor closes it
         self._text = io.TextIOWrapper(io.BufferedReader(raw), encoding=encoding, errors="replace", newline="")
-        self._reading = reading
         self._in_row = 0
+        self._last = ""
+        self.file = file
         self.number = 0
-        self.last = ""
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -85,37 +86,41 @@ class Lines:
         self.number += 1
         self._in_row += len(line)
         if self._in_row > MAX_LINE:
-            raise self._reading.error(f"line {self.number}: a row of more than 1 MiB, or a quote that nothing closes")
-        self.last = line
+            raise self.error("a row of more than 1 MiB, or a quote that nothing closes")
+        self._last = line
         return line
 
     def begin_row(self) -> None:
-        """What follows is another row."""
+        """Begin another row with the next line."""
         self._in_row = 0
+
+    def error(self, reason: str) -> CheckpointError:
+        """Return an error in the last line."""
+        return self.file.error(f"line {self.number}: {reason}")
 
     @property
     def cut(self) -> bool:
-        """Whether the last line has no end, as while it is being written."""
-        return not self.last.endswith(("\n", "\r"))
+        """True if the last line has no end, as while it is being written."""
+        return not self._last.endswith(("\n", "\r"))
 
 
-def number_in(text: str) -> float | Cell | None:
-    """Read a cell written as text: digits in ASCII, no underscores, no thousands.
+def number_in(text: str) -> float | NotNumber | None:
+    """Return the value of a cell written as text: digits in ASCII, no underscores, no thousands.
 
     >>> number_in("-1.5e-3"), number_in(""), number_in("NaN"), number_in("1_000")
-    (-0.0015, None, <Cell.NONFINITE: 'NaN or infinite'>, <Cell.TEXT: 'text'>)
+    (-0.0015, None, <NotNumber.NONFINITE: 'NaN or infinite'>, <NotNumber.TEXT: 'text'>)
     """
     try:
         number = float(text)
     except ValueError:
-        return None if text.strip().lower() in _MISSING else Cell.TEXT
-    return finite(number) if "_" not in text and text.isascii() else Cell.TEXT
+        return None if text.strip().lower() in _MISSING else NotNumber.TEXT
+    return finite(number) if "_" not in text and text.isascii() else NotNumber.TEXT
 
 
-def finite(number: float) -> float | Cell:
-    """A number as double; an integer beyond its range counts as infinite."""
+def finite(number: float) -> float | NotNumber:
+    """Return a number as double; an integer beyond its range counts as infinite."""
     try:
         number = float(number)
     except OverflowError:
-        return Cell.NONFINITE
-    return number if math.isfinite(number) else Cell.NONFINITE
+        return NotNumber.NONFINITE
+    return number if math.isfinite(number) else NotNumber.NONFINITE

@@ -1,0 +1,125 @@
+"""Notes and warnings on the join of a log: distances, checkpoints and columns without values, resumed runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from wcx.core.text import escape, shortened
+from wcx.tasks.compare.logs.candidates import LogJoin
+from wcx.tasks.compare.logs.nearest import Integers
+from wcx.tasks.compare.series.discover import Located
+
+_SHOWN = 5  # labels in a note
+_SHOWN_COLUMNS = 8
+
+
+def join_notes(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[str]:
+    """Yield what a reader should know of the values that were joined."""
+    distances, unit = join.distances, join.axis.unit or "step"
+    if join.reached and np.nanmax(distances) > 0:
+        farthest = int(np.nanargmax(distances))
+        yield (
+            f"the nearest row counts: {int((distances == 0).sum())} of {len(checkpoints)} checkpoints have all values "
+            f"of exactly their {unit}, the farthest row is {distances[farthest]:.15g} away "
+            f"({escape(checkpoints[farthest].label)})"
+        )
+    numbers, logged = join.numbers[join.is_numbered], join.logged_steps
+    if len(numbers) > 1 and len(logged) and logged[-1] >= np.max(join.reach[1][join.is_numbered]):
+        yield f"the log goes on to {logged[-1]:.15g}, the last checkpoint is of {numbers.max():.15g}"
+    yield from _missing_columns(join, checkpoints)
+    if join.dropped and not _goes_back(join):
+        yield f"of several rows of one {unit} the last written counts; rows that gave way: {join.dropped:,}"
+
+
+def join_warnings(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[str]:
+    """Yield what a reader should do something about."""
+    column, name = join.axis.column, shortened(join.axis.name)
+    if column.text + column.nonfinite:
+        yield f"{name}: rows that have no number there and belong to no checkpoint: {column.text + column.nonfinite:,}"
+    unnumbered = np.flatnonzero(~join.is_numbered)
+    if len(unnumbered):
+        labels = _labels(checkpoints, unnumbered)
+        yield f"no number to join by in the names of {len(unnumbered)} checkpoints: {labels}"
+    without = np.flatnonzero(np.isnan(join.distances) & join.is_numbered)
+    if len(without):
+        closest = min(join.taken, key=lambda name: np.nanmin(np.append(join.taken[name].closest[without], np.inf)))
+        yield f"nothing logged near enough to {_far(join, closest, without, checkpoints)}"
+    yield from _shifted(join)
+    yield from _resumed(join, checkpoints)
+
+
+def _missing_columns(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[str]:
+    """Yield the columns without a value at checkpoints that have other values."""
+    reached = ~np.isnan(join.distances)
+    columns_of: dict[bytes, tuple[Integers, list[str]]] = {}
+    for name, taken in join.taken.items():
+        missing = np.flatnonzero(np.isnan(taken.values) & reached)
+        if len(missing):
+            columns_of.setdefault(missing.tobytes(), (missing, []))[1].append(name)
+    for missing, names in columns_of.values():
+        columns = ", ".join(map(shortened, names[:_SHOWN_COLUMNS])) + " ..." * (len(names) > _SHOWN_COLUMNS)
+        yield f"{columns}: no row near enough for {_far(join, names[0], missing, checkpoints)}"
+
+
+def _labels(checkpoints: Sequence[Located], indices: Iterable[int]) -> str:
+    return ", ".join(escape(checkpoints[index].label) for index in list(indices)[:_SHOWN])
+
+
+def _far(join: LogJoin, name: str, indices: Integers, checkpoints: Sequence[Located]) -> str:
+    """Return the labels of checkpoints, each with the distance of the nearest row of the column."""
+    closest = join.taken[name].closest
+    labels = [
+        escape(checkpoints[index].label) + ("" if np.isnan(closest[index]) else f" ({closest[index]:.15g} away)")
+        for index in indices[:_SHOWN]
+    ]
+    more = f" and {len(indices) - _SHOWN} more" if len(indices) > _SHOWN else ""
+    return f"{len(indices)} of {len(checkpoints)} checkpoints: " + ", ".join(labels) + more
+
+
+def _shifted(join: LogJoin) -> Iterator[str]:
+    """Yield a warning on epochs that start at 0 in the log and at 1 in the names, or vice versa, as Keras' do."""
+    numbers, logged = join.numbers[join.is_numbered], join.logged_steps
+    if join.axis.unit != "epoch" or len(numbers) < 2 or np.isin(numbers, logged).all():
+        return
+    for shift, log_from, names_from in ((-1, 0, 1), (1, 1, 0)):
+        if np.isin(numbers + shift, logged).all():
+            yield (
+                f"not every checkpoint's epoch is in {shortened(join.axis.name)}, but every one {shift:+d} is: if "
+                f"the log counts epochs from {log_from} and the names from {names_from}, every checkpoint has got its "
+                "neighbour's values; make both count alike"
+            )
+
+
+def _goes_back(join: LogJoin) -> tuple[float, float] | None:
+    """Return the two steps between which the log first goes back."""
+    steps = join.row_steps[~np.isnan(join.row_steps)]
+    back = np.flatnonzero(steps[1:] < steps[:-1])
+    return (float(steps[back[0]]), float(steps[back[0] + 1])) if len(back) else None
+
+
+def _resumed(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[str]:
+    back = _goes_back(join)
+    if back is None:
+        return
+    yield (
+        f"{shortened(join.axis.name)} goes back (first from {back[0]:.15g} to {back[1]:.15g}), as after a resume: "
+        f"of rows of one step the last written counts; rows that gave way: {join.dropped:,}"
+    )
+    stale = sorted({int(index) for name in join.taken for index in _stale(join, name)})
+    if stale:
+        yield (
+            f"values of {len(stale)} checkpoints come from rows between steps that were logged again later, and may be "
+            f"of the run before the resume: {_labels(checkpoints, stale)}"
+        )
+
+
+def _stale(join: LogJoin, name: str) -> Integers:
+    """Return the checkpoints that take a row between steps which the column repeats further down in the file."""
+    rows = np.frombuffer(join.log.metrics[name].rows, np.int64)
+    steps = join.row_steps[rows]
+    later_low = np.fmin.accumulate(np.append(steps[1:], np.inf)[::-1])[::-1]
+    later_high = np.fmax.accumulate(np.append(steps[1:], -np.inf)[::-1])[::-1]
+    is_stale = (later_low < steps) & (steps < later_high)
+    return np.flatnonzero(np.isin(join.taken[name].rows, rows[is_stale]))
