@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wcx.core.errors import CheckpointError
-from wcx.core.files import open_regular
 from wcx.formats.pytorch.inert import Blob, Call, Dict, Global, Set
 from wcx.formats.pytorch.pickles import Pickle, read_pickle
 from wcx.formats.pytorch.streams import RawStream
+from wcx.formats.sources import open_file
 
 
 class _Bytes:
@@ -92,8 +92,8 @@ def test_nothing_is_called() -> None:
 def test_long_bytes_stay_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.pkl"
     path.write_bytes(pickle.dumps([b"x" * 200_000, 5], 4))
-    with open_regular(str(path)) as (descriptor, status):
-        value = read_pickle(RawStream(descriptor, str(path), 0, status.st_size), str(path)).value
+    with open_file(str(path)) as file:
+        value = read_pickle(RawStream(file, 0, file.nbytes), str(path)).value
     assert (value[0].nbytes, value[0].data, value[1]) == (200_000, b"", 5)
     assert path.read_bytes()[value[0].offset :][:200_000] == b"x" * 200_000
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,17 +12,15 @@ from hypothesis import strategies as st
 from protobuf_bytes import fixed, group, length_delimited, number, varint_bytes
 
 from wcx.core.errors import CheckpointError
-from wcx.formats.onnx.protobuf import BYTES, FIXED32, FIXED64, VARINT, Source, packed_varints, signed, varint
+from wcx.formats.onnx.protobuf import BYTES, FIXED32, FIXED64, VARINT, ProtobufFile, packed_varints, signed, varint
+from wcx.formats.sources import open_file
 
 
 @contextmanager
-def _source(path: Path, content: bytes) -> Iterator[Source]:
+def _source(path: Path, content: bytes) -> Iterator[ProtobufFile]:
     path.write_bytes(content)
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        yield Source(descriptor, str(path), len(content))
-    finally:
-        os.close(descriptor)
+    with open_file(str(path)) as file:
+        yield ProtobufFile(file)
 
 
 def _fields(path: Path, content: bytes) -> list[tuple[int, int, bytes | int]]:
@@ -97,10 +94,8 @@ def test_a_large_field_is_not_read_and_what_follows_is_found(tmp_path: Path) -> 
         file.write(head)
         file.seek(len(head) + (6 << 30))
         file.write(number(3, 7))
-    descriptor = os.open(path, os.O_RDONLY)
-    source = Source(descriptor, str(path), path.stat().st_size)
-    first, second = source.fields(0, source.nbytes)
-    os.close(descriptor)
+    with open_file(str(path)) as opened:
+        first, second = ProtobufFile(opened).fields(0, opened.nbytes)
     assert first[:4] == (1, BYTES, len(head), len(head) + (6 << 30))
     assert (second[0], second[4]) == (3, 7)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from wcx.core.errors import CheckpointError
-from wcx.core.files import open_regular
 from wcx.formats.pytorch.zips import Member, data_start, read_directory
+from wcx.formats.sources import open_file
 
 
 def _archive(*names: str, method: int = zipfile.ZIP_STORED) -> bytes:
@@ -25,9 +25,9 @@ def _archive(*names: str, method: int = zipfile.ZIP_STORED) -> bytes:
 
 def _read(path: Path, content: bytes) -> dict[str, tuple[Member, bytes]]:
     path.write_bytes(content)
-    with open_regular(str(path)) as (descriptor, status):
-        members = read_directory(descriptor, str(path), status.st_size)
-        starts = {name: data_start(descriptor, str(path), member) for name, member in members.items()}
+    with open_file(str(path)) as file:
+        members = read_directory(file)
+        starts = {name: data_start(file, member) for name, member in members.items()}
     return {name: (member, content[starts[name] :][: member.packed]) for name, member in members.items()}
 
 

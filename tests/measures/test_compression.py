@@ -24,7 +24,7 @@ from wcx.core.dtypes import DTYPES
 from wcx.core.errors import CheckpointError, UsageError
 from wcx.core.progress import Progress
 from wcx.formats import open_checkpoint
-from wcx.formats.sources.local import FileReader
+from wcx.formats.reader import CheckpointReader
 from wcx.measures import STREAMS
 from wcx.measures.compression import Compression
 from wcx.scan import compress as streaming
@@ -299,15 +299,15 @@ def test_progress_is_told_of_every_byte(model: Path, measures: list[str]) -> Non
 def test_an_error_in_reading_ends_the_threads(model: Path, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
-    read_into: Callable[..., None] = FileReader.read_into
+    read_into: Callable[..., None] = CheckpointReader.read_into
     reads = iter(range(1 << 30))
 
-    def fail(self: FileReader, tensor: Any, start: int, out: memoryview) -> None:  # noqa: ANN401
+    def fail(self: CheckpointReader, tensor: Any, start: int, out: memoryview) -> None:  # noqa: ANN401
         if next(reads) > 8:
             raise CheckpointError("m.safetensors", "the disk is gone", start)
         read_into(self, tensor, start, out)
 
-    monkeypatch.setattr(FileReader, "read_into", fail)
+    monkeypatch.setattr(CheckpointReader, "read_into", fail)
     before = threading.active_count()
     with pytest.raises(CheckpointError, match="the disk is gone"):
         wcx.analyze(model, threads=threads, measures=["gzip", "lzma"], null="none")

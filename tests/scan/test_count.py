@@ -34,7 +34,7 @@ from wcx.core.errors import CheckpointError, UsageError
 from wcx.core.progress import Progress
 from wcx.core.report import LayerReport, PlaneReport, Report
 from wcx.formats import open_checkpoint
-from wcx.formats.sources.local import FileReader
+from wcx.formats.reader import CheckpointReader
 from wcx.quantizers import parse_quantizer
 from wcx.scan import count, grid
 from wcx.tasks.analyze.analyze import analyze_checkpoint
@@ -237,14 +237,14 @@ def test_an_error_in_reading_reaches_the_caller_and_ends_the_threads(
     threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_safetensors(tmp_path / "m.safetensors", {"w": random_tensor("I8", (400, 400), 0)})
-    read_into: Callable[..., None] = FileReader.read_into
+    read_into: Callable[..., None] = CheckpointReader.read_into
 
-    def fail(self: FileReader, tensor: Any, start: int, out: memoryview) -> None:  # noqa: ANN401
+    def fail(self: CheckpointReader, tensor: Any, start: int, out: memoryview) -> None:  # noqa: ANN401
         if start > 100_000:
             raise CheckpointError("m.safetensors", "the disk is gone", start)
         read_into(self, tensor, start, out)
 
-    monkeypatch.setattr(FileReader, "read_into", fail)
+    monkeypatch.setattr(CheckpointReader, "read_into", fail)
     before = threading.active_count()
     with pytest.raises(CheckpointError, match="the disk is gone"):
         wcx.analyze(path, threads=threads)

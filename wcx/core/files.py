@@ -1,4 +1,4 @@
-"""Files that appear under their names only when all of them is written."""
+"""Files of this machine: regular ones opened and read safely; new ones that appear only when they are complete."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from wcx.core.checkpoint import Signature
 from wcx.core.errors import ChangedFileError, CheckpointError
 
 TEMPORARY = ".wcx-"
-"""What the names of temporary files begin with."""
+"""The prefix of the names of temporary files."""
 
 
 @contextmanager
 def replaced(target: str, mode: int | None = None) -> Iterator[int]:
-    """Yield the descriptor of a temporary file beside `target` that takes its place at the end.
+    """Yield the descriptor of a temporary file next to `target` that replaces it at the end.
 
     mode: of the new file; None leaves it as it was, or as a new file gets it. When anything is raised it is removed
     instead, and `target` stays what it was. Raises OSError.
@@ -37,7 +37,7 @@ def replaced(target: str, mode: int | None = None) -> Iterator[int]:
 
 
 def _mode_of(target: str) -> int:
-    """The mode that the file has, or that a new one gets (mkstemp gives none to others)."""
+    """Return the mode that the file has, or that a new one gets (mkstemp gives none to others)."""
     with suppress(FileNotFoundError):
         return os.stat(target).st_mode & 0o777
     mask = os.umask(0)
@@ -57,19 +57,21 @@ _KINDS = (
 
 @contextmanager
 def open_regular(path: str, wanted: str = "a checkpoint file") -> Iterator[tuple[int, os.stat_result]]:
-    """Yield a descriptor of the regular file at `path` and its status; CheckpointError where there is none.
-
-    `wanted` is what a message says should be named instead. Asks what the path is before opening it, since opening a
-    pipe waits and opening a device can have effects, and again afterwards, since it may have changed in between.
-    """
-    descriptor = _open_descriptor(path, wanted)
+    """Yield a descriptor of the regular file at `path` and its status; CheckpointError where there is none."""
+    descriptor = open_descriptor(path, wanted)
     try:
         yield descriptor, os.fstat(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _open_descriptor(path: str, wanted: str = "a checkpoint file") -> int:
+def open_descriptor(path: str, wanted: str = "a checkpoint file") -> int:
+    """Open the regular file at `path` for reading; CheckpointError where there is none.
+
+    `wanted` is what a message says should be named instead. Checks the kind of the file before opening it, since
+    opening a pipe waits and opening a device can have effects, and again afterwards, since it may have changed in
+    between.
+    """
     try:
         _check_regular(path, os.stat(path), wanted)
         descriptor = os.open(path, _FLAGS)
@@ -91,7 +93,7 @@ def _check_regular(path: str, status: os.stat_result, wanted: str) -> None:
 
 
 def describe_os_error(path: str, error: OSError | ValueError) -> str:
-    """Say in one line why the file at `path` could not be opened."""
+    """Return one line that says why the file at `path` could not be opened."""
     if isinstance(error, FileNotFoundError) and os.path.islink(path):
         return f"a symbolic link to {os.readlink(path)}, which does not exist"
     if isinstance(error, FileNotFoundError):
@@ -106,12 +108,12 @@ def describe_os_error(path: str, error: OSError | ValueError) -> str:
 
 
 def signature_of(status: os.stat_result) -> Signature:
-    """What of a file's status tells that it is still the same."""
+    """Return the part of a file's status that changes when the file does."""
     return Signature(nbytes=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
 
 
 def read_extent(descriptor: int, path: str, start: int, nbytes: int) -> bytes:
-    """Return `nbytes` bytes from byte `start` on; the caller has held both against the size of the file."""
+    """Return `nbytes` bytes from byte `start` on; the caller has checked both against the size of the file."""
     parts = []
     while nbytes:
         try:
@@ -124,6 +126,19 @@ def read_extent(descriptor: int, path: str, start: int, nbytes: int) -> bytes:
         start += len(part)
         nbytes -= len(part)
     return b"".join(parts)
+
+
+def read_extent_into(descriptor: int, path: str, start: int, out: memoryview) -> None:
+    """Fill `out` from byte `start` on, by as many reads as it takes."""
+    done = 0
+    while done < len(out):
+        try:
+            count = os.preadv(descriptor, [out[done:]], start + done)
+        except OSError as error:
+            raise _failed_read(path, error, start + done) from error
+        if not count:
+            raise _shorter(path, start + done)
+        done += count
 
 
 def _failed_read(path: str, error: OSError, offset: int) -> CheckpointError:

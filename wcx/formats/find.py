@@ -11,7 +11,9 @@ import os
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
+from wcx.core.errors import CheckpointError
 from wcx.core.text import natural_key
+from wcx.formats.sources import source_of
 
 _INDEXES = (
     (".safetensors.index.json", "model.safetensors.index.json"),
@@ -41,7 +43,7 @@ def find_checkpoints(arguments: Iterable[str | os.PathLike[str]]) -> list[str]:
 def can_give_several(arguments: Sequence[str | os.PathLike[str]]) -> bool:
     """Return True for arguments that can name several checkpoints, now or later: then reports are one per line."""
     paths = [os.fspath(argument) for argument in arguments]
-    return len(paths) != 1 or is_pattern(paths[0]) or (os.path.isdir(paths[0]) and not has_fixed_name(paths[0]))
+    return len(paths) != 1 or is_pattern(paths[0]) or (_is_directory(paths[0]) and not has_fixed_name(paths[0]))
 
 
 def has_wildcard(path: str) -> bool:
@@ -50,18 +52,19 @@ def has_wildcard(path: str) -> bool:
 
 
 def candidates_of(directory: str) -> list[str]:
-    """Return the names of the checkpoints that a directory stands for; OSError where it can't be listed.
+    """Return the names of the checkpoints that a directory stands for; CheckpointError where it can't be listed.
 
     Its index if there is one (of safetensors before that of PyTorch), else model.safetensors, the only *.safetensors,
     pytorch_model.bin, in this order; else all checkpoint files. Files next to a model, such as optimizer.pt, are never
     taken for it.
     """
-    names = sorted(os.listdir(directory), key=natural_key)
+    source = source_of(directory)
+    names = sorted(source.list(directory), key=natural_key)
     for suffix, preferred in _INDEXES:
         indexes = [name for name in names if name.endswith(suffix)]
         if indexes:
             return [preferred] if preferred in indexes else indexes
-    files = [name for name in names if _is_file_name(name) and os.path.isfile(os.path.join(directory, name))]
+    files = [name for name in names if _is_file_name(name) and source.kind(source.join(directory, name)) == "file"]
     tensors = [name for name in files if name.endswith(".safetensors")]
     if "model.safetensors" not in files and len(tensors) == 1:
         return tensors
@@ -76,25 +79,29 @@ def _is_file_name(name: str) -> bool:
 def _expand(argument: str) -> list[str]:
     if is_pattern(argument):
         return _expand_pattern(argument) or [argument]
-    return expand_directory(argument) if os.path.isdir(argument) else [argument]
+    return expand_directory(argument) if _is_directory(argument) else [argument]
+
+
+def _is_directory(path: str) -> bool:
+    return source_of(path).kind(path) == "directory"
 
 
 def is_pattern(argument: str) -> bool:
     """Return True for a path with wildcards that is no name of a file."""
-    return has_wildcard(argument) and not os.path.lexists(argument)
+    return has_wildcard(argument) and source_of(argument).kind(argument) is None
 
 
 def expand_directory(directory: str) -> list[str]:
     """Return the directory itself where it has one checkpoint, else the paths of all of them."""
     names = checkpoint_names(directory)
-    return [directory] if len(names) <= 1 else [os.path.join(directory, name) for name in names]
+    return [directory] if len(names) <= 1 else [source_of(directory).join(directory, name) for name in names]
 
 
 def checkpoint_names(directory: str) -> list[str]:
     """Return the names of the checkpoints of a directory; none where it can't be listed."""
     try:
         return candidates_of(directory)
-    except OSError:
+    except CheckpointError:
         return []
 
 
@@ -109,11 +116,11 @@ def _expand_pattern(pattern: str) -> list[str]:
     matches = sorted(glob.glob(pattern, recursive=True), key=natural_key)
     found: list[str] = []
     for match in matches:
-        if not os.path.isdir(match):
+        if not _is_directory(match):
             found += [match] * is_checkpoint_name(os.path.basename(match))
         elif checkpoint_names(match):
             found += expand_directory(match)
-    return each_once(found) or [match for match in matches if not os.path.isdir(match)]
+    return each_once(found) or [match for match in matches if not _is_directory(match)]
 
 
 def is_checkpoint_name(name: str) -> bool:
@@ -126,7 +133,7 @@ def each_once(paths: list[str]) -> list[str]:
     seen: set[str] = set()
     kept = []
     for path in paths:
-        names = checkpoint_names(path) if os.path.isdir(path) else []
+        names = checkpoint_names(path) if _is_directory(path) else []
         file = os.path.normpath(os.path.join(path, *names[:1]))
         if file not in seen:
             seen.add(file)

@@ -1,7 +1,7 @@
 """The contract of a format: the functions that each gives, and the head and tail that a file is recognised by.
 
 A file is recognised by its content, not its name: every format looks at the same FileHead and answers with a Match,
-and the strongest answer opens the file. Nothing here reads a file.
+and the strongest answer opens the file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from wcx.core.checkpoint import Checkpoint, TensorReader
+from wcx.core.checkpoint import Checkpoint
+from wcx.formats.sources import open_file, source_of
+
+_PIECE = 64 << 10
 
 
 class Match(IntEnum):
@@ -40,4 +43,11 @@ class Format:
     suffixes: tuple[str, ...]
     sniff: Callable[[FileHead], Match]
     open: Callable[[str], Checkpoint]
-    reader: Callable[[Checkpoint], TensorReader]
+
+
+def read_head(path: str) -> FileHead:
+    """Read both ends of the file at `path`; CheckpointError where it can't be read."""
+    with open_file(path) as file:
+        size = min(_PIECE, file.nbytes)
+        name = source_of(path).split(path)[1]
+        return FileHead(name, file.nbytes, file.read(0, size), file.read(file.nbytes - size, size))

@@ -8,20 +8,19 @@ BF16, FP8, FP6 or FP4. Only headers are read here.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import Any
 
 from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
 from wcx.core.dtypes import DTYPES
 from wcx.core.errors import CheckpointError
-from wcx.core.files import open_regular, read_extent, signature_of
 from wcx.core.text import shortened
+from wcx.formats.file_names import series_of
 from wcx.formats.format import FileHead, Format, Match
 from wcx.formats.json_walker import JsonError, JsonWalker
 from wcx.formats.roles import role_of
-from wcx.formats.shards import series_of
-from wcx.formats.sources.local import FileReader
+from wcx.formats.sources import open_file, source_of
+from wcx.formats.sources.source import OpenFile
 
 DTYPE_NAMES = tuple(name for name in DTYPES if name not in ("I4", "U4", "I2", "U2", "C32", "C128", "STRING"))
 """The dtypes that safetensors 0.8 knows."""
@@ -77,18 +76,19 @@ def sniff(ends: FileHead) -> Match:
     return Match.SUFFIX if ends.name.endswith(".safetensors") else Match.NO
 
 
-def open_file(path: str) -> Checkpoint:
+def open_checkpoint(path: str) -> Checkpoint:
     """Describe the safetensors file at `path`; CheckpointError where it is damaged."""
     header = read_header(path)
+    directory, name = source_of(path).split(path)
     return Checkpoint(
         path=path,
         format="safetensors",
-        directory=os.path.dirname(path) or ".",
-        files=(os.path.basename(path),),
+        directory=directory,
+        files=(name,),
         signatures=(header.signature,),
         metadata=header.metadata,
         tensors=header.tensors,
-        notes=_notes(os.path.basename(path)),
+        notes=_notes(name),
     )
 
 
@@ -104,29 +104,30 @@ def read_header(path: str, file: int = 0) -> Header:
 
     Tensors come in the order of their data, those at one offset in the order of the header.
     """
-    with open_regular(path) as (descriptor, status):
-        text = _read_text(descriptor, path, status.st_size)
+    with open_file(path) as opened:
+        text = _read_text(opened)
     draft = _parse(path, text)
     begin = _LENGTH + len(text)
     del text
-    _check_extents(path, draft.entries, status.st_size - begin, begin)
-    _check_with_library(path)
-    return Header(signature_of(status), _tensors(draft.entries, begin, file), draft.metadata)
+    _check_extents(path, draft.entries, opened.nbytes - begin, begin)
+    _check_with_library(opened)
+    return Header(opened.signature, _tensors(draft.entries, begin, file), draft.metadata)
 
 
-def _read_text(descriptor: int, path: str, file_nbytes: int) -> bytes:
-    """Return the header's JSON text, held against the file's size before it is read."""
-    if file_nbytes < _LENGTH + 2:
-        raise CheckpointError(path, f"{file_nbytes} bytes are too few for a safetensors file: download it again", 0)
-    nbytes = int.from_bytes(read_extent(descriptor, path, 0, _LENGTH), "little")
+def _read_text(file: OpenFile) -> bytes:
+    """Return the header's JSON text, checked against the file's size before it is read."""
+    path = file.path
+    if file.nbytes < _LENGTH + 2:
+        raise CheckpointError(path, f"{file.nbytes} bytes are too few for a safetensors file: download it again", 0)
+    nbytes = int.from_bytes(file.read(0, _LENGTH), "little")
     if nbytes > _MAX_HEADER:
         raise CheckpointError(path, f"not a safetensors file: header length {nbytes} is above 100 MB", 0)
-    if _LENGTH + nbytes > file_nbytes:
-        reason = f"the header should have {nbytes} bytes, the file has {file_nbytes}: download it again"
+    if _LENGTH + nbytes > file.nbytes:
+        reason = f"the header should have {nbytes} bytes, the file has {file.nbytes}: download it again"
         raise CheckpointError(path, reason, 0)
-    if nbytes < 2 or read_extent(descriptor, path, _LENGTH, 1) != b"{":
+    if nbytes < 2 or file.read(_LENGTH, 1) != b"{":
         raise CheckpointError(path, "not a safetensors file: no JSON object after the header length", _LENGTH)
-    return read_extent(descriptor, path, _LENGTH, nbytes)
+    return file.read(_LENGTH, nbytes)
 
 
 # ------------------------------------------------------------------------------------------------ the header's text
@@ -248,16 +249,18 @@ def _check_extent(begin: int, end: int, nbytes: int, position: int) -> None:
         raise ValueError(f"its data have {end - begin} bytes, its shape and dtype need {nbytes}")
 
 
-def _check_with_library(path: str) -> None:
-    """Have the reference implementation validate the file too: what it refuses is refused."""
+def _check_with_library(file: OpenFile) -> None:
+    """Have the reference implementation validate a file of this machine too: what it refuses is refused."""
+    if file.local_path is None:
+        return
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="np", backend="pread"):
+        with safe_open(file.local_path, framework="np", backend="pread"):
             pass
     except (SafetensorError, OSError) as error:
         reason = str(error).removeprefix("Error while deserializing header: ")
-        raise CheckpointError(path, f"the safetensors library refuses it: {shortened(reason, 200)}") from error
+        raise CheckpointError(file.path, f"the safetensors library refuses it: {shortened(reason, 200)}") from error
 
 
 def _tensors(entries: list[_Entry], data_begin: int, file: int) -> tuple[TensorInfo, ...]:
@@ -271,4 +274,4 @@ def _begin(entry: _Entry) -> int:
     return entry[0]
 
 
-FORMAT = Format("safetensors", (".safetensors",), sniff, open_file, FileReader)
+FORMAT = Format("safetensors", (".safetensors",), sniff, open_checkpoint)

@@ -7,20 +7,17 @@ not name would be left out in silence.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
 from wcx.core.errors import CheckpointError
-from wcx.core.files import open_regular, read_extent
 from wcx.core.text import natural_key, shortened
 from wcx.formats import pytorch, safetensors
+from wcx.formats.file_names import check_relative, series_of
 from wcx.formats.format import FileHead, Format, Match
-from wcx.formats.inside import check_inside, check_relative
 from wcx.formats.json_walker import JsonError, JsonWalker
-from wcx.formats.shards import series_of
-from wcx.formats.sources.local import FileReader
+from wcx.formats.sources import open_file, source_of
 from wcx.formats.unsupported import refuse_unsupported
 
 _KINDS = {".safetensors": "safetensors", ".bin": "pytorch"}  # the format of a shard, by its suffix
@@ -53,7 +50,7 @@ def open_index(path: str) -> Checkpoint:
     Tensors come in the natural order of their shards, in each in the order of its data. Of metadata under one name
     that of the index wins, then that of the first shard.
     """
-    directory = os.path.dirname(path) or "."
+    directory = source_of(path).split(path)[0]
     index = _read_index(path)
     shards = tuple(sorted(set(index.shard_of.values()), key=natural_key))
     kind = _kind_of(path, shards)
@@ -86,10 +83,10 @@ def open_index(path: str) -> Checkpoint:
 
 
 def _read_index(path: str) -> _Index:
-    with open_regular(path) as (descriptor, status):
-        if status.st_size > _MAX_INDEX:
-            raise CheckpointError(path, f"an index of {status.st_size} bytes is above the limit of 100 MB")
-        text = read_extent(descriptor, path, 0, status.st_size)
+    with open_file(path) as file:
+        if file.nbytes > _MAX_INDEX:
+            raise CheckpointError(path, f"an index of {file.nbytes} bytes is above the limit of 100 MB")
+        text = file.read(0, file.nbytes)
     walker = JsonWalker(text)
     index = _Index()
     found = False
@@ -152,12 +149,13 @@ def _read_metadata(walker: JsonWalker, index: _Index) -> None:
 
 def _check_shards(path: str, directory: str, shards: tuple[str, ...]) -> None:
     """Check that all shards are there, inside the directory, and that none of their series is beside them unnamed."""
+    source = source_of(directory)
     for name in shards:
         try:
-            check_inside(directory, name)
+            source.check_inside(directory, name)
         except ValueError as error:
             raise CheckpointError(path, f"the shard {shortened(name)} is {error}") from error
-        if not os.path.lexists(os.path.join(directory, name)):
+        if source.kind(source.join(directory, name)) is None:
             raise CheckpointError(path, f"the shard {shortened(name)} is missing: download it")
     stray = _stray_shard(directory, shards)
     if stray:
@@ -170,7 +168,7 @@ def _stray_shard(directory: str, shards: tuple[str, ...]) -> str | None:
     series = {series_of(name) for name in shards} - {None}
     if not series:
         return None
-    strays = (name for name in os.listdir(directory) if series_of(name) in series and name not in shards)
+    strays = (name for name in source_of(directory).list(directory) if series_of(name) in series and name not in shards)
     return min(strays, key=natural_key, default=None)
 
 
@@ -194,7 +192,7 @@ def _kind_of(path: str, shards: tuple[str, ...]) -> str:
 
 
 def _read_shard(path: str, directory: str, name: str, file: int, kind: str) -> _Shard:
-    shard_path = os.path.join(directory, name)
+    shard_path = source_of(directory).join(directory, name)
     refuse_unsupported(shard_path, _SNIFFS[kind])
     if kind == "pytorch":
         content = pytorch.read_file(shard_path, file)
@@ -226,4 +224,4 @@ def _check_weight_map(
             raise CheckpointError(path, f"{where}, not in {shortened(shard)} as the index says")
 
 
-FORMAT = Format("sharded", (".safetensors.index.json", ".bin.index.json"), sniff, open_index, FileReader)
+FORMAT = Format("sharded", (".safetensors.index.json", ".bin.index.json"), sniff, open_index)

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wcx.core.errors import UnknownFormatError
-from wcx.formats.evidence import gather
-from wcx.formats.format import FileHead, Match
+from wcx.formats.format import FileHead, Match, read_head
 
 DISTRIBUTED = (
     "a shard of torch.distributed.checkpoint, which wcx does not read: convert the checkpoint with "
@@ -127,7 +126,7 @@ def refuse_unsupported(path: str, sniff: Callable[[FileHead], Match]) -> None:
 
     sniff: of the format that the shard should be in.
     """
-    ends = gather(path)
+    ends = read_head(path)
     text = describe(ends)
     if text and sniff(ends) < Match.STRUCTURE:
         raise UnknownFormatError(path, text)

@@ -12,7 +12,7 @@ from checkpoint_files import write_index, write_tensors
 from wcx.core.checkpoint import Checkpoint, TensorInfo, TensorReader
 from wcx.core.errors import ChangedFileError, CheckpointError
 from wcx.formats import open_checkpoint, open_reader
-from wcx.formats.sources import local as _bytes
+from wcx.formats import reader as reader_module
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_several_threads_and_many_shards_need_few_descriptors(tmp_path: Path) ->
         jobs = list(checkpoint.tensors) * 20
         contents = list(threads.map(lambda tensor: _read(reader, tensor), jobs))
         if before is not None:
-            assert len(os.listdir("/proc/self/fd")) - before <= _bytes._OPEN_FILES + 8
+            assert len(os.listdir("/proc/self/fd")) - before <= reader_module._OPEN_FILES + 8
         reader.check_unchanged()
     assert contents == [bytes(range(len(content))) for content in contents]
     assert [len(content) for content in contents] == [tensor.nbytes for tensor in jobs]

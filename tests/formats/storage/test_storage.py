@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wcx.core.checkpoint import Checkpoint, Storage, TensorInfo
 from wcx.core.errors import CheckpointError
 from wcx.core.files import signature_of
-from wcx.formats.sources.local import FileReader
+from wcx.formats.reader import CheckpointReader
 from wcx.formats.storage import deflate, strided
 from wcx.formats.storage import varints as varints_
 from wcx.formats.storage.crc import combined_crc32
@@ -51,7 +51,7 @@ def checkpoint_of(path: Path, *tensors: TensorInfo) -> Checkpoint:
 
 def read_in_pieces(path: Path, tensor: TensorInfo, piece: int) -> bytes:
     out = np.zeros(tensor.nbytes, np.uint8)
-    with FileReader(checkpoint_of(path, tensor)) as reader:
+    with CheckpointReader(checkpoint_of(path, tensor)) as reader:
         for start in range(0, tensor.nbytes, piece):
             reader.read_into(tensor, start, out.data[start : start + piece])
     return out.tobytes()
@@ -131,7 +131,7 @@ def test_in_c_order_from_any_position(tmp_path: Path, encoding: str, big_endian:
     numbers = np.random.default_rng(0).integers(0, 1 << 32, 500, np.uint32)
     big_endian &= encoding != "varint"
     tensor = write_view(tmp_path / "x", numbers, (20, 10), None, 30, encoding=encoding, big_endian=big_endian)
-    with FileReader(checkpoint_of(tmp_path / "x", tensor)) as reader:
+    with CheckpointReader(checkpoint_of(tmp_path / "x", tensor)) as reader:
         for start in (796, 0, 400, 396, 4, 700, 0):
             out = bytearray(4)
             reader.read_into(tensor, start, memoryview(out))
@@ -153,7 +153,7 @@ def test_threads_share_a_reader(tmp_path: Path) -> None:
     crc = zlib.crc32(numbers.tobytes())
     tensor = write_view(tmp_path / "x", numbers, (2048, 1024), None, encoding="deflate", crc32=crc)
     out = np.zeros(numbers.size, np.uint8)
-    with FileReader(checkpoint_of(tmp_path / "x", tensor)) as reader:
+    with CheckpointReader(checkpoint_of(tmp_path / "x", tensor)) as reader:
 
         def read(number: int) -> None:
             for start in range(number << 16, numbers.size, 1 << 18):
@@ -183,7 +183,7 @@ def test_a_wrong_crc_is_told_once_all_has_been_read(tmp_path: Path, encoding: st
 def test_reading_twice_checks_twice(tmp_path: Path) -> None:
     numbers = np.arange(250, dtype=np.uint32)
     tensor = write_view(tmp_path / "x", numbers, (25, 10), None, crc32=zlib.crc32(numbers.tobytes()))
-    with FileReader(checkpoint_of(tmp_path / "x", tensor)) as reader:
+    with CheckpointReader(checkpoint_of(tmp_path / "x", tensor)) as reader:
         for piece in (1000, 100, 100, 500):
             for start in range(0, 1000, piece):
                 reader.read_into(tensor, start, memoryview(bytearray(piece)))

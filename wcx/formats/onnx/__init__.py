@@ -7,22 +7,20 @@ the bytes of a weight instead of their place. Weights are only located here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 
 from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
 from wcx.core.errors import CheckpointError
-from wcx.core.files import open_regular, signature_of
 from wcx.formats.format import FileHead, Format, Match
 from wcx.formats.onnx.external import ExternalFiles
 from wcx.formats.onnx.graph import Graph, Model, read_model
-from wcx.formats.onnx.protobuf import BYTES, VARINT, Source, varint
+from wcx.formats.onnx.protobuf import BYTES, VARINT, ProtobufFile, varint
 from wcx.formats.onnx.tensors import Draft, View
 from wcx.formats.onnx.uses import note_uses
 from wcx.formats.onnx.values import Values
 from wcx.formats.roles import role_of
-from wcx.formats.sources.local import FileReader
+from wcx.formats.sources import open_file, source_of
 
 __all__ = ["FORMAT"]
 
@@ -107,29 +105,28 @@ def _plausible(ends: FileHead, number: int, begin: int, nbytes: int) -> bool:
 # ------------------------------------------------------------------------------------------------------ describing one
 
 
-def open_file(path: str) -> Checkpoint:
+def open_checkpoint(path: str) -> Checkpoint:
     """Describe the ONNX model at `path`; CheckpointError where it, or a file that it names, is damaged.
 
     Tensors come graph by graph, the outer ones first, in each in the order of the file.
     """
-    directory = os.path.dirname(path) or "."
-    files = ExternalFiles(path, directory)
-    with open_regular(path) as (descriptor, status):
-        if status.st_size == 0:
+    directory, name = source_of(path).split(path)
+    files = ExternalFiles(directory)
+    with open_file(path) as file:
+        if file.nbytes == 0:
             raise CheckpointError(path, "an empty file: download it again")
-        source = Source(descriptor, path, status.st_size)
+        source = ProtobufFile(file)
         model = read_model(source, files)
         note_uses(model, Values(source, files))
-        signature = signature_of(status)
-    return _checkpoint(path, directory, model, files, signature)
+    return _checkpoint(path, name, model, files, file.signature)
 
 
-def _checkpoint(path: str, directory: str, model: Model, files: ExternalFiles, signature: Signature) -> Checkpoint:
+def _checkpoint(path: str, name: str, model: Model, files: ExternalFiles, signature: Signature) -> Checkpoint:
     return Checkpoint(
         path=path,
         format="onnx",
-        directory=directory,
-        files=(os.path.basename(path), *files.names),
+        directory=files.directory,
+        files=(name, *files.names),
         signatures=(signature, *files.signatures),
         metadata={**model.docs, **model.metadata},
         tensors=_with_aliases(_described(model.graphs)),
@@ -226,4 +223,4 @@ def _with_aliases(tensors: list[TensorInfo]) -> tuple[TensorInfo, ...]:
     return tuple(kept)
 
 
-FORMAT = Format("onnx", (".onnx",), sniff, open_file, FileReader)
+FORMAT = Format("onnx", (".onnx",), sniff, open_checkpoint)

@@ -6,15 +6,14 @@ the Hugging Face cache; here a link is followed where it stays in the model's di
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wcx.core.checkpoint import Signature
 from wcx.core.errors import CheckpointError
-from wcx.core.files import open_regular, signature_of
 from wcx.core.text import shortened
-from wcx.formats.inside import check_inside, check_relative
+from wcx.formats.file_names import check_relative
+from wcx.formats.sources import source_of
 
 _KEYS = frozenset({"location", "offset", "length", "checksum", "basepath"})  # no reader uses the last two
 _IN_MEMORY = "*/_ORT_MEM_ADDR_/*"  # where ONNX Runtime keeps what it has not written out
@@ -27,7 +26,6 @@ _MAX_DIGITS = 19
 class ExternalFiles:
     """The files that the tensors of a model name, in the order of their first mention; file 0 is the model."""
 
-    path: str
     directory: str
     names: list[str] = field(default_factory=list)
     signatures: list[Signature] = field(default_factory=list)
@@ -65,22 +63,23 @@ class ExternalFiles:
         return self._index[location]
 
     def _checked(self, name: str) -> Signature:
+        source = source_of(self.directory)
         shown = f"the external file {shortened(name)}"
         if len(self.names) >= _MAX_FILES:
             raise ValueError(f"more than {_MAX_FILES} external files")
         try:
             check_relative(name)
-            check_inside(self.directory, name)
+            source.check_inside(self.directory, name)
         except ValueError as error:
             raise ValueError(f"{shown} is {error}") from None
         except OSError as error:
             raise ValueError(f"{shown} can't be found: {error.strerror}") from None
-        target = os.path.join(self.directory, name)
-        if not os.path.lexists(target):
+        target = source.join(self.directory, name)
+        if source.kind(target) is None:
             raise ValueError(f"{shown} is missing: download it")
         try:
-            with open_regular(target) as (_descriptor, status):
-                return signature_of(status)
+            with source.open(target) as file:
+                return file.signature
         except CheckpointError as error:
             raise ValueError(f"{shown}: {error.reason}") from None
 

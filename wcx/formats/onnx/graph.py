@@ -16,7 +16,7 @@ from wcx.core.errors import CheckpointError
 from wcx.core.text import shortened
 from wcx.formats.onnx.external import ExternalFiles
 from wcx.formats.onnx.operators import is_of_interest
-from wcx.formats.onnx.protobuf import BYTES, VARINT, Extent, Field, Source, merged_fields, packed_varints, signed
+from wcx.formats.onnx.protobuf import BYTES, VARINT, Extent, Field, ProtobufFile, merged_fields, packed_varints, signed
 from wcx.formats.onnx.tensors import Draft, read_pairs, read_tensor
 
 _FLOATS = 7  # the field of an attribute that can stand millions of times, and of which nothing is needed
@@ -97,7 +97,7 @@ class _Task:
     is_function: bool = False
 
 
-def read_model(source: Source, files: ExternalFiles) -> Model:
+def read_model(source: ProtobufFile, files: ExternalFiles) -> Model:
     """Walk the whole file; CheckpointError where it is damaged or no model."""
     model = Model()
     reader = _Reader(source, files, model)
@@ -107,7 +107,7 @@ def read_model(source: Source, files: ExternalFiles) -> Model:
 
 @dataclass(slots=True)
 class _Reader:
-    source: Source
+    source: ProtobufFile
     files: ExternalFiles
     model: Model
     tasks: deque[_Task] = field(default_factory=deque)

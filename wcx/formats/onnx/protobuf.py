@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from wcx.core.errors import CheckpointError
-from wcx.core.files import read_extent
 from wcx.core.text import shortened
+from wcx.formats.sources.source import OpenFile
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """The wire types that are read."""
@@ -34,13 +34,13 @@ _MAX_MEMORY = 150_000_000  # what is kept of a file; with Python and the lists m
 _MAX_COUNTED = 1 << 30
 
 
-class Source:
+class ProtobufFile:
     """A file that is walked: its bytes by position, and how much more of time and memory it may take."""
 
-    def __init__(self, descriptor: int, path: str, nbytes: int) -> None:
-        self.path = path
-        self.nbytes = nbytes
-        self._descriptor = descriptor
+    def __init__(self, file: OpenFile) -> None:
+        self.path = file.path
+        self.nbytes = file.nbytes
+        self._file = file
         self._window = b""
         self._begin = 0
         self._work = _MAX_WORK
@@ -124,7 +124,7 @@ class Source:
         have = self._begin + len(self._window)
         if not self._begin <= position or have < min(end, position + _MAX_HEAD + 1):
             nbytes = min(_WINDOW, self.nbytes - position)
-            self._window = read_extent(self._descriptor, self.path, position, nbytes)
+            self._window = self._file.read(position, nbytes)
             self._begin = position
         return self._window, self._begin
 
@@ -133,7 +133,7 @@ class Source:
         first = begin - self._begin
         if first >= 0 and end - self._begin <= len(self._window):
             return self._window[first : end - self._begin]
-        return read_extent(self._descriptor, self.path, begin, end - begin)
+        return self._file.read(begin, end - begin)
 
     def text(self, begin: int, end: int, what: str) -> str:
         """Return the UTF-8 text of an extent."""
@@ -173,7 +173,7 @@ class Source:
             raise CheckpointError(self.path, reason, position)
 
 
-def merged_fields(source: Source, extents: Sequence[Extent], what: str) -> Iterator[Field]:
+def merged_fields(source: ProtobufFile, extents: Sequence[Extent], what: str) -> Iterator[Field]:
     """Yield the fields of a message that stands in several pieces: protobuf merges them."""
     for begin, end in extents:
         yield from source.fields(begin, end, what)

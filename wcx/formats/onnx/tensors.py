@@ -22,7 +22,7 @@ from wcx.formats.onnx.protobuf import (
     VARINT,
     Extent,
     Field,
-    Source,
+    ProtobufFile,
     merged_fields,
     packed_varints,
     signed,
@@ -142,7 +142,7 @@ class _Fields:
     is_external: bool = False
 
 
-def read_tensor(source: Source, extents: Sequence[Extent], files: ExternalFiles, known_as: str = "") -> Draft:
+def read_tensor(source: ProtobufFile, extents: Sequence[Extent], files: ExternalFiles, known_as: str = "") -> Draft:
     """Describe the tensor whose message stands at `extents`; CheckpointError where it contradicts itself.
 
     known_as: what it is called in messages, where it has no name of its own.
@@ -160,7 +160,7 @@ def read_tensor(source: Source, extents: Sequence[Extent], files: ExternalFiles,
         raise CheckpointError(source.path, f"{shown}: {error}", position) from None
 
 
-def _name_of(source: Source, extents: Sequence[Extent]) -> str:
+def _name_of(source: ProtobufFile, extents: Sequence[Extent]) -> str:
     """The name of a tensor of which not all has been read."""
     for number, wire, begin, end, _value in merged_fields(source, extents, "tensor"):
         if number == _NAME and wire == BYTES:
@@ -168,7 +168,7 @@ def _name_of(source: Source, extents: Sequence[Extent]) -> str:
     return ""
 
 
-def read_pairs(source: Source, extent: Extent, what: str, limit: int = _MAX_KEY) -> tuple[str, str]:
+def read_pairs(source: ProtobufFile, extent: Extent, what: str, limit: int = _MAX_KEY) -> tuple[str, str]:
     """Return key and value of a StringStringEntryProto; ValueError where one of them is above the limit."""
     texts = {1: "", 2: ""}
     for number, wire, begin, end, _value in source.fields(*extent, what):
@@ -182,7 +182,7 @@ def read_pairs(source: Source, extent: Extent, what: str, limit: int = _MAX_KEY)
 # ------------------------------------------------------------------------------------------------------- its fields
 
 
-def _take(source: Source, found: _Fields, item: Field) -> None:
+def _take(source: ProtobufFile, found: _Fields, item: Field) -> None:
     number, wire, begin, end, value = item
     if number == _DIMS:
         _take_dims(source, found, item)
@@ -219,7 +219,7 @@ def _location(value: int) -> bool:
     return value == 1
 
 
-def _take_dims(source: Source, found: _Fields, item: Field) -> None:
+def _take_dims(source: ProtobufFile, found: _Fields, item: Field) -> None:
     _number, wire, begin, end, value = item
     if wire == VARINT:
         found.dims.append(signed(value))
@@ -232,14 +232,14 @@ def _take_dims(source: Source, found: _Fields, item: Field) -> None:
         raise ValueError(f"more than {_MAX_RANK} dimensions")
 
 
-def _packed(source: Source, begin: int, end: int) -> list[int]:
+def _packed(source: ProtobufFile, begin: int, end: int) -> list[int]:
     try:
         return list(packed_varints(source.read(begin, end)))
     except IndexError:
         raise ValueError("a list of integers that ends within one") from None
 
 
-def _take_run(source: Source, found: _Fields, item: Field) -> None:
+def _take_run(source: ProtobufFile, found: _Fields, item: Field) -> None:
     """Count the numbers of one piece of a list: a packed run, or a single number."""
     number, wire, begin, end, _value = item
     runs = found.runs
@@ -265,7 +265,7 @@ def _count_fixed(nbytes: int, wire: int) -> int:
     return nbytes // width
 
 
-def _count_varints(source: Source, begin: int, end: int) -> int:
+def _count_varints(source: ProtobufFile, begin: int, end: int) -> int:
     """Count the variable-length integers of a run by their last bytes, a piece of the run at a time."""
     source.spend_counted(end - begin, begin)
     count = 0
@@ -282,7 +282,7 @@ def _count_varints(source: Source, begin: int, end: int) -> int:
 # ------------------------------------------------------------------------------------------------- what they amount to
 
 
-def _checked(source: Source, found: _Fields, files: ExternalFiles, position: int) -> Draft:
+def _checked(source: ProtobufFile, found: _Fields, files: ExternalFiles, position: int) -> Draft:
     dtype = _dtype(found.data_type)
     shape, nbytes = _size(found.dims, dtype)
     draft = Draft(found.name, dtype, shape, nbytes, position)
@@ -320,7 +320,7 @@ def _size(dims: list[int], dtype: str) -> tuple[tuple[int, ...], int]:
     return tuple(dims), 0 if 0 in dims or dtype == "STRING" else -(-nbits // 8)
 
 
-def _place_external(source: Source, draft: Draft, found: _Fields, files: ExternalFiles) -> None:
+def _place_external(source: ProtobufFile, draft: Draft, found: _Fields, files: ExternalFiles) -> None:
     if draft.dtype == "STRING":
         raise ValueError("text in an external file")
     pairs = [read_pairs(source, extent, "an entry of external_data") for extent in found.external]

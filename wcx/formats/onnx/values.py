@@ -5,19 +5,18 @@ Also how a name that an operator uses leads to the tensor that it stands for, th
 
 from __future__ import annotations
 
-import os
 import struct
 from dataclasses import dataclass, field
 from math import isfinite, prod
 
 from wcx.core.dtypes import DTYPES
 from wcx.core.errors import CheckpointError
-from wcx.core.files import open_regular, read_extent
 from wcx.formats.onnx.external import ExternalFiles
 from wcx.formats.onnx.graph import Graph, Node
 from wcx.formats.onnx.operators import KEEPING
-from wcx.formats.onnx.protobuf import Source, packed_varints
+from wcx.formats.onnx.protobuf import ProtobufFile, packed_varints
 from wcx.formats.onnx.tensors import Draft
+from wcx.formats.sources import source_of
 
 _MAX_NBYTES = 1 << 20  # of one tensor that is read
 _MAX_NUMBERS = 8_000_000  # of all that are read: what they take in memory
@@ -77,7 +76,7 @@ def _moved(node: Node, axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
 class Values:
     """Reads the numbers of small tensors, of the model or of a file beside it."""
 
-    source: Source
+    source: ProtobufFile
     files: ExternalFiles
     _left: int = _MAX_NUMBERS
     _work: int = _MAX_WORK
@@ -137,9 +136,10 @@ class Values:
     def _extent(self, tensor: Draft, start: int, nbytes: int) -> bytes:
         if tensor.file == 0:
             return self.source.read(start, start + nbytes)
-        path = os.path.join(self.files.directory, self.files.names[tensor.file - 1])
-        with open_regular(path) as (descriptor, _status):
-            return read_extent(descriptor, path, start, nbytes)
+        directory = self.files.directory
+        source = source_of(directory)
+        with source.open(source.join(directory, self.files.names[tensor.file - 1])) as file:
+            return file.read(start, nbytes)
 
 
 def _codes(data: bytes, bits: int, sign: int) -> list[int]:

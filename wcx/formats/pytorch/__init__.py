@@ -8,14 +8,12 @@ the pickle is interpreted (pickles.py), not loaded, and nothing in it is ever ru
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
 from wcx.core.errors import CheckpointError, UnknownFormatError
-from wcx.core.files import open_regular, read_extent, signature_of
 from wcx.core.text import shortened
 from wcx.formats.format import FileHead, Format, Match
 from wcx.formats.pytorch.inert import Dict
@@ -26,7 +24,8 @@ from wcx.formats.pytorch.streams import DeflatedStream, RawStream, Stream
 from wcx.formats.pytorch.tensors import Storages
 from wcx.formats.pytorch.walk import Walk, walk
 from wcx.formats.pytorch.zips import DEFLATED, Member, data_start, read_directory
-from wcx.formats.sources.local import FileReader
+from wcx.formats.sources import open_file, source_of
+from wcx.formats.sources.source import OpenFile
 from wcx.formats.unsupported import DISTRIBUTED
 
 __all__ = ["FORMAT", "Content", "read_file", "sniff"]
@@ -78,16 +77,17 @@ def _sniff_zip(ends: FileHead) -> Match:
     return Match.STRUCTURE if of_torch else Match.NO
 
 
-def open_file(path: str) -> Checkpoint:
+def open_checkpoint(path: str) -> Checkpoint:
     """Describe the PyTorch file at `path`; CheckpointError where it is damaged, malicious, or has no tensors."""
     if path.endswith(".distcp"):
         raise UnknownFormatError(path, DISTRIBUTED)
     content = read_file(path)
+    directory, name = source_of(path).split(path)
     return Checkpoint(
         path=path,
         format="pytorch",
-        directory=os.path.dirname(path) or ".",
-        files=(os.path.basename(path),),
+        directory=directory,
+        files=(name,),
         signatures=(content.signature,),
         metadata=content.metadata,
         tensors=content.tensors,
@@ -99,16 +99,16 @@ def open_file(path: str) -> Checkpoint:
 
 def read_file(path: str, file: int = 0) -> Content:
     """Read what one file says without reading its tensors; `file` is the index that they get."""
-    with open_regular(path) as (descriptor, status), _no_collection():
-        source = _Source(descriptor, path, status.st_size)
-        if read_extent(descriptor, path, 0, min(4, status.st_size)) == b"PK\x03\x04":
+    with open_file(path) as opened, _no_collection():
+        source = _PickleFile(opened)
+        if opened.read(0, min(4, opened.nbytes)) == b"PK\x03\x04":
             found, version = _read_zip(source)
         else:
             found, version = _read_pickles(source)
     tensors = list_tensors(found.found, file)
     if not tensors:
         raise CheckpointError(path, _no_tensors(found))
-    return Content(signature_of(status), tensors, found.metadata, _notes(found, tensors), version)
+    return Content(opened.signature, tensors, found.metadata, _notes(found, tensors), version)
 
 
 @contextmanager
@@ -124,17 +124,19 @@ def _no_collection() -> Iterator[None]:
 
 
 @dataclass(slots=True)
-class _Source:
-    """An open file; opcodes: what its pickles may still have, all together."""
+class _PickleFile:
+    """An open file; opcodes: the number that its pickles may still have, all together."""
 
-    descriptor: int
-    path: str
-    nbytes: int
+    file: OpenFile
     opcodes: int = MAX_OPCODES
+
+    @property
+    def path(self) -> str:
+        return self.file.path
 
     def pickle(self, start: int) -> Pickle:
         """Interpret the pickle at a byte of the file."""
-        return self.interpret(RawStream(self.descriptor, self.path, start, self.nbytes - start))
+        return self.interpret(RawStream(self.file, start, self.file.nbytes - start))
 
     def interpret(self, stream: Stream) -> Pickle:
         """Interpret the pickle that a stream begins with."""
@@ -168,8 +170,8 @@ def _at(path: str) -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------- the zip archives
 
 
-def _read_zip(source: _Source) -> tuple[Walk, str]:
-    members = read_directory(source.descriptor, source.path, source.nbytes)
+def _read_zip(source: _PickleFile) -> tuple[Walk, str]:
+    members = read_directory(source.file)
     if package := _package_root(members):
         return _read_package(source, members, package)
     root = _root(source.path, members)
@@ -178,7 +180,7 @@ def _read_zip(source: _Source) -> tuple[Walk, str]:
     is_script = f"{root}/constants.pkl" in members
 
     def storages(folder: str) -> Storages:
-        return ZipStorages(source.descriptor, source.path, members, f"{root}/{folder}/", big_endian=big_endian)
+        return ZipStorages(source.file, members, f"{root}/{folder}/", big_endian=big_endian)
 
     value = _read_member(source, members[f"{root}/data.pkl"])
     with _at(source.path):
@@ -196,12 +198,10 @@ def _package_root(members: dict[str, Member]) -> str:
     return next((name.removesuffix(mark) for name in members if name.endswith(mark)), "")
 
 
-def _read_package(source: _Source, members: dict[str, Member], root: str) -> tuple[Walk, str]:
+def _read_package(source: _PickleFile, members: dict[str, Member], root: str) -> tuple[Walk, str]:
     """The objects that torch.package has pickled, and the TorchScript among them; names begin with the object's."""
     big_endian = _is_big_endian(source, members, root)
-    storages = ZipStorages(
-        source.descriptor, source.path, members, f"{root}/.data/", big_endian=big_endian, suffix=".storage"
-    )
+    storages = ZipStorages(source.file, members, f"{root}/.data/", big_endian=big_endian, suffix=".storage")
     found = Walk()
     for name, member in members.items():
         inside = name.removeprefix(f"{root}/")
@@ -216,7 +216,7 @@ def _read_package(source: _Source, members: dict[str, Member], root: str) -> tup
     return found, f"package {_version(source, members, root)}".strip()
 
 
-def _is_pickled_object(source: _Source, member: Member, inside: str) -> bool:
+def _is_pickled_object(source: _PickleFile, member: Member, inside: str) -> bool:
     """Whether a member is a pickle: TorchScript's, or any outside of .data that begins like one."""
     if inside.startswith(".data/"):
         return inside.startswith(".data/ts_code/") and inside.endswith(("/data.pkl", "/constants.pkl"))
@@ -235,7 +235,7 @@ def _root(path: str, members: dict[str, Member]) -> str:
     raise CheckpointError(path, "no data.pkl in this zip archive: torch.save broke off, or another program packed it")
 
 
-def _version(source: _Source, members: dict[str, Member], root: str) -> str:
+def _version(source: _PickleFile, members: dict[str, Member], root: str) -> str:
     """The version of the format, which the oldest archives do not give."""
     version = (_record(source, members, f"{root}/version") or _record(source, members, f"{root}/.data/version")).strip()
     if version and not (version.isdecimal() and int(version) <= _MAX_VERSION):
@@ -244,14 +244,14 @@ def _version(source: _Source, members: dict[str, Member], root: str) -> str:
     return version
 
 
-def _is_big_endian(source: _Source, members: dict[str, Member], root: str) -> bool:
+def _is_big_endian(source: _PickleFile, members: dict[str, Member], root: str) -> bool:
     order = _record(source, members, f"{root}/byteorder").strip()
     if order not in ("", "little", "big"):
         raise CheckpointError(source.path, "its byteorder is neither little nor big")
     return order == "big"
 
 
-def _record(source: _Source, members: dict[str, Member], name: str) -> str:
+def _record(source: _PickleFile, members: dict[str, Member], name: str) -> str:
     """A short text of the archive; the empty text where there is none."""
     member = members.get(name)
     if member is None:
@@ -262,7 +262,7 @@ def _record(source: _Source, members: dict[str, Member], name: str) -> str:
     return b"".join(iter(stream.read, b"")).decode("ascii", "replace")
 
 
-def _read_member(source: _Source, member: Member) -> Pickle:
+def _read_member(source: _PickleFile, member: Member) -> Pickle:
     stream = _stream_of(source, member)
     found = source.interpret(stream)
     if found.nbytes != member.nbytes:
@@ -271,17 +271,17 @@ def _read_member(source: _Source, member: Member) -> Pickle:
     return found
 
 
-def _stream_of(source: _Source, member: Member) -> Stream:
-    start = data_start(source.descriptor, source.path, member)
+def _stream_of(source: _PickleFile, member: Member) -> Stream:
+    start = data_start(source.file, member)
     if member.method == DEFLATED:
-        return DeflatedStream(source.descriptor, source.path, start, member.packed, member.nbytes, member.crc32)
-    return RawStream(source.descriptor, source.path, start, member.nbytes, member.crc32)
+        return DeflatedStream(source.file, start, member.packed, member.nbytes, member.crc32)
+    return RawStream(source.file, start, member.nbytes, member.crc32)
 
 
 # --------------------------------------------------------------------------------------------- pickles in a sequence
 
 
-def _read_pickles(source: _Source) -> tuple[Walk, str]:
+def _read_pickles(source: _PickleFile) -> tuple[Walk, str]:
     """The layout before 1.6: magic number, version, system, the object, the storages' keys, the storages."""
     first = source.pickle(0)
     if first.value != _MAGIC_NUMBER:
@@ -301,19 +301,20 @@ def _read_pickles(source: _Source) -> tuple[Walk, str]:
     if not isinstance(keys.value, list) or not all(isinstance(key, (str, int)) for key in keys.value):
         raise CheckpointError(source.path, "damaged: no list of storages behind the pickle", position)
     position += keys.nbytes
-    storages = LegacyStorages(source.descriptor, source.path, keys.value, content.persistent, position, source.nbytes)
+    storages = LegacyStorages(source.file, keys.value, content.persistent, position)
     with _at(source.path):
         return walk(content.value, storages), f"legacy {_PROTOCOL_VERSION}"
 
 
-def _read_bare(source: _Source, content: Pickle) -> Walk:
+def _read_bare(source: _PickleFile, content: Pickle) -> Walk:
     """A pickle alone, which has no storages; NumPy arrays may be in it."""
-    if content.nbytes != source.nbytes:
-        reason = f"{source.nbytes - content.nbytes} bytes follow the end of the pickle: it is no file of torch.save"
+    follow = source.file.nbytes - content.nbytes
+    if follow:
+        reason = f"{follow} bytes follow the end of the pickle: it is no file of torch.save"
         raise CheckpointError(source.path, reason, content.nbytes)
-    storages = LegacyStorages(source.descriptor, source.path, [], (), source.nbytes, source.nbytes)
+    storages = LegacyStorages(source.file, [], (), content.nbytes)
     with _at(source.path):
         return walk(content.value, storages)
 
 
-FORMAT = Format("pytorch", _SUFFIXES, sniff, open_file, FileReader)
+FORMAT = Format("pytorch", _SUFFIXES, sniff, open_checkpoint)

@@ -7,13 +7,13 @@ from math import prod
 
 from wcx.core.dtypes import DTYPES
 from wcx.core.errors import CheckpointError
-from wcx.core.files import read_extent
 from wcx.core.text import shortened
 from wcx.formats.pytorch.dtypes import storage_type
 from wcx.formats.pytorch.inert import Persistent, Value
 from wcx.formats.pytorch.streams import DeflatedStream
 from wcx.formats.pytorch.tensors import Place, View
 from wcx.formats.pytorch.zips import DEFLATED, Member, data_start
+from wcx.formats.sources.source import OpenFile
 
 _MAX_NUMBERS_NBYTES = 8 << 20  # of zero points
 _MAX_READ = 64 << 20  # of those of all tensors, and of what is unpacked for them
@@ -22,9 +22,8 @@ _MAX_READ = 64 << 20  # of those of all tensors, and of what is unpacked for the
 class _Storages:
     """What both kinds share: small tensors that are needed to describe others."""
 
-    def __init__(self, descriptor: int, path: str) -> None:
-        self._descriptor = descriptor
-        self._path = path
+    def __init__(self, file: OpenFile) -> None:
+        self._file = file
         self._read = 0
 
     def read_numbers(self, view: View) -> tuple[int, ...]:
@@ -49,8 +48,8 @@ class _Storages:
         if self._read > _MAX_READ:
             raise ValueError(f"the zero points up to its own take more than {_MAX_READ >> 20} MiB to read")
         if place.encoding == "raw":
-            return read_extent(self._descriptor, self._path, place.start + start, nbytes)
-        stream = DeflatedStream(self._descriptor, self._path, place.start, place.packed, place.nbytes, place.crc32)
+            return self._file.read(place.start + start, nbytes)
+        stream = DeflatedStream(self._file, place.start, place.packed, place.nbytes, place.crc32)
         return b"".join(iter(stream.read, b""))[start : start + nbytes]
 
 
@@ -58,16 +57,9 @@ class ZipStorages(_Storages):
     """Storages that are members of a zip archive, under one folder."""
 
     def __init__(
-        self,
-        descriptor: int,
-        path: str,
-        members: dict[str, Member],
-        folder: str,
-        *,
-        big_endian: bool,
-        suffix: str = "",
+        self, file: OpenFile, members: dict[str, Member], folder: str, *, big_endian: bool, suffix: str = ""
     ) -> None:
-        super().__init__(descriptor, path)
+        super().__init__(file)
         self._members = members
         self._folder = folder
         self._suffix = suffix
@@ -85,7 +77,7 @@ class ZipStorages(_Storages):
         member = self._members.get(f"{self._folder}{key}") or self._members.get(f"{self._folder}{key}{self._suffix}")
         if member is None:
             raise ValueError(f"its storage {shortened(self._folder + key)} is not in the archive")
-        start = data_start(self._descriptor, self._path, member)
+        start = data_start(self._file, member)
         encoding = "deflate" if member.method == DEFLATED else "raw"
         return Place(key, start, member.packed, member.nbytes, encoding, self._big_endian, member.crc32)
 
@@ -96,28 +88,26 @@ class LegacyStorages(_Storages):
     Always little-endian, whatever the machine that wrote them: torch's writer swaps (torch/csrc/serialization.cpp).
     """
 
-    def __init__(
-        self, descriptor: int, path: str, keys: list[Value], references: Iterable[Persistent], start: int, end: int
-    ) -> None:
-        super().__init__(descriptor, path)
+    def __init__(self, file: OpenFile, keys: list[Value], references: Iterable[Persistent], start: int) -> None:
+        super().__init__(file)
+        end = file.nbytes
         self._places: dict[str, Place] = {}
         bits = _bits_by_key(references)
         for key in keys:
             start = self._add(str(key), bits, start, end)
         if start != end:
-            raise CheckpointError(path, f"{end - start} bytes follow the last storage that belong to none", start)
+            raise CheckpointError(file.path, f"{end - start} bytes follow the last storage that belong to none", start)
 
     def _add(self, key: str, bits_by_key: dict[str, int], start: int, end: int) -> int:
-        bits = bits_by_key.get(key)
+        path, shown, bits = self._file.path, f"the storage {shortened(key)}", bits_by_key.get(key)
         if bits is None or key in self._places:
-            raise CheckpointError(self._path, f"the storage {shortened(key)} is listed twice, or no tensor's", start)
+            raise CheckpointError(path, f"{shown} is listed twice, or no tensor's", start)
         if start + 8 > end:
-            raise CheckpointError(self._path, f"truncated: the storage {shortened(key)} is missing, download it again")
-        elements = int.from_bytes(read_extent(self._descriptor, self._path, start, 8), "little", signed=True)
+            raise CheckpointError(path, f"truncated: {shown} is missing, download it again")
+        elements = int.from_bytes(self._file.read(start, 8), "little", signed=True)
         nbytes = elements * bits // 8
         if elements < 0 or start + 8 + nbytes > end:
-            reason = f"truncated: the storage {shortened(key)} should have {elements} elements, download it again"
-            raise CheckpointError(self._path, reason, start)
+            raise CheckpointError(path, f"truncated: {shown} should have {elements} elements, download it again", start)
         self._places[key] = Place(key, start + 8, nbytes, nbytes)
         return start + 8 + nbytes
 

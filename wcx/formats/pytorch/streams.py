@@ -9,7 +9,7 @@ import zlib
 from typing import Protocol
 
 from wcx.core.errors import CheckpointError
-from wcx.core.files import read_extent
+from wcx.formats.sources.source import OpenFile
 
 _PIECE = 64 << 10
 
@@ -33,9 +33,8 @@ class Stream(Protocol):
 class RawStream:
     """The bytes from `start` on as they are, with their checksum as long as nothing is skipped."""
 
-    def __init__(self, descriptor: int, path: str, start: int, nbytes: int, crc32: int | None = None) -> None:
-        self._descriptor = descriptor
-        self._path = path
+    def __init__(self, file: OpenFile, start: int, nbytes: int, crc32: int | None = None) -> None:
+        self._file = file
         self._start = start
         self._next = start
         self._end = start + nbytes
@@ -44,14 +43,13 @@ class RawStream:
 
     def read(self) -> bytes:
         """Return the next piece; CheckpointError where the checksum is wrong at the end."""
-        piece = read_extent(self._descriptor, self._path, self._next, min(_PIECE, self._end - self._next))
+        piece = self._file.read(self._next, min(_PIECE, self._end - self._next))
         self._next += len(piece)
         if self._expected is not None:
             self._crc32 = zlib.crc32(piece, self._crc32)
             if self._next == self._end and self._crc32 != self._expected:
-                raise CheckpointError(
-                    self._path, "damaged: the pickle's checksum is wrong, download it again", self._start
-                )
+                reason = "damaged: the pickle's checksum is wrong, download it again"
+                raise CheckpointError(self._file.path, reason, self._start)
         return piece
 
     def skip(self, nbytes: int) -> int:
@@ -73,11 +71,9 @@ class RawStream:
 class DeflatedStream:
     """The bytes that a deflated part gives; CheckpointError where it can't be inflated to the size it should have."""
 
-    def __init__(
-        self, descriptor: int, path: str, start: int, packed: int, nbytes: int, crc32: int | None = None
-    ) -> None:
-        self._raw = RawStream(descriptor, path, start, packed)
-        self._path = path
+    def __init__(self, file: OpenFile, start: int, packed: int, nbytes: int, crc32: int | None = None) -> None:
+        self._raw = RawStream(file, start, packed)
+        self._path = file.path
         self._start = start
         self._left = nbytes
         self._expected = crc32

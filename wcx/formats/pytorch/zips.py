@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wcx.core.errors import CheckpointError
-from wcx.core.files import read_extent
 from wcx.core.text import shortened
-from wcx.formats.inside import check_relative
+from wcx.formats.file_names import check_relative
+from wcx.formats.sources.source import OpenFile
 
 STORED = 0
 DEFLATED = 8
@@ -57,31 +57,33 @@ class Member:
     limit: int
 
 
-def read_directory(descriptor: int, path: str, file_nbytes: int) -> dict[str, Member]:
+def read_directory(file: OpenFile) -> dict[str, Member]:
     """Return the members of the archive by name, in the order of their data; CheckpointError where it is damaged.
 
     Folders (members without data whose name ends in a slash) are left out.
     """
-    start, nbytes, count = _find_directory(descriptor, path, file_nbytes)
-    text = read_extent(descriptor, path, start, nbytes)
+    path = file.path
+    start, nbytes, count = _find_directory(file)
+    text = file.read(start, nbytes)
     entries = sorted(_entries(path, text, start, count), key=_header_of)
     if entries and entries[0].header != 0:
         raise CheckpointError(path, f"{entries[0].header} bytes stand before the archive: download it again", 0)
     return _checked(path, entries, start)
 
 
-def data_start(descriptor: int, path: str, member: Member) -> int:
+def data_start(file: OpenFile, member: Member) -> int:
     """Return where the data of a member begin; CheckpointError where its own header and the directory disagree."""
+    path = file.path
     if member.header + _LOCAL.size > member.limit:
         raise _bad(path, member, "its header overlaps what follows")
-    fields = _LOCAL.unpack(read_extent(descriptor, path, member.header, _LOCAL.size))
+    fields = _LOCAL.unpack(file.read(member.header, _LOCAL.size))
     magic, _version, flags, method, _time, _date, crc32, packed, nbytes, name_nbytes, extra_nbytes = fields
     if magic != _LOCAL_MAGIC:
         raise _bad(path, member, "no header where the directory has one")
     start = int(member.header + _LOCAL.size + name_nbytes + extra_nbytes)
     if start + member.packed > member.limit:
         raise _bad(path, member, "its data overlap what follows")
-    rest = read_extent(descriptor, path, member.header + _LOCAL.size, name_nbytes + extra_nbytes)
+    rest = file.read(member.header + _LOCAL.size, name_nbytes + extra_nbytes)
     if rest[:name_nbytes] != member.name.encode() or flags != member.flags or method != member.method:
         raise _bad(path, member, "its own header says something else than the directory")
     try:
@@ -95,17 +97,18 @@ def data_start(descriptor: int, path: str, member: Member) -> int:
 # --------------------------------------------------------------------------------------------- the end of the archive
 
 
-def _find_directory(descriptor: int, path: str, file_nbytes: int) -> tuple[int, int, int]:
+def _find_directory(file: OpenFile) -> tuple[int, int, int]:
     """Return where the directory begins, its bytes, and how many members it has."""
-    end = file_nbytes - _END.size
-    raw = read_extent(descriptor, path, end, _END.size) if end >= 0 else b""
+    path = file.path
+    end = file.nbytes - _END.size
+    raw = file.read(end, _END.size) if end >= 0 else b""
     if not raw.startswith(_END_MAGIC) or raw[-2:] != b"\0\0":
-        raise CheckpointError(path, _no_end(descriptor, path, file_nbytes))
+        raise CheckpointError(path, _no_end(file))
     _magic, disk, first_disk, here, count, nbytes, start, _comment = _END.unpack(raw)
     stop = end
-    locator = read_extent(descriptor, path, end - _LOCATOR.size, _LOCATOR.size) if end >= _LOCATOR.size else b""
+    locator = file.read(end - _LOCATOR.size, _LOCATOR.size) if end >= _LOCATOR.size else b""
     if locator.startswith(_LOCATOR_MAGIC):
-        stop, wide = _read_end64(descriptor, path, end, locator)
+        stop, wide = _read_end64(file, end, locator)
         narrow = (disk, first_disk, here, count, nbytes, start)
         if any(n not in (w, full) for n, w, full in zip(narrow, wide, _FULL_END, strict=True)):
             raise CheckpointError(path, "the two ends of the zip directory disagree: download it again", end)
@@ -124,22 +127,23 @@ def _find_directory(descriptor: int, path: str, file_nbytes: int) -> tuple[int, 
 _FULL_END = (_FULL16, _FULL16, _FULL16, _FULL16, _FULL32, _FULL32)
 
 
-def _read_end64(descriptor: int, path: str, end: int, locator: bytes) -> tuple[int, tuple[int, ...]]:
+def _read_end64(file: OpenFile, end: int, locator: bytes) -> tuple[int, tuple[int, ...]]:
     """Where the zip64 end record begins, and what it says in the order of the short one."""
+    path = file.path
     start = _LOCATOR.unpack(locator)[2]
     if start + _END64.size != end - _LOCATOR.size:
         raise CheckpointError(path, "the zip64 end is not where its locator says: download it again", end)
-    raw = read_extent(descriptor, path, start, _END64.size)
+    raw = file.read(start, _END64.size)
     if not raw.startswith(_END64_MAGIC) or _END64.unpack(raw)[1] != _END64.size - 12:
         raise CheckpointError(path, "no zip64 end where its locator says: download it again", start)
     fields = _END64.unpack(raw)
     return start, fields[4:]
 
 
-def _no_end(descriptor: int, path: str, file_nbytes: int) -> str:
+def _no_end(file: OpenFile) -> str:
     """Say why there is no end record at the end of the file."""
-    nbytes = min(_TAIL, file_nbytes)
-    tail = read_extent(descriptor, path, file_nbytes - nbytes, nbytes)
+    nbytes = min(_TAIL, file.nbytes)
+    tail = file.read(file.nbytes - nbytes, nbytes)
     found = tail.rfind(_END_MAGIC)
     if found < 0:
         return "truncated: a zip archive without its directory, download it again"

@@ -1,124 +1,100 @@
-"""Bytes of regular files: safe opening, and positioned reads by several threads. Knows nothing of any format.
+"""Files of this machine: regular ones only, opened safely, read at positions.
 
-Weights are never mapped: a file truncated under a map kills the process. A read goes into memory that the caller
-owns; only `read_extent` allocates, and its callers hold the number against the size of the file first.
+Weights are never mapped: a file truncated under a map kills the process.
 """
 
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from threading import Lock
 
-from wcx.core.checkpoint import Checkpoint, TensorInfo
-from wcx.core.errors import ChangedFileError
-from wcx.core.files import _failed_read, _open_descriptor, _shorter, signature_of
-from wcx.formats.storage.reader import StorageReader
-
-_OPEN_FILES = 16  # a model of hundreds of shards must not exhaust the descriptors of the process
+from wcx.core.checkpoint import Signature
+from wcx.core.errors import ChangedFileError, CheckpointError
+from wcx.core.files import open_descriptor, read_extent, read_extent_into, signature_of
+from wcx.formats.sources.source import Kind
 
 
-def _fill(descriptor: int, path: str, start: int, out: memoryview) -> None:
-    """Fill `out` from byte `start` on, however many reads it takes."""
-    done = 0
-    while done < len(out):
-        try:
-            count = os.preadv(descriptor, [out[done:]], start + done)
-        except OSError as error:
-            raise _failed_read(path, error, start + done) from error
-        if count == 0:
-            raise _shorter(path, start + done)
-        done += count
+class LocalFile:
+    """A regular file of this machine."""
 
+    def __init__(self, path: str) -> None:
+        self._descriptor = open_descriptor(path)
+        self.path = self.local_path = path
+        self.signature = signature_of(os.fstat(self._descriptor))
+        self.nbytes = self.signature.nbytes
 
-@dataclass(slots=True)
-class _OpenFile:
-    """A descriptor and how many reads are using it: one in use is never closed."""
-
-    descriptor: int
-    users: int = 0
-
-
-class FileReader:
-    """Reads the tensors of a checkpoint; safe from several threads, holds few files open.
-
-    Files are opened when first read and must still be those whose headers were read (ChangedFileError).
-    """
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._paths = tuple(os.path.join(checkpoint.directory, name) for name in checkpoint.files)
-        self._signatures = checkpoint.signatures
-        self._open: OrderedDict[int, _OpenFile] = OrderedDict()  # the least recently used first
-        self._lock = Lock()
-        self._storages = StorageReader()
-
-    def __enter__(self) -> FileReader:
+    def __enter__(self) -> LocalFile:
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close every file; a later read opens its file again."""
-        with self._lock:
-            for held in self._open.values():
-                os.close(held.descriptor)
-            self._open.clear()
+        """Close the descriptor."""
+        os.close(self._descriptor)
 
-    def read_into(self, tensor: TensorInfo, start: int, out: memoryview) -> None:
-        """Fill `out` with the bytes of `tensor` from byte `start` on, in C order; CheckpointError where it can't."""
-        out = out.cast("B")
-        if start < 0 or start + len(out) > tensor.nbytes:
-            raise ValueError(f"bytes {start}..{start + len(out)} of a tensor that has {tensor.nbytes}")
-        path = self._paths[tensor.file]
-        with self._borrow(tensor.file) as descriptor:
-            if tensor.storage is None:
-                _fill(descriptor, path, tensor.offset + start, out)
-            else:
-                self._storages.read_into(partial(_fill, descriptor, path), path, tensor, tensor.storage, start, out)
+    def read(self, start: int, nbytes: int) -> bytes:
+        """Return `nbytes` bytes from byte `start` on."""
+        return read_extent(self._descriptor, self.path, start, nbytes)
 
-    def check_unchanged(self) -> None:
-        """Raise ChangedFileError when a file is no longer the one whose header was read."""
-        for file, path in enumerate(self._paths):
-            try:
-                status = os.stat(path)
-            except OSError as error:
-                raise ChangedFileError(path, f"gone while it was read ({error.strerror}): run again") from error
-            self._check(file, status)
-        with self._lock:
-            for file, held in self._open.items():
-                self._check(file, os.fstat(held.descriptor))
+    def read_into(self, start: int, out: memoryview) -> None:
+        """Fill `out` from byte `start` on."""
+        read_extent_into(self._descriptor, self.path, start, out)
 
-    def _check(self, file: int, status: os.stat_result) -> None:
-        if signature_of(status) != self._signatures[file]:
-            raise ChangedFileError(self._paths[file], "the file was changed or replaced while it was read: run again")
 
-    @contextmanager
-    def _borrow(self, file: int) -> Iterator[int]:
-        """Yield the descriptor of a file, which stays open at least until it is given back."""
-        with self._lock:
-            held = self._open.get(file) or self._add(file)
-            self._open.move_to_end(file)
-            held.users += 1
+class LocalSource:
+    """The files of this machine."""
+
+    def open(self, path: str) -> LocalFile:
+        """Open the regular file at `path`; CheckpointError where there is none."""
+        return LocalFile(path)
+
+    def signature(self, path: str) -> Signature:
+        """Return the signature of the file at `path` as it is now; ChangedFileError where it is gone."""
         try:
-            yield held.descriptor
-        finally:
-            with self._lock:
-                held.users -= 1
+            return signature_of(os.stat(path))
+        except OSError as error:
+            raise ChangedFileError(path, f"gone while it was read ({error.strerror}): run again") from error
 
-    def _add(self, file: int) -> _OpenFile:
-        idle = [key for key, held in self._open.items() if not held.users]
-        for key in idle[: max(0, len(self._open) + 1 - _OPEN_FILES)]:
-            os.close(self._open.pop(key).descriptor)
-        held = _OpenFile(_open_descriptor(self._paths[file]))
+    def kind(self, path: str) -> Kind | None:
+        """Return the kind of what has this path, links followed; None where nothing has it."""
+        if os.path.isdir(path):
+            return "directory"
+        if os.path.isfile(path):
+            return "file"
+        return "other" if os.path.lexists(path) else None
+
+    def list(self, directory: str) -> list[str]:
+        """Return the names in a directory; CheckpointError where it can't be listed."""
         try:
-            self._check(file, os.fstat(held.descriptor))
-        except ChangedFileError:
-            os.close(held.descriptor)
-            raise
-        self._open[file] = held
-        return held
+            return os.listdir(directory)
+        except OSError as error:
+            raise CheckpointError(directory, f"can't list the directory: {error.strerror or error}") from error
+
+    def split(self, path: str) -> tuple[str, str]:
+        """Return the directory of a path, `.` where it names none, and the name in it."""
+        directory, name = os.path.split(path)
+        return directory or ".", name
+
+    def join(self, directory: str, name: str) -> str:
+        """Return the path of a name in a directory."""
+        return os.path.join(directory, name)
+
+    def check_inside(self, directory: str, name: str) -> None:
+        """Raise ValueError where links lead `name` out of `directory`.
+
+        A link is followed only within the directory, or within the same repository of the Hugging Face cache, whose
+        snapshots/ are links into its blobs/.
+        """
+        home = _repository(os.path.realpath(directory))
+        target = os.path.realpath(os.path.join(directory, name))
+        if os.path.commonpath([home, target]) != home:
+            raise ValueError(f"a link that leads out of its directory, to {target}: copy the file here")
+
+
+def _repository(directory: str) -> str:
+    """Return the repository of the Hugging Face cache that a directory is a snapshot of, else the directory."""
+    head, _, _tail = directory.rpartition(f"{os.sep}snapshots{os.sep}")
+    return head if head and os.path.isdir(os.path.join(head, "blobs")) else directory
+
+
+SOURCE = LocalSource()

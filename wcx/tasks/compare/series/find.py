@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass, field
 
 from wcx.core.text import natural_key
+from wcx.formats.file_names import series_of
 from wcx.formats.find import (
     FIXED_NAMES,
     INDEX_SUFFIXES,
@@ -21,7 +22,6 @@ from wcx.formats.find import (
     is_checkpoint_name,
     is_pattern,
 )
-from wcx.formats.shards import series_of
 from wcx.tasks.compare.series.steps import says_step
 
 _DEEPEST = 3  # levels of directories below one that is named: runs/run_a/iter_0001000/mp_rank_00

@@ -1,0 +1,29 @@
+"""Names of files inside files: those of shards, prefix-00002-of-00007.safetensors, and those that may be followed."""
+
+from __future__ import annotations
+
+import re
+
+_SHARD = re.compile(r"(.*)-([0-9]{1,9})-of-([0-9]{1,9})\.(?:safetensors|bin)", re.DOTALL)
+
+
+def series_of(name: str) -> tuple[str, int] | None:
+    """Return the prefix and the number of shards that a shard's name gives; None for a file that is no shard.
+
+    >>> series_of("model-00002-of-00007.safetensors")
+    ('model', 7)
+    """
+    match = _SHARD.fullmatch(name)
+    return (match[1], int(match[3])) if match else None
+
+
+def check_relative(name: str) -> None:
+    """Raise ValueError, saying why, for a name that is no plain path below a directory."""
+    if not name:
+        raise ValueError("an empty path")
+    if "\0" in name or "\\" in name:
+        raise ValueError("a path with a NUL or a backslash")
+    if name.startswith("/") or name[1:2] == ":":
+        raise ValueError("an absolute path")
+    if not set(name.split("/")).isdisjoint({"..", ".", ""}):
+        raise ValueError("a path that leaves its directory or is not plain")
