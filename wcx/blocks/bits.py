@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.blocks.levels import floats_of, levels_of
+from wcx.blocks.levels import levels_of
 from wcx.blocks.numpy_kernels import inside
+from wcx.core.decode import float32_values
 from wcx.core.dtypes import BitRule, DType, PlaneRule, UniformRule
 
 
@@ -33,5 +34,5 @@ def bits_of(codes: NDArray[Any], dtype: DType, cut: PlaneRule, planes: Sequence[
 def _numbers(codes: NDArray[Any], dtype: DType, cut: UniformRule | BitRule) -> NDArray[Any]:
     """The numbers whose bits are the planes."""
     if isinstance(cut, UniformRule):
-        return levels_of(floats_of(codes, dtype), cut)
+        return levels_of(float32_values(codes, dtype), cut)
     return codes ^ codes.dtype.type(1 << (dtype.bits - 1)) if dtype.kind == "signed" else codes

@@ -48,7 +48,7 @@ def compiled_kernels(
             kernels = attempt("wcx.blocks.kernels")
             counter = Counter(len(cut), kernels, strings=strings)
             counter.begin(dtype, cut)
-            codes = np.zeros(_LANES, f"<u{max(1, dtype.bits // 8)}")
+            codes = np.zeros(_LANES, f"<u{dtype.itemsize}")
             shape = (1, _LANES) if strings else (4, _LANES // 4)
             if sliding:
                 counter.slide(codes, *shape, numpy_kernels.Window(*shape, 0, 0, 1))

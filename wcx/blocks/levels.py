@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wcx.core.decode import float32_values
 from wcx.core.dtypes import BitRule, DType, UniformRule
 
 Unsigned = NDArray[Any]
@@ -42,39 +43,16 @@ def parts(codes: Unsigned, dtype: DType, cut: UniformRule | BitRule, tables: NDA
     if codes.itemsize <= 2:
         yield Part(codes, tables, 0, cut.bits)
     elif isinstance(cut, UniformRule):
-        yield Part(floats_of(codes, dtype), tables, 0, cut.bits)
+        yield Part(float32_values(codes, dtype), tables, 0, cut.bits)
     else:
         places = codes.view(np.uint8).reshape(-1, codes.itemsize)
         for place in range(codes.itemsize):
             yield Part(np.ascontiguousarray(places[:, place]), tables[place : place + 1], 8 * place, 8)
 
 
-def floats_of(codes: Unsigned, dtype: DType) -> Floats:
-    """The numbers that codes of 1, 2, 4 or 8 bytes spell, as float32; those of 64 bits rounded once.
-
-    >>> from wcx.core.dtypes import DTYPES
-    >>> floats_of(np.array([0x3F80, 0xFF80], np.uint16), DTYPES["BF16"]).tolist()
-    [1.0, -inf]
-    """
-    if codes.itemsize <= 2:
-        return _every_float(dtype)[codes]
-    kind = {"float": "f", "signed": "i"}.get(dtype.kind, "u")
-    with np.errstate(all="ignore"):  # a signalling NaN, a double beyond float32
-        return codes.view(f"<{kind}{codes.itemsize}").astype(np.float32, copy=False)
-
-
-@cache
-def _every_float(dtype: DType) -> Floats:
-    """The number of each code of up to 16 bits; what is no code of fewer than 8 bits is 0."""
-    if dtype.bits <= 8:
-        numbers = [dtype.value(code) for code in range(1 << dtype.bits)]
-        return np.array(numbers + [0.0] * (256 - len(numbers)), np.float32)
-    codes = np.arange(1 << 16, dtype=np.uint16)
-    if dtype.name == "BF16":
-        return (codes.astype(np.uint32) << 16).view(np.float32)
-    kind = {"float": "f2", "signed": "i2"}.get(dtype.kind, "u2")
-    with np.errstate(invalid="ignore"):
-        return codes.view(kind).astype(np.float32)
+def every_code(dtype: DType) -> Unsigned:
+    """Return all codes of one or two bytes, those that a dtype of fewer bits has not included."""
+    return np.arange(256, dtype=np.uint8) if dtype.bits <= 8 else np.arange(1 << 16, dtype=np.uint16)
 
 
 def levels_of(numbers: Floats, cut: UniformRule) -> NDArray[np.uint16]:
@@ -103,7 +81,7 @@ def tables_of(dtype: DType, cut: UniformRule | BitRule) -> NDArray[np.uint8]:
         return _tables_of_bits(dtype)
     if dtype.bits > 16:
         return NO_TABLES
-    return _bytes_of(levels_of(_every_float(dtype), cut), cut.bits)
+    return _bytes_of(levels_of(float32_values(every_code(dtype), dtype), cut), cut.bits)
 
 
 def _bytes_of(levels: NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:
@@ -115,8 +93,7 @@ def _tables_of_bits(dtype: DType) -> NDArray[np.uint8]:
     """Codes as they are; of signed types the highest bit inverted."""
     highest = 1 << (dtype.bits - 1) if dtype.kind == "signed" else 0
     if dtype.bits <= 16:
-        codes = np.arange(1 << max(8, dtype.bits), dtype=np.uint16)
-        return _bytes_of(codes ^ np.uint16(highest), dtype.bits)
+        return _bytes_of(every_code(dtype) ^ np.uint16(highest), dtype.bits)
     tables = np.tile(np.arange(256, dtype=np.uint8), (dtype.bits // 8, 1))
     tables[-1] ^= np.uint8(highest >> (dtype.bits - 8))
     return tables

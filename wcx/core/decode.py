@@ -1,94 +1,105 @@
-"""Raw codes to numbers: what the stored bits of every real dtype stand for.
+"""Raw codes to numbers, in one place: the bits of every real dtype as floats or as integers.
 
-Sources: IEEE 754-2019; Micikevicius et al., arXiv 2209.05433 (E4M3, E5M2); OCP Microscaling Formats 1.0 (E8M0, E3M2,
-E2M3, E2M1); the FNUZ forms as in ONNX 1.14.
+Codes that NumPy has a type for are viewed as that type; codes of up to 8 bits that it has none for go through a table
+of `DType.value`, and BF16 is the upper half of F32. Codes are arrays of unsigned integers of any shape, one a number.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from math import inf, nan
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.core.dtypes import DTYPES, DType
+from wcx.core.dtypes import DType
 
-_SMALL = {  # bits of the exponent and of the fraction, bias
-    "F8_E4M3": (4, 3, 7),
-    "F8_E5M2": (5, 2, 15),
-    "F8_E4M3FNUZ": (4, 3, 8),
-    "F8_E5M2FNUZ": (5, 2, 16),
-    "F6_E2M3": (2, 3, 1),
-    "F6_E3M2": (3, 2, 3),
-    "F4": (2, 1, 1),
-}
+Codes = NDArray[Any]
+_NATIVE = {"float": "f", "signed": "i", "unsigned": "u"}
 
 
-def numbers(codes: NDArray[Any], dtype: DType) -> NDArray[np.float64]:
-    """Return the numbers that codes stand for as float64: exact, but for 64-bit integers beyond 2^53.
+def native_view(codes: Codes, dtype: DType) -> NDArray[Any]:
+    """View codes as the NumPy type of the same bits: floats of 16, 32 or 64 bits but BF16, integers of 8 or more.
+
+    >>> from wcx.core.dtypes import DTYPES
+    >>> native_view(np.array([0xBF800000], np.uint32), DTYPES["F32"]).tolist()
+    [-1.0]
+    """
+    return codes.view(f"<{_NATIVE[dtype.kind]}{codes.itemsize}")
+
+
+def float64_values(codes: Codes, dtype: DType) -> NDArray[np.float64]:
+    """Return the numbers of codes as float64: exact, but for 64-bit integers beyond 2^53.
 
     Integers are their codes, whatever zero point and scale go with them. E8M0 are powers of two, BOOL is 0 or 1.
+
+    >>> from wcx.core.dtypes import DTYPES
+    >>> float64_values(np.array([0x38, 0xFF], np.uint8), DTYPES["F8_E4M3"]).tolist()
+    [1.0, nan]
     """
-    if dtype.kind == "float" and dtype.bits >= 16:
-        with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
-            found: NDArray[np.float64] = _wide_floats(codes, dtype).astype(np.float64)
-        return found
-    if dtype.kind in ("float", "scale"):
-        small: NDArray[np.float64] = _table(dtype.name)[codes]
-        return small
-    return _integers(codes, dtype).astype(np.float64)
+    if _by_table(dtype):
+        return _table(dtype, np.float64)[codes]
+    numbers = _bfloat16(codes) if dtype.name == "BF16" else native_view(codes, dtype)
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        return numbers.astype(np.float64)
 
 
-def plain_numbers(codes: NDArray[Any], dtype: DType) -> list[float | int | None]:
-    """Return the numbers for a report: integers whole, None for what is not finite."""
+def float32_values(codes: Codes, dtype: DType) -> NDArray[np.float32]:
+    """Return the numbers of codes as float32, those of 64 bits and large integers rounded once.
+
+    NaNs keep their payloads as in torch: those of F32 and BF16 bit by bit, those of F16 and F64 made quiet.
+
+    >>> from wcx.core.dtypes import DTYPES
+    >>> float32_values(np.array([0x3F80, 0xFF80], np.uint16), DTYPES["BF16"]).tolist()
+    [1.0, -inf]
+    """
+    if dtype.name == "BF16":
+        return _bfloat16(codes)
+    if _by_table(dtype):
+        return _table(dtype, np.float32)[codes]
+    numbers = native_view(codes, dtype)
+    with np.errstate(all="ignore"):  # a signalling NaN, a double beyond float32
+        if dtype.name == "F16":
+            numbers = numbers.astype(np.float64)  # NumPy's own F16 to F32 may leave a NaN as it is
+        return numbers.astype(np.float32, copy=False)
+
+
+def integer_values(codes: Codes, dtype: DType) -> NDArray[np.integer]:
+    """Return the numbers of integer or boolean codes as integers that hold them.
+
+    >>> from wcx.core.dtypes import DTYPES
+    >>> integer_values(np.array([7, 8, 15], np.uint8), DTYPES["I4"]).tolist()
+    [7, -8, -1]
+    """
+    return _table(dtype, np.int8)[codes] if _by_table(dtype) else native_view(codes, dtype)
+
+
+def plain_values(codes: Codes, dtype: DType) -> list[float | int | None]:
+    """Return the numbers of a row of codes for a report: integers whole, None for NaN and infinity."""
     if dtype.kind in ("float", "scale"):
-        return [value if abs(value) < inf else None for value in numbers(codes, dtype).tolist()]
-    whole: list[float | int | None] = _integers(codes, dtype).tolist()
+        return [value if isfinite(value) else None for value in float64_values(codes, dtype).tolist()]
+    whole: list[float | int | None] = integer_values(codes, dtype).tolist()
     return whole
 
 
-def _wide_floats(codes: NDArray[Any], dtype: DType) -> NDArray[Any]:
-    if dtype.name == "BF16":
-        single: NDArray[np.uint32] = codes.astype(np.uint32) << np.uint32(16)
-        return single.view(np.float32)
-    floats: NDArray[Any] = np.ascontiguousarray(codes).view(np.dtype(f"<f{dtype.bits // 8}"))
-    return floats
+def _bfloat16(codes: Codes) -> NDArray[np.float32]:
+    wide: NDArray[np.uint32] = codes.astype(np.uint32) << np.uint32(16)
+    return wide.view(np.float32)
 
 
-def _integers(codes: NDArray[Any], dtype: DType) -> NDArray[Any]:
-    if dtype.kind == "bool":
-        true: NDArray[Any] = np.not_equal(codes, 0).astype(np.uint8)
-        return true
-    if dtype.kind == "unsigned":
-        return codes
-    unused = 8 * codes.itemsize - dtype.bits  # of a byte that holds 2 or 4 bits
-    signed: NDArray[Any] = (codes << unused).view(codes.dtype.str.replace("u", "i"))
-    shifted: NDArray[Any] = signed >> unused
-    return shifted
+def _by_table(dtype: DType) -> bool:
+    """Return True for the dtypes that NumPy lacks, all of at most 8 bits, and for BOOL."""
+    return dtype.bits < 8 or (dtype.bits == 8 and dtype.kind not in ("signed", "unsigned"))
 
 
 @cache
-def _table(name: str) -> NDArray[np.float64]:
-    """The numbers of all codes of a dtype of at most 8 bits."""
-    dtype = DTYPES[name]
-    table = np.array([_number(code, dtype) for code in range(1 << dtype.bits)])
+def _table(dtype: DType, kind: Any) -> NDArray[Any]:  # noqa: ANN401
+    """The number of each byte; 0 for bytes that are not codes of a dtype of fewer than 8 bits."""
+    table = np.zeros(256, kind)
+    table[: 1 << dtype.bits] = [dtype.value(code) for code in range(1 << dtype.bits)]
     table.flags.writeable = False
     return table
-
-
-def _number(code: int, dtype: DType) -> float:
-    if dtype.kind == "scale":
-        return nan if code in dtype.nonfinite else 2.0 ** (code - 127)
-    exponent_bits, fraction_bits, bias = _SMALL[dtype.name]
-    fraction = code & (1 << fraction_bits) - 1
-    exponent = code >> fraction_bits & (1 << exponent_bits) - 1
-    sign = -1.0 if code >> (exponent_bits + fraction_bits) else 1.0
-    if code in dtype.nonfinite:
-        return sign * inf if dtype.name == "F8_E5M2" and not fraction else nan
-    significand = fraction + ((1 << fraction_bits) if exponent else 0)
-    return float(sign * significand * 2.0 ** (max(exponent, 1) - bias - fraction_bits))
 
 
 def unpack(packed: NDArray[np.uint8], bits: int, skipped: int, number: int) -> NDArray[np.uint8]:

@@ -75,6 +75,11 @@ class DType:
     mantissa: int = 0
     bias: int = 0
 
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a code in memory; one for codes of fewer than 8 bits."""
+        return max(1, self.bits // 8)
+
     def value(self, code: int) -> float:
         """The number that a code spells, exactly (integers beyond 2^53 rounded); NaN and infinities too.
 

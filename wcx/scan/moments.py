@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wcx.core.decode import native_view
 from wcx.core.dtypes import DTYPES, DType
 from wcx.core.exact import ExactSum
 from wcx.measures.statistics import UNIT_BITS, Moments
-from wcx.scan.statistics import numbers_of
 
 Codes = NDArray[Any]
 Integers = NDArray[np.int64]
@@ -89,7 +89,7 @@ class _Summed:
                 self._add(finite)
 
     def _add(self, finite: Codes) -> None:
-        numbers = numbers_of(finite, self._dtype)
+        numbers = native_view(finite, self._dtype)
         self._lo, self._hi = min(self._lo, float(numbers.min())), max(self._hi, float(numbers.max()))
         self._number += finite.size
         self._sum.add(finite)
@@ -131,7 +131,7 @@ def _taken_apart(codes: Codes, dtype: DType) -> tuple[NDArray[np.uint64], Intege
     if dtype.kind == "unsigned":
         return codes.astype(np.uint64), np.zeros(codes.size, np.int64)
     if dtype.kind == "signed":
-        return np.where(numbers_of(codes, dtype) < 0, -codes, codes).astype(np.uint64), np.zeros(codes.size, np.int64)
+        return np.where(native_view(codes, dtype) < 0, -codes, codes).astype(np.uint64), np.zeros(codes.size, np.int64)
     wide = codes.astype(np.uint64)
     mantissa = dtype.mantissa
     exponents = (wide >> np.uint64(mantissa)).astype(np.int64) & (1 << (dtype.bits - 1 - mantissa)) - 1

@@ -9,10 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from wcx.core.checkpoint import Quantization, TensorInfo, TensorReader
-from wcx.core.decode import unpack
-from wcx.core.dtypes import DTYPES, DType
+from wcx.core.decode import integer_values, unpack
 from wcx.scan.grid import PIECE_BYTES, Piece
-from wcx.scan.layers import _WIDER, Codes, Layer, _Run
+from wcx.scan.layers import Codes, Layer, _Run
 
 
 class Source(Protocol):
@@ -60,7 +59,7 @@ class FileSource:
         quantization = layer.view.quantization
         if layer.dtype is layer.stored or quantization is None:
             return codes
-        numbers = _integers(codes, layer.stored)
+        numbers = integer_values(codes, layer.stored).astype(f"<i{layer.dtype.bits // 8}")
         numbers -= np.concatenate(
             [_zero_points(layer.view.shape, quantization, start, number) for start, number, _ in runs]
         )
@@ -117,14 +116,6 @@ def _unchecked(tensor: TensorInfo) -> TensorInfo:
     if tensor.storage is None or tensor.storage.crc32 is None:
         return tensor
     return replace(tensor, storage=replace(tensor.storage, crc32=None))
-
-
-def _integers(codes: Codes, stored: DType) -> Codes:
-    """The numbers that integer codes spell, in the next wider signed type."""
-    wide = codes.astype(f"<i{DTYPES[_WIDER[stored.bits]].bits // 8}")
-    if stored.kind == "signed" and stored.bits < 64:
-        wide -= (wide >> (stored.bits - 1) & 1) << stored.bits
-    return wide
 
 
 def _zero_points(shape: tuple[int, ...], quantization: Quantization, start: int, number: int) -> Codes:

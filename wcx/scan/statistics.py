@@ -8,12 +8,12 @@ those keys that begin as its rank says.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wcx.core.decode import float64_values, native_view
 from wcx.core.dtypes import DType
 from wcx.core.exact import ExactSum, mean_of, position, quantile, raw_of_key, total_of_values, value_of_key
 from wcx.core.scheme import Statistics
@@ -93,22 +93,16 @@ class _Counted:
         if self._histogram is None:
             codes, counts = np.unique(_NO_CODES if self._few is None else self._few, return_counts=True)
         else:
-            codes = np.flatnonzero(self._histogram)
+            codes = np.flatnonzero(self._histogram).astype(f"<u{self._dtype.itemsize}")
             counts = self._histogram[codes]
         return _from_counts(codes, counts, self._dtype, self._needs)
 
 
-@cache
-def _values(dtype: DType) -> NDArray[np.float64]:
-    """The number of each code."""
-    return np.array([dtype.value(code) for code in range(1 << dtype.bits)]) + 0.0
-
-
 def _from_counts(codes: Codes, counts: NDArray[np.int64], dtype: DType, needs: Needs) -> Statistics:
     """The statistics of codes that occur so often."""
-    values = _values(dtype)[codes]
+    values = float64_values(codes, dtype)
     finite = np.isfinite(values)
-    values, counts = values[finite], counts[finite]
+    values, counts = values[finite] + 0.0, counts[finite]
     if not values.size:
         return Statistics()
     order = np.argsort(values, kind="stable")
@@ -146,7 +140,7 @@ class _Summed:
         self._bins: NDArray[np.int64] | None = None
 
     def add(self, codes: Codes) -> None:
-        self._see(numbers_of(codes, self._dtype))
+        self._see(native_view(codes, self._dtype))
         if self._sum is not None:
             self._sum.add(codes)
         if not self._needs.quantiles:
@@ -209,18 +203,10 @@ class _Summed:
         """The values of those ranks among the few that were kept."""
         if self._few is None:
             return {}
-        numbers = numbers_of(self._few, self._dtype)
+        numbers = native_view(self._few, self._dtype)
         with np.errstate(invalid="ignore"):  # signalling NaN
             numbers = np.sort(numbers[np.isfinite(numbers)])
         return {rank: float(numbers[rank]) + 0.0 for rank in ranks}
-
-
-def numbers_of(codes: Codes, dtype: DType) -> Codes:
-    """The numbers that codes of 32 or 64 bits spell."""
-    return codes.view(f"<{_KINDS[dtype.kind]}{dtype.bits // 8}")
-
-
-_KINDS = {"float": "f", "signed": "i", "unsigned": "u"}
 
 
 def _count(codes: Codes, shift: int, bins: NDArray[np.int64], kernels: Any) -> None:  # noqa: ANN401

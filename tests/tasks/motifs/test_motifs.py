@@ -20,7 +20,6 @@ from hypothesis import given, settings
 from safetensors.numpy import load_file, save_file
 from strategies import DTYPE_NAMES, FLAVOURS, Tensor, bits_of, code_type, pack, random_codes, write_safetensors
 
-from wcx.core.decode import numbers, plain_numbers
 from wcx.core.dtypes import DTYPES
 from wcx.core.errors import CheckpointError, UsageError
 from wcx.core.motifs import DtypeMotifs, LayerMotifs, TopMotif
@@ -85,31 +84,6 @@ def test_entropy_of_one_rare_motif_has_all_its_digits() -> None:
 
 def test_usage_is_told_in_powers_of_two() -> None:
     assert usage_classes({0: 1, 1: 5, 2: 1, 3: 1, 4: 2}) == [(0, 0, 1, 0), (1, 1, 5, 5), (2, 3, 2, 5), (4, 7, 2, 8)]
-
-
-# -------------------------------------------------------------------------------------------------------------- values
-
-
-@pytest.mark.parametrize("dtype", [*DTYPE_NAMES])
-def test_numbers_are_those_of_other_libraries(dtype: str) -> None:
-    size = 1 << min(16, bits_of(dtype))
-    if bits_of(dtype) <= 16:
-        codes = np.arange(size).astype(code_type(dtype))
-    else:
-        codes = np.concatenate([random_codes(dtype, 4096, np.random.default_rng(0), flavour) for flavour in FLAVOURS])
-    expected = naive.decode(pack(codes, dtype), dtype, codes.shape)
-    found = numbers(codes, DTYPES[dtype])
-    np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(np.signbit(found)[expected == 0], np.signbit(expected)[expected == 0])
-    plain = plain_numbers(codes, DTYPES[dtype])
-    assert [value is None for value in plain] == (~np.isfinite(expected)).tolist()
-
-
-def test_whole_numbers_of_64_bits_are_shown_whole() -> None:
-    codes = np.array([(1 << 64) - 1, (1 << 53) + 1], np.uint64)
-    assert plain_numbers(codes, DTYPES["U64"]) == [(1 << 64) - 1, (1 << 53) + 1]
-    assert plain_numbers(codes, DTYPES["I64"]) == [-1, (1 << 53) + 1]
-    assert plain_numbers(np.array([7, 8, 15], np.uint8), DTYPES["I4"]) == [7, -8, -1]
 
 
 # ------------------------------------------------------------------------------------------------------------ counting

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from math import prod
 from typing import Any, Protocol
 
@@ -22,7 +21,8 @@ from numpy.typing import NDArray
 from wcx.blocks.counter import Counter
 from wcx.blocks.counts import BlockCounts
 from wcx.core.checkpoint import TensorInfo
-from wcx.core.dtypes import DTYPES, CodeSet, DType
+from wcx.core.decode import float32_values
+from wcx.core.dtypes import DTYPES, CodeSet
 from wcx.core.report import PlaneReport
 from wcx.core.scheme import Scheme
 from wcx.core.settings import Settings
@@ -48,8 +48,6 @@ _STRETCH = 21 * 12 * 1024  # weights: whole strings, and whole parts of 4 KiB of
 _PASS_MEMORY = 120 << 20  # bytes that the compressors of one reading may take, unless one alone takes more
 _FLOAT = DTYPES["F32"]
 _ORIGINAL = ("gzip", "bz2", "lzma", "sparsity", "l2_norm")
-_QUIET = np.uint32(1 << 22)
-_BY_TABLE = 8  # bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +129,7 @@ def _stretches(layers: Sequence[Layer], source: Source, on_bytes: Callable[[int]
     filled = 0
     for layer in layers:
         for piece in pieces(Stripe(0, 0, layer.columns, last=True), 1, layer.columns, layer.dtype.bits):
-            values = _narrowed(source.codes(layer, piece), layer.dtype)
+            values = float32_values(source.codes(layer, piece), layer.dtype)
             on_bytes(values.size * layer.stored.bits // 8)
             while values.size:
                 some, values = values[: _STRETCH - filled], values[_STRETCH - filled :]
@@ -142,31 +140,6 @@ def _stretches(layers: Sequence[Layer], source: Source, on_bytes: Callable[[int]
                     filled = 0
     if filled:
         yield room[:filled]
-
-
-def _narrowed(codes: NDArray[Any], dtype: DType) -> Floats:
-    """The numbers that codes spell as float32: exact but for F64 and large integers, which are rounded.
-
-    NaNs keep their payloads as in torch: of BF16 bit by bit, of F16 and F64 made quiet; those of 8 bits are all one.
-    """
-    if dtype.bits <= _BY_TABLE:
-        known: Floats = _table(dtype.name)[codes]
-        return known
-    if dtype.name == "F32":
-        return codes.view("<f4")
-    if dtype.name == "BF16":
-        return (codes.astype("<u4") << 16).view("<f4")
-    kind = "f" if dtype.kind == "float" else "i" if dtype.kind == "signed" else "u"
-    with np.errstate(all="ignore"):
-        values: Floats = codes.view(f"<{kind}{dtype.bits // 8}").astype("<f4")
-    values.view("<u4")[np.isnan(values)] |= _QUIET
-    return values
-
-
-@cache
-def _table(name: str) -> Floats:
-    dtype = DTYPES[name]
-    return np.array([dtype.value(code) for code in range(1 << dtype.bits)], "<f4")
 
 
 # --------------------------------------------------------------------------------------- what stretches go through

@@ -72,7 +72,7 @@ def layer_of(tensor: TensorInfo, block: Block) -> Layer:
 
 def pieces(layer: Layer, block: Block) -> Iterator[Piece]:
     """Cut a layer into pieces of at most 131,072 codes that hold whole blocks, in the order of the blocks."""
-    most = min(_PIECE_CODES, PIECE_BYTES // _itemsize(layer.dtype))
+    most = min(_PIECE_CODES, PIECE_BYTES // layer.dtype.itemsize)
     width = layer.columns
     if width * block.rows > most:
         width = most // block.rows // block.columns * block.columns
@@ -82,10 +82,6 @@ def pieces(layer: Layer, block: Block) -> Iterator[Piece]:
     for start in range(0, layer.rows, height):
         for first in range(0, layer.columns, width):
             yield Piece(start, min(height, layer.rows - start), first, min(width, layer.columns - first))
-
-
-def _itemsize(dtype: DType) -> int:
-    return max(1, dtype.bits // 8)
 
 
 def blocks_of(codes: Codes, piece: Piece, block: Block) -> Codes:
@@ -116,8 +112,8 @@ def words_of(blocks: Codes, dtype: DType) -> Words:
     """Each block as 64-bit words (n, W) whose order is that of the codes, the first code first; -0.0 becomes 0.0."""
     if dtype.zero.second_length:
         blocks = np.where(blocks == dtype.zero.second_first, blocks.dtype.type(0), blocks)
-    per_word = 8 // _itemsize(dtype)
-    shift = np.uint64(8 * _itemsize(dtype))
+    per_word = 8 // dtype.itemsize
+    shift = np.uint64(8 * dtype.itemsize)
     number, size = blocks.shape
     words = np.zeros((number, -(-size // per_word)), np.uint64)
     for word in range(words.shape[1]):
@@ -132,7 +128,7 @@ def words_of(blocks: Codes, dtype: DType) -> Words:
 
 def codes_of(words: Words, size: int, dtype: DType) -> Codes:
     """The codes (n, size) that words were made of; the inverse of words_of, but for -0.0."""
-    itemsize = _itemsize(dtype)
+    itemsize = dtype.itemsize
     per_word = 8 // itemsize
     codes = np.empty((len(words), size), f"<u{itemsize}")
     for position in range(size):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from wcx.core.checkpoint import Checkpoint, TensorInfo, TensorReader
-from wcx.core.decode import plain_numbers
+from wcx.core.decode import plain_values
 from wcx.core.dtypes import DTYPES, DType
 from wcx.core.errors import UsageError
 from wcx.core.motifs import DtypeMotifs, LayerMotifs, ModelMotifs, MotifReport, MotifSettings, Projection, TopMotif
@@ -184,7 +184,7 @@ def _top(usage: Usage, block: Block, dtype: DType) -> tuple[TopMotif, ...]:
         return ()
     codes = codes_of(np.array([words for _, words in usage.top], np.uint64), block.size, dtype)
     return tuple(
-        TopMotif(tuple(plain_numbers(row, dtype)), " ".join(f"{code:0{-(-dtype.bits // 4)}x}" for code in row), count)
+        TopMotif(tuple(plain_values(row, dtype)), " ".join(f"{code:0{-(-dtype.bits // 4)}x}" for code in row), count)
         for row, (count, _) in zip(codes, usage.top, strict=True)
     )
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.core.checkpoint import TensorReader
-from wcx.core.decode import numbers
+from wcx.core.decode import float64_values
 from wcx.core.errors import UsageError
 from wcx.scan.grid import Piece
 from wcx.scan.layers import Layer
@@ -92,7 +92,7 @@ def draw_motifs(
     def candidates(source: FileSource, item: tuple[Layer, Piece]) -> tuple[Words, Hashes]:
         layer, piece = item
         blocks = blocks_of(source.codes(layer, piece), piece, block)
-        words = words_of(blocks, dtype)[np.isfinite(numbers(blocks, dtype)).all(axis=1)]
+        words = words_of(blocks, dtype)[np.isfinite(float64_values(blocks, dtype)).all(axis=1)]
         if zero_block:
             words = words[words.any(axis=1)]
         return words, hash_words(words, key)
@@ -105,7 +105,7 @@ def draw_motifs(
     codes = codes_of(drawn.words(), block.size, dtype)
     if zero_block or not len(codes):
         codes = np.concatenate([np.zeros((1, block.size), codes.dtype), codes])
-    return Motifs(codes, Nearest(numbers(codes, dtype)))
+    return Motifs(codes, Nearest(float64_values(codes, dtype)))
 
 
 class _Smallest:
@@ -167,13 +167,13 @@ def project(
 
 def _project_piece(codes: NDArray[Any], piece: Piece, block: Block, layer: Layer, motifs: Motifs) -> ProjectedPiece:
     blocks = blocks_of(codes, piece, block)
-    before = numbers(blocks, layer.dtype)
+    before = float64_values(blocks, layer.dtype)
     finite = np.isfinite(before).all(axis=1)
     used = np.full(len(blocks), _KEPT)
     used[finite] = _nearest(blocks[finite], before[finite], layer, motifs)
     after_codes, after = blocks.copy(), before.copy()
     after_codes[finite] = motifs.codes[used[finite]]
-    after[finite] = numbers(after_codes[finite], layer.dtype)
+    after[finite] = float64_values(after_codes[finite], layer.dtype)
     same = before == after
     same[~finite] = True
     after_codes[same] = blocks[same]
