@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wcx.core.registry import NOTEBOOK_VIEWS
+from wcx.core.registry import NOTEBOOK_VIEWS, REGISTRIES
 from wcx.core.version import __version__
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ _HOMES = {
 
 NOTEBOOK_VIEWS.add("wcx/analysis/1", "wcx.outputs.analyze.html:render_html")
 NOTEBOOK_VIEWS.add("wcx/comparison/1", "wcx.outputs.compare.html:render_html")
+REGISTRIES.add("measures", "wcx.measures:MEASURES")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from strategies import as_counts, close, counts_of, evaluate, random_plane
 
-from wcx.measures.rarefied import rarefied_terms
+from wcx.measures.bdm_rarefied import rarefied_terms
 
 
 def terms(n: int, blocks: int, drawn: int) -> tuple[float, float]:

@@ -17,9 +17,11 @@ from wcx.blocks.counts import BlockCounts
 from wcx.core.comparison import Comparison, ModelSeries
 from wcx.core.dtypes import DTYPES, CodeSet, DType
 from wcx.core.errors import CheckpointError, UsageError
+from wcx.core.measure import NUMBER_FORMATS, Measure
 from wcx.core.scheme import Fit, Statistics
 from wcx.formats.format import FileHead, Format, Match
-from wcx.measures.evidence import Evidence, Measure
+from wcx.measures import AnyMeasure
+from wcx.measures.evidence import Evidence
 from wcx.measures.tables import load_table
 from wcx.outputs import OpenWriter, View
 from wcx.outputs.compare import WriteComparison
@@ -33,11 +35,26 @@ UNITS = ("bits", "bits/block", "bits/weight", "blocks", "1", "")
 # --------------------------------------------------------------------------------------------------------- measures
 
 
-def check_measure(name: str, measure: Measure) -> None:
-    """A name, a unit, a docstring with a range or a value, and a pure function of the counts."""
+def check_measure(name: str, measure: AnyMeasure) -> None:
+    """A name, a unit and a summary; of planes, a pure function of the counts that has the value of its example."""
     assert measure.name == name
     assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
+    assert len(measure.summary) > 15
+    if isinstance(measure, Measure):
+        _check_of_planes(name, measure)
+    else:
+        assert measure.unit
+
+
+def _check_of_planes(name: str, measure: Measure) -> None:
     assert measure.unit in UNITS
+    assert measure.formula
+    counts, value = measure.example
+    ones = sum(code.bit_count() * count for code, count in counts.items())
+    example = as_counts(dict(counts), 16 * sum(counts.values()), ones)
+    assert measure.evaluate(Evidence(example, load_table("4x4"), 50)) == value
+    for column in (*measure.columns, *(measure.null.columns if measure.null else ())):
+        assert column.format in NUMBER_FORMATS
     text = measure.evaluate.__doc__ or ""
     assert re.search(r"\d|sum|log2|B / S", text), f"{name}: no formula, no range and no value in the docstring"
     assert len(text.strip().splitlines()[0]) > 20

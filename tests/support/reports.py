@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from wcx.core.checkpoint import CheckpointSummary
+from wcx.core.quantities import null_places, value_places
 from wcx.core.report import (
     LayerReport,
     ModelPlane,
@@ -43,6 +44,22 @@ def statistic(value: float, mean: float, sd: float) -> NullStatistic:
     return NullStatistic(mean, sd, (value - mean) / sd if sd else None, value / mean if mean else None)
 
 
+def null_report(kind: str, draws: int | None = None, **statistics: NullStatistic) -> NullReport:
+    return NullReport(kind, draws, {name: statistics.get(name) for name in null_places()})
+
+
+def plane_report(**fields: Any) -> PlaneReport:  # noqa: ANN401
+    """A plane by its fields and the values of measures, None for those that are not given."""
+    values = {name: fields.pop(name, None) for name in value_places()}
+    return PlaneReport(values=values, **fields)
+
+
+def with_values(plane: PlaneReport, **changes: Any) -> PlaneReport:  # noqa: ANN401
+    """The plane with other fields, or other values of measures."""
+    values = {name: changes.pop(name, value) for name, value in plane.values.items()}
+    return replace(plane, values=values, **changes)
+
+
 def plane(
     plane: str = "sign",
     blocks: int = 12544,
@@ -60,15 +77,14 @@ def plane(
     rarefied, m = 29720.25 * min(1.0, blocks / 1024), min(1024, blocks)
     bdm = 24.5 * min(blocks, 65536) * (0.5 + 0.5 * ratio)
     sd = abs(rarefied * (1 - ratio) / z) if z else 0.0
-    closed = NullReport(
+    closed = null_report(
         "permutation",
-        None,
         bdm=statistic(bdm, bdm / (0.5 + 0.5 * ratio), 2 * sd),
         mean_ctm=statistic(30.38 * (0.6 + 0.4 * ratio), 30.38, 0.4 * 30.38 * sd / rarefied),
         block_entropy=statistic(13.51, 13.58, 0.004),
         bdm_rarefied=statistic(rarefied * ratio, rarefied, sd),
     )
-    return PlaneReport(
+    return plane_report(
         plane=plane,
         ones=int(density * 16 * blocks),
         density=density,
@@ -95,10 +111,10 @@ def constant_plane(name: str = "sign", blocks: int = 256) -> PlaneReport:
     bdm = 22.006706292292176 + 8.0
     same = NullStatistic(bdm, 0.0, None, 1.0)
     zero = NullStatistic(0.0, 0.0, None, None)
-    null = NullReport("permutation", None, bdm=same, mean_ctm=same, block_entropy=zero, bdm_rarefied=same)
+    null = null_report("permutation", bdm=same, mean_ctm=same, block_entropy=zero, bdm_rarefied=same)
     made = plane(name, blocks=blocks, density=0.0, distinct=1)
     values = {"bdm": bdm, "block_entropy": 0.0, "mean_ctm": 22.006706292292176, "bdm_rarefied": bdm}
-    return replace(made, **values, bit_entropy=0.0, null=null)  # type: ignore[arg-type]
+    return with_values(made, **values, bit_entropy=0.0, null=null)
 
 
 def layer(

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks.numpy_kernels import codes_of_bits
+from wcx.measures.bdm_rarefied import rarefied_terms
 from wcx.measures.null import Margins
-from wcx.measures.rarefied import rarefied_terms
 
 Codes = NDArray[np.uint16]
 Shuffle = Callable[[Any, np.random.Generator], Codes]

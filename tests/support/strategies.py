@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from wcx.blocks.counts import BlockCounts
 from wcx.core.checkpoint import TensorInfo
 from wcx.core.dtypes import DTYPES, PlaneRule
+from wcx.core.quantities import plane_measures
 from wcx.core.scheme import Statistics
-from wcx.measures import MEASURES
 from wcx.measures.evidence import Evidence
 from wcx.measures.tables import load_table
 from wcx.quantizers import parse_quantizer
@@ -252,7 +252,7 @@ def counts_of(plane: NDArray[Any]) -> BlockCounts:
 def evaluate(counts: BlockCounts, rarefy: int = 1024) -> dict[str, Any]:
     """Every registered measure of some counts, by its name."""
     evidence = Evidence(counts, load_table("4x4"), rarefy)
-    return {name: MEASURES[name].evaluate(evidence) for name in MEASURES}
+    return {measure.name: measure.evaluate(evidence) for measure in plane_measures()}
 
 
 def close(value: float, other: float, tolerance: float = 1e-9) -> bool:

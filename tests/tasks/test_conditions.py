@@ -9,7 +9,7 @@ from reports import constant_plane, hostile, layer, lenet, plane, polarity, repo
 
 from wcx.core.comparison import ComparedCheckpoint, Comparison, LayerSeries, ModelPlaneSeries, ModelSeries, Series
 from wcx.core.errors import UsageError
-from wcx.core.quantities import LAYER_NUMBERS, PLANE_NUMBERS
+from wcx.core.quantities import LAYER_NUMBERS, plane_numbers
 from wcx.core.report import Report
 from wcx.tasks.conditions import Condition, parse, parse_comparison
 
@@ -92,11 +92,11 @@ def test_any_plane_counts() -> None:
     assert parse("model.pooled.density == 0.49").holds(polarity())
 
 
-@pytest.mark.parametrize("field", [*PLANE_NUMBERS, *LAYER_NUMBERS])
+@pytest.mark.parametrize("field", [*plane_numbers(), *LAYER_NUMBERS])
 def test_every_number_of_a_plane_and_of_a_layer_has_a_name(field: str) -> None:
     for one in (lenet(), without_null()):
         parse(f"layer.{field} > 0").holds(one)
-        if field in PLANE_NUMBERS:
+        if field in plane_numbers():
             parse(f"model.pooled.{field} > 0").holds(one)
 
 
@@ -372,7 +372,7 @@ def test_analyze_has_no_changes(expression: str) -> None:
         parse(expression)
 
 
-@pytest.mark.parametrize("field", PLANE_NUMBERS)
+@pytest.mark.parametrize("field", plane_numbers())
 def test_every_number_of_a_plane_has_a_series_and_a_delta(field: str) -> None:
     for path in ("layer", "model.pooled"):
         for kind in ("", "delta.", "delta_from_first."):

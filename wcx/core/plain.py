@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any
+
+SPREAD = {"spread": True}
+"""Metadata of a field whose mapping has no object of its own in the JSON: its items stand in the field's place."""
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401
     """Turn a report or a part of one into dicts, lists, strings, numbers and None, in the order of the fields."""
-    if is_dataclass(value):
-        return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: to_plain(item) for key, item in value.items()}
+    if is_dataclass(value) or isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in members(value)}
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
     return value
+
+
+def members(value: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401
+    """Return the items of a mapping or the fields of a dataclass, by the names that they have in the JSON."""
+    if isinstance(value, Mapping):
+        return value.items()
+    names, spread = _names(value.__class__)
+    if spread:
+        return _spread(value, names, spread)
+    return ((name, getattr(value, name)) for name in names)
+
+
+def _spread(value: Any, names: tuple[str, ...], spread: frozenset[str]) -> Iterable[tuple[str, Any]]:  # noqa: ANN401
+    for name in names:
+        item = getattr(value, name)
+        if name in spread:
+            yield from item.items()
+        else:
+            yield name, item
+
+
+@cache
+def _names(kind: Any) -> tuple[tuple[str, ...], frozenset[str]]:  # noqa: ANN401
+    """The names of the fields, and those of fields whose items stand in their place."""
+    every = fields(kind)
+    return tuple(item.name for item in every), frozenset(item.name for item in every if "spread" in item.metadata)

@@ -1,43 +1,69 @@
 """One small registry, shared by formats, quantizers, measures and outputs.
 
-A registry maps a name to a module that is imported only when it is asked for, so that listing what
-there is costs nothing. Adding one of a kind is one file and one line in the table of its folder.
+A registry maps a name to a module that is imported only when it is asked for, so that listing what there is costs
+nothing. What wcx has itself is one file and one line in the table of its folder; a package adds its own by an entry
+point of the registry's group. Entry points are read when a name is asked for that is not built in, or when a registry
+is listed, and never replace what is built in.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wcx.core.errors import UsageError
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 T = TypeVar("T")
+_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 
 class Registry(Generic[T]):
-    """Names of one kind and where each is defined, as `module:attribute`, in the order they are listed."""
+    """Names of one kind and where each is defined, as `module:attribute`, in the order they are listed.
 
-    def __init__(self, kind: str, table: Mapping[str, str]) -> None:
+    group: of entry points, which come after those of the table, by name; None where there are none. accepts: returns
+    True for an object that can be one of the kind.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        table: Mapping[str, str],
+        group: str | None = None,
+        accepts: Callable[[Any], bool] = lambda _item: True,
+    ) -> None:
         self.kind = kind
         self._table = dict(table)
+        self._group = group
+        self._accepts = accepts
         self._found: dict[str, T] = {}
+        self._entries: dict[str, EntryPoint] | None = None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._table)
+        yield from self._table
+        yield from self._foreign()
 
     def __contains__(self, name: object) -> bool:
-        return name in self._table
+        return name in self._table or name in self._foreign()
 
     def __getitem__(self, name: str) -> T:
         """Import and return what is registered under `name`; raise UsageError for an unknown name."""
         if name not in self._found:
-            try:
-                module, attribute = self._table[name].split(":")
-            except KeyError:
-                raise UsageError(f"unknown {self.kind} {name!r}: one of {', '.join(self._table)}") from None
-            self._found[name] = getattr(import_module(module), attribute)
+            self._found[name] = self._import(name)
         return self._found[name]
+
+    def _import(self, name: str) -> T:
+        if name in self._table:
+            module, attribute = self._table[name].split(":")
+            built_in: T = getattr(import_module(module), attribute)
+            return built_in
+        if name not in self._foreign():
+            raise UsageError(f"unknown {self.kind} {name!r}: one of {', '.join(self)}")
+        return self._load(self._foreign()[name])
 
     def add(self, name: str, home: str) -> None:
         """Register `name`, defined at home, a `module:attribute`."""
@@ -45,8 +71,50 @@ class Registry(Generic[T]):
 
     def values(self) -> Iterator[T]:
         """Import and return all of the kind, in order."""
-        return (self[name] for name in self._table)
+        return (self[name] for name in self)
+
+    # ------------------------------------------------------------------------------------------------ entry points
+
+    def _foreign(self) -> dict[str, EntryPoint]:
+        """The entry points of other packages by name, read once."""
+        if self._entries is None:
+            self._entries = {} if self._group is None else self._read(self._group)
+        return self._entries
+
+    def _read(self, group: str) -> dict[str, EntryPoint]:
+        from importlib.metadata import entry_points
+
+        found: dict[str, EntryPoint] = {}
+        for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, _package(entry))):
+            if entry.name in self._table:
+                raise self._refused(entry, "has the name of one that wcx has itself")
+            if entry.name in found:
+                raise self._refused(entry, f"is in the package {_package(found[entry.name])} too")
+            if not _NAME.fullmatch(entry.name):
+                raise self._refused(entry, "is not named with small letters, digits and _")
+            found[entry.name] = entry
+        return found
+
+    def _load(self, entry: EntryPoint) -> T:
+        try:
+            item: T = entry.load()
+        except (Exception, SystemExit) as error:
+            reason = " ".join(str(error).split())
+            raise self._refused(entry, f"can't be loaded: {type(error).__name__}: {reason}") from error
+        if not self._accepts(item) or getattr(item, "name", entry.name) != entry.name:
+            raise self._refused(entry, f"is not one: {entry.value} has to be a {self.kind} of that name")
+        return item
+
+    def _refused(self, entry: EntryPoint, reason: str) -> UsageError:
+        return UsageError(f"the {self.kind} {entry.name!r} of the package {_package(entry)} {reason}")
+
+
+def _package(entry: EntryPoint) -> str:
+    return "?" if entry.dist is None else entry.dist.name
 
 
 NOTEBOOK_VIEWS: Registry[Callable[[Any], str]] = Registry("notebook view", {})
 """Functions from a report to HTML, by the report's schema; the package's `__init__` names them."""
+
+REGISTRIES: Registry[Registry[Any]] = Registry("registry", {})
+"""The registries that folders beside their own need to list; the package's `__init__` names them."""

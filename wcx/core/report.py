@@ -7,15 +7,51 @@ otherwise; docs/measures.md defines each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from wcx.core.checkpoint import CheckpointSummary
-from wcx.core.plain import to_plain
+from wcx.core.plain import SPREAD, to_plain
 from wcx.core.registry import NOTEBOOK_VIEWS
 from wcx.core.scheme import Fit
 from wcx.core.settings import Settings
+
+Item = TypeVar("Item")
+
+
+class Values(Mapping[str, Item]):
+    """Values by name, which all planes of a report share; a model can have a million planes.
+
+    places: the place of each name, from 0 up, in the order of the values.
+    """
+
+    __slots__ = ("_places", "_values")
+
+    def __init__(self, places: Mapping[str, int], values: tuple[Item, ...]) -> None:
+        self._places = places
+        self._values = values
+
+    def __getitem__(self, name: str) -> Item:
+        return self._values[self._places[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def _item(report: PlaneReport | NullReport, name: str) -> Any:  # noqa: ANN401
+    """Return the value of a measure as an attribute of its report."""
+    try:
+        return object.__getattribute__(report, "values")[name]
+    except KeyError:
+        raise AttributeError(f"{type(report).__name__!r} object has no attribute {name!r}") from None
+
 
 # -------------------------------------------------------------------------------------------- what is reported
 
@@ -35,14 +71,15 @@ class NullReport:
     """What a plane would score were its bits permuted at random.
 
     kind: permutation (closed form), sampled (the same by `draws` draws, for few weights) or shuffle (real ones).
+    values: by measure, in the order of the JSON; each is an attribute too (null.bdm). None where it was not asked for.
     """
 
     kind: str
     draws: int | None
-    bdm: NullStatistic | None
-    mean_ctm: NullStatistic | None
-    block_entropy: NullStatistic | None
-    bdm_rarefied: NullStatistic | None
+    values: Mapping[str, NullStatistic | None] = field(metadata=SPREAD)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return _item(self, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +92,11 @@ class ReferencePlane:
 
 @dataclass(frozen=True, slots=True)
 class PlaneReport:
-    """The numbers of one plane of bits; docs/measures.md defines every field."""
+    """The numbers of one plane of bits; docs/measures.md defines each.
+
+    values: by measure, in the order of the JSON; each is an attribute too (plane.bdm). None where it was not asked for
+    or is not defined.
+    """
 
     plane: str
     ones: int
@@ -63,19 +104,12 @@ class PlaneReport:
     blocks: int
     possible: int
     left_over: int | None
-    distinct: int | None
-    load: float | None
-    regime: str | None
-    bdm: float | None
-    block_entropy: float | None
-    bit_entropy: float | None
-    mean_ctm: float | None
-    bdm_rarefied: float | None
-    rarefied_m: int | None
-    bdm_normalized: float | None
-    block_entropy_normalized: float | None
+    values: Mapping[str, float | int | str | None] = field(metadata=SPREAD)
     null: NullReport | None
     reference: ReferencePlane | None = None
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return _item(self, name)
 
 
 @dataclass(frozen=True, slots=True)

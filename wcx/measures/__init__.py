@@ -1,40 +1,39 @@
-"""From counts to numbers: what each measure is called and where it is defined.
+"""From counts, bytes and values to numbers: ONE registry of all measures, in the order in which they are listed.
 
-A measure is a pure function of the counts of one plane. Adding one is one file and one line here.
+A measure of planes (core/measure.py) is a function of the counts of one plane; a compressor takes a layer's bytes, a
+statistic its exact moments. Each is one file and one line here, or an entry point of the group `wcx.measures` in
+another package.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
+from wcx.core.measure import Measure
 from wcx.core.registry import Registry
+from wcx.measures.compression import Compression
+from wcx.measures.statistics import Statistic
 
-if TYPE_CHECKING:
-    from wcx.measures.compression import Compression
-    from wcx.measures.evidence import Measure
-    from wcx.measures.statistics import Statistic
+__all__ = ["MEASURES", "AnyMeasure", "Streamed", "compressor_names", "is_streamed", "streamed_names"]
 
-__all__ = ["MEASURES", "STREAMS"]
+Streamed: TypeAlias = Compression | Statistic
+"""A measure for which the layer is read once more: it is no function of block counts."""
 
-MEASURES: Registry[Measure] = Registry(
+AnyMeasure: TypeAlias = Measure | Streamed
+
+MEASURES: Registry[AnyMeasure] = Registry(
     "measure",
     {
         "bdm": "wcx.measures.bdm:BDM",
-        "block_entropy": "wcx.measures.entropy:BLOCK_ENTROPY",
-        "bit_entropy": "wcx.measures.entropy:BIT_ENTROPY",
-        "mean_ctm": "wcx.measures.ctm:MEAN_CTM",
-        "bdm_rarefied": "wcx.measures.rarefied:BDM_RAREFIED",
-        "bdm_normalized": "wcx.measures.bdm:BDM_NORMALIZED",
-        "block_entropy_normalized": "wcx.measures.entropy:BLOCK_ENTROPY_NORMALIZED",
-        "distinct": "wcx.measures.coverage:DISTINCT",
-        "load": "wcx.measures.coverage:LOAD",
-        "regime": "wcx.measures.coverage:REGIME",
-    },
-)
-
-STREAMS: Registry[Compression | Statistic] = Registry(
-    "measure",
-    {
+        "block_entropy": "wcx.measures.block_entropy:BLOCK_ENTROPY",
+        "bit_entropy": "wcx.measures.bit_entropy:BIT_ENTROPY",
+        "mean_ctm": "wcx.measures.mean_ctm:MEAN_CTM",
+        "bdm_rarefied": "wcx.measures.bdm_rarefied:BDM_RAREFIED",
+        "bdm_normalized": "wcx.measures.bdm_normalized:BDM_NORMALIZED",
+        "block_entropy_normalized": "wcx.measures.block_entropy_normalized:BLOCK_ENTROPY_NORMALIZED",
+        "distinct": "wcx.measures.distinct:DISTINCT",
+        "load": "wcx.measures.load:LOAD",
+        "regime": "wcx.measures.regime:REGIME",
         "gzip": "wcx.measures.gzip:GZIP",
         "bz2": "wcx.measures.bz2:BZ2",
         "lzma": "wcx.measures.lzma:LZMA",
@@ -47,4 +46,21 @@ STREAMS: Registry[Compression | Statistic] = Registry(
         "sd": "wcx.measures.statistics:SD",
         "nonfinite": "wcx.measures.statistics:NONFINITE",
     },
+    group="wcx.measures",
+    accepts=lambda item: isinstance(item, (Measure, Compression, Statistic)),
 )
+
+
+def is_streamed(name: str) -> bool:
+    """Return True for a compressor or a statistic."""
+    return isinstance(MEASURES[name], (Compression, Statistic))
+
+
+def compressor_names() -> tuple[str, ...]:
+    """Return the names of the compressors, in the order of the registry."""
+    return tuple(name for name in MEASURES if isinstance(MEASURES[name], Compression))
+
+
+def streamed_names() -> tuple[str, ...]:
+    """Return the names of the compressors and statistics, in the order of the registry."""
+    return tuple(name for name in MEASURES if is_streamed(name))

@@ -1,13 +1,19 @@
-"""BDM by the Block Decomposition Method, and pybdm's normalised form of it.
+"""BDM by the Block Decomposition Method.
 
-Source: Zenil et al., Entropy 20(8):605, 2018, equation 8; pybdm 0.1.0, BDM.bdm and BDM.nbdm, which the values equal.
+Source: Zenil et al., Entropy 20(8):605, 2018, equation 8; pybdm 0.1.0, BDM.bdm, which the values equal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log2
 
-from wcx.measures.evidence import Evidence, Measure
+import numpy as np
+
+from wcx.core.measure import Column, Measure, Null
+from wcx.measures.draws import Drawn, Floats
+from wcx.measures.evidence import Evidence
+from wcx.measures.null import ClosedForm, Expectation, Function, Weights
 from wcx.measures.tables import UNIT
 
 
@@ -31,23 +37,56 @@ def bdm(evidence: Evidence) -> float:
     return evidence.once(bdm_units) / UNIT
 
 
-def bdm_normalized(evidence: Evidence) -> float | None:
-    """(bdm - min) / (max - min) over all planes of as many blocks, no unit, from 0 to 1; equals pybdm's nbdm.
-
-    max: the blocks spread over the most complex values, as evenly as can be. min: all blocks the simplest one. None
-    under the boundary recursive where there are left-overs, for which pybdm has no such range.
-    """
-    if evidence.boundary == "recursive" and not evidence.undivided:
-        return None
-    table, blocks = evidence.table.main, evidence.blocks
-    times, rest = divmod(blocks, table.possible)
-    largest = table.largest(rest) + rest * log2_units(times + 1)
-    if times:
-        others = table.possible - rest
-        largest += table.largest(table.possible) - table.largest(rest) + others * log2_units(times)
-    smallest = table.smallest + log2_units(blocks)
-    return (evidence.once(bdm_units) - smallest) / (largest - smallest)
+def expected_bdm(shuffled: ClosedForm) -> Expectation:
+    """Return mean and standard deviation: a = [n > 0], b = log2 n."""
+    functions = []
+    for at in shuffled.poisson:
+        occurs = (at.points > 0).astype(float)
+        functions.append(Function(at, occurs, at.logs, 1 - occurs, at.next_logs() - at.logs))
+    return Expectation(mean_bdm(shuffled, shuffled.exact), shuffled.sd(functions))
 
 
-BDM = Measure("bdm", "bits", bdm, ("ignore", "recursive", "correlated"))
-BDM_NORMALIZED = Measure("bdm_normalized", "1", bdm_normalized, ("ignore", "recursive"))
+def mean_bdm(shuffled: ClosedForm, parts: Sequence[Weights]) -> float:
+    """Return the mean of BDM where counts have these distributions."""
+    count, first, _ = shuffled.table.classes
+    total = 0.0
+    for at in parts:
+        terms = first[at.rows] * at.expect((at.points > 0).astype(float)) + count[at.rows] * at.expect(at.logs)
+        total += float(np.add.reduce(terms))
+    return total
+
+
+def drawn_bdm(drawn: Drawn) -> Floats:
+    """Return the term of each code of a draw."""
+    return drawn.complexity + drawn.of_counts(log2)
+
+
+BDM = Measure(
+    "bdm",
+    "bits",
+    bdm,
+    formula="sum over blocks that occur of CTM_i + log2 n_i",
+    range="bits, from 22.0",
+    source="Zenil et al. 2018; pybdm `BDM.bdm`",
+    example=({0: 9}, 25.176631293734488),
+    boundaries=("ignore", "recursive", "correlated"),
+    null=Null(
+        expected_bdm,
+        drawn_bdm,
+        order=0,
+        shown=1,
+        columns=(Column(("bdm", "vs own"), "change", rank=14, place=40),),
+        of_changes=True,
+        baselines=("block_entropy", "null.block_entropy.ratio"),
+    ),
+    columns=(
+        Column(("bdm per", "weight "), "per_weight", rank=3, place=60, marked=True, saturates=True),
+        Column(("", "bdm"), "count", rank=11, place=70, saturates=True),
+    ),
+    main=True,
+    shown=1,
+    baselines=("block_entropy", "bit_entropy"),
+    claimed=True,
+    summed=True,
+    pybdm="bdm",
+)

@@ -24,6 +24,7 @@ class Compression:
     """A compressor by name.
 
     begin: given how many bytes will come, a compressor for them. memory: bytes of memory that it takes for so many.
+    main: compare shows it of the model.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Compression:
     begin: Callable[[int], Compressor]
     memory: Callable[[int], int]
     unit: str = "bytes"
+    main: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,20 @@ selection of layers changes it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from math import fsum, log2, sqrt
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import fsum, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.measures.null import NULL_MEASURES, Expectation, Margins
-from wcx.measures.rarefied import rarefied_terms
+from wcx.core.quantities import null_places
+from wcx.measures.null import Expectation, Margins, null_of
 from wcx.measures.tables import CtmTable
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 _SHORT = 2048  # cells up to which whole planes are permuted; above, there are few ones, and their places are drawn
 _SMALL = 1 << 16  # counts below which they are told apart in a table
@@ -64,16 +69,59 @@ def sampled_null(
     table: CtmTable,
     rarefy: int,
     draws: int,
-    measures: Sequence[str] = NULL_MEASURES,
+    measures: Sequence[str] | None = None,
 ) -> dict[str, Expectation]:
     """Return each measure's expectation for the counts of `planes` added up, from `draws` permutations of each.
 
-    Only the positions of the rarer value are drawn; all other blocks are constant.
+    measures: names, all that have a null by default. Only the positions of the rarer value are drawn; all other blocks
+    are constant.
     """
-    found = [_draw_codes(plane, random, draws, table.cells) for plane, random in zip(planes, randoms, strict=True)]
-    draw, code, count = _add_up([part for parts in found for part in parts], draws, table.possible)
-    blocks = sum(plane.blocks for plane in planes)
-    return {measure: summarise(_values(measure, draw, code, count, blocks, table, rarefy)) for measure in measures}
+    parts = [_draw_codes(plane, random, draws, table.cells) for plane, random in zip(planes, randoms, strict=True)]
+    added = _add_up([part for of_plane in parts for part in of_plane], draws, table.possible)
+    drawn = Drawn(*added, sum(plane.blocks for plane in planes), table, rarefy)
+    names = null_places() if measures is None else measures
+    return {name: summarise(drawn.values(null_of(name).terms)) for name in names}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Counts of the blocks of some draws: int64 arrays of one length, ascending by draw, then code."""
+
+    draw: Integers
+    code: Integers
+    count: Integers
+    blocks: int
+    table: CtmTable
+    rarefy: int
+
+    @cached_property
+    def complexity(self) -> Floats:
+        """CTM of each code."""
+        values: Floats = self.table.values[self.code]
+        return values
+
+    @cached_property
+    def _different(self) -> tuple[Integers, Integers]:
+        return _different(self.count)
+
+    @property
+    def counts(self) -> Integers:
+        """The different counts, ascending."""
+        return self._different[0]
+
+    @property
+    def place(self) -> Integers:
+        """The place of each count among the different ones."""
+        return self._different[1]
+
+    def of_counts(self, function: Callable[[int], float]) -> Floats:
+        """Return function(count) for each, evaluated once for equal ones."""
+        return np.array([function(count) for count in self.counts.tolist()])[self.place]
+
+    def values(self, terms: Callable[[Drawn], Floats]) -> list[float]:
+        """Return the sum of a measure's terms over each draw."""
+        sums: list[float] = np.bincount(self.draw, weights=terms(self)).tolist()
+        return sums
 
 
 Part = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
@@ -138,28 +186,3 @@ def _different(count: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.
     place[is_small] = (np.cumsum(there) - 1)[count[is_small]]
     place[~is_small] = small.size + place_of_large
     return np.concatenate([small, large]), place
-
-
-def _values(
-    measure: str,
-    draw: NDArray[np.int64],
-    code: NDArray[np.int64],
-    count: NDArray[np.int64],
-    blocks: int,
-    table: CtmTable,
-    rarefy: int,
-) -> list[float]:
-    """One value of the measure for each draw."""
-    numbers, place = _different(count)
-    complexity = table.values[code]
-    if measure == "mean_ctm":
-        terms = complexity * count / blocks
-    elif measure == "block_entropy":
-        terms = np.array([-number / blocks * log2(number / blocks) for number in numbers.tolist()])[place]
-    elif measure == "bdm" or blocks <= rarefy:
-        terms = complexity + np.array([log2(number) for number in numbers.tolist()])[place]
-    else:
-        seen, logs = rarefied_terms(numbers.astype(float), blocks, rarefy)
-        terms = complexity * seen[place] + logs[place]
-    values: list[float] = np.bincount(draw, weights=terms).tolist()
-    return values

@@ -88,20 +88,3 @@ class Evidence:
     @cached_property
     def _known(self) -> dict[Any, Any]:
         return {}
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A named function of the evidence; unit is what its numbers are in; None where it has no value.
-
-    boundaries: those under which it is defined.
-    """
-
-    name: str
-    unit: str
-    evaluate: Callable[[Evidence], float | int | str | None]
-    boundaries: tuple[str, ...] = ("ignore",)
-
-    def of(self, evidence: Evidence) -> Any:  # noqa: ANN401
-        """The value, or None where the measure is not defined under the boundary."""
-        return self.evaluate(evidence) if evidence.boundary in self.boundaries else None

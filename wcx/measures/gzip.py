@@ -17,4 +17,4 @@ def _begin(nbytes: int) -> zlib._Compress:
     return zlib.compressobj(9, zlib.DEFLATED, _GZIP_HEADER)
 
 
-GZIP = Compression("gzip", "bytes by gzip, level 9, and as a ratio", _begin, lambda _nbytes: 300 << 10)
+GZIP = Compression("gzip", "bytes by gzip, level 9, and as a ratio", _begin, lambda _nbytes: 300 << 10, main=True)

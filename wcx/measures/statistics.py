@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
+from wcx.core.measure import first_line
+
 UNIT_BITS = 1074
 """Sums are in units of 2^-1074, the smallest double, sums of squares in units of 2^-2148."""
 
@@ -54,8 +56,8 @@ class Statistic:
 
     @property
     def summary(self) -> str:
-        """What it is, in a line."""
-        return (self.evaluate.__doc__ or "").strip().partition("\n")[0]
+        """The first line of the function's docstring."""
+        return first_line(self.evaluate)
 
 
 _UNIT = 1 << UNIT_BITS

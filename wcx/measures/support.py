@@ -6,7 +6,7 @@ mode's. log2 of a whole number comes from one table made with math.log2, so that
 
 from __future__ import annotations
 
-from math import log1p, log2, sqrt
+from math import log, log1p, log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 SMALLEST_WEIGHT = 1e-20
 """Weights below this share of the mode's are left out."""
 
+_LN2 = log(2.0)
 _TABLED = 1 << 17
 _NATS = 47.0  # a little more than -log(1e-20)
 _table: NDArray[np.float64] = np.zeros(0)
@@ -45,3 +46,11 @@ def log2_of_whole(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         _table = np.array([0.0, *map(log2, range(1, max(4096, min(2 * top, _TABLED))))])
     tabled: NDArray[np.float64] = _table[numbers.astype(np.int64)]
     return tabled
+
+
+def surprise(count: int, total: int) -> float:
+    """Return -p log2 p with p = count / total; by log1p above one half, where log2 would lose the digits near 0."""
+    share = count / total
+    if 2 * count > total:
+        return -share * log1p(-(total - count) / total) / _LN2
+    return -share * log2(share)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from wcx.blocks.bits import bits_of
 from wcx.core.dtypes import PlaneRule
-from wcx.measures import STREAMS
+from wcx.measures import MEASURES
 from wcx.measures.compression import Compression, Size, Tap, Unit, in_passes
 from wcx.measures.statistics import Moments, Statistic
 from wcx.scan.grid import PIECE_BYTES, Piece
@@ -67,7 +67,7 @@ def measures_of(streamed: StreamedLayer, names: Sequence[str]) -> dict[str, Any]
     """The stream measures of that name, as the report has them."""
     found: dict[str, Any] = {}
     for name in names:
-        measure = STREAMS[name]
+        measure = MEASURES[name]
         if isinstance(measure, Statistic):
             found[name] = measure.evaluate(streamed.moments)
         else:
@@ -114,7 +114,7 @@ def stream_layers(
 
 def _passes(layer: Layer, planes: int, names: Sequence[str], stored: bool) -> list[tuple[list[_Unit], bool]]:
     """What is done in each reading of a layer: the compressors, and whether its values are summed up."""
-    measures = [STREAMS[name] for name in names]
+    measures = [MEASURES[name] for name in names]
     packed = -(-layer.weights // 8)
     streams = [(_RAW, layer.tensor.nbytes)] * stored + [(plane, packed) for plane in range(planes)]
     units = [

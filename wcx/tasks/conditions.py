@@ -27,10 +27,10 @@ from math import isfinite
 
 from wcx.core.comparison import Comparison, LayerSeries, ModelPlaneSeries, Series, SeriesMap
 from wcx.core.errors import UsageError
-from wcx.core.quantities import LAYER_NUMBERS, PLANE_NUMBERS, getter, is_measure
+from wcx.core.quantities import LAYER_NUMBERS, getter, is_measure, plane_numbers, summed_measures
 from wcx.core.report import Report
 from wcx.core.text import escape
-from wcx.measures import STREAMS
+from wcx.measures import streamed_names
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -46,26 +46,10 @@ _EXPRESSION = re.compile(
     r"\s*(?P<sign><=|>=|==|!=|<|>)\s*(?P<number>\S+)\s*",
     re.ASCII | re.DOTALL,
 )
-_FIELDS = {
-    "layer": (*LAYER_NUMBERS, *PLANE_NUMBERS),
-    "model.pooled": PLANE_NUMBERS,
-    "model.sum": ("bdm",),
-}
 _FLIPS = ("flips", "flips_from_first")
 _DELTAS = ("delta", "delta_from_first")
-_SHOWN_SERIES = {
-    "layer": (*PLANE_NUMBERS, *_FLIPS),
-    "model.pooled": (*PLANE_NUMBERS, *_FLIPS),
-    "model.sum": ("bdm",),
-}
-_COMPRESSED = tuple(f"{name}.{kind}" for name in STREAMS for kind in ("nbytes", "ratio"))  # of a plane's bits
+_SIZES = (".nbytes", ".ratio")  # of compressed bytes; without `measures.` of a plane's bits
 _OF_WHOLE_LAYERS = "measures."
-_PLANE_SERIES = (*(f"{delta}.{name}" for delta in _DELTAS for name in PLANE_NUMBERS), *_COMPRESSED)
-_MORE_SERIES = {  # too many to list in a message
-    "layer": (*_PLANE_SERIES, *STREAMS, *(_OF_WHOLE_LAYERS + name for name in (*STREAMS, *_COMPRESSED))),
-    "model.pooled": _PLANE_SERIES,
-    "model.sum": (),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +140,7 @@ class Condition:
 def _series_of_layer(layer: LayerSeries, field: str) -> Series:
     """The values of a field: a compression without `measures.` is of a plane, and of the whole layer with it."""
     whole = layer.plane is None
-    if (field.startswith(_OF_WHOLE_LAYERS) and not whole) or (field in _COMPRESSED and whole):
+    if (field.startswith(_OF_WHOLE_LAYERS) and not whole) or (field in _compressed() and whole):
         return ()
     return _series_of(layer, layer.series, field.removeprefix(_OF_WHOLE_LAYERS))
 
@@ -178,7 +162,7 @@ def parse(text: str) -> Condition:
     Condition(quantifier='any', scope='layer', glob='fc*', field='null.bdm_rarefied.ratio', sign='<', number=0.9)
     """
     condition = _parsed(text)
-    known = _FIELDS[condition.scope]
+    known = _fields_of_a_report(condition.scope)
     if condition.field not in known and not (condition.scope == "layer" and _is_stream_measure(condition.field)):
         raise _unknown(text, condition, known)
     return condition
@@ -191,7 +175,7 @@ def parse_comparison(text: str) -> Condition:
     'any layer.delta.bdm > 100'
     """
     condition = _parsed(text)
-    shown, more = _SHOWN_SERIES[condition.scope], _MORE_SERIES[condition.scope]
+    shown, more = _shown_series(condition.scope), _more_series(condition.scope)
     if condition.field not in (*shown, *more):
         raise _unknown(text, condition, shown, more)
     return condition
@@ -215,8 +199,34 @@ def _parsed(text: str) -> Condition:
     )
 
 
+def _fields_of_a_report(scope: str) -> tuple[str, ...]:
+    if scope == "model.sum":
+        return summed_measures()
+    return (*LAYER_NUMBERS, *plane_numbers()) if scope == "layer" else plane_numbers()
+
+
+def _shown_series(scope: str) -> tuple[str, ...]:
+    return summed_measures() if scope == "model.sum" else (*plane_numbers(), *_FLIPS)
+
+
+def _more_series(scope: str) -> tuple[str, ...]:
+    """The series that are too many to list in a message."""
+    if scope == "model.sum":
+        return ()
+    of_planes = (*(f"{delta}.{name}" for delta in _DELTAS for name in plane_numbers()), *_compressed())
+    if scope == "model.pooled":
+        return of_planes
+    of_layers = (*streamed_names(), *_compressed())
+    return (*of_planes, *streamed_names(), *(_OF_WHOLE_LAYERS + name for name in of_layers))
+
+
+def _compressed() -> tuple[str, ...]:
+    """The sizes of a plane's compressed bits."""
+    return tuple(name + size for name in streamed_names() for size in _SIZES)
+
+
 def _is_stream_measure(field: str) -> bool:
-    return is_measure(field) and field.split(".")[1] in STREAMS
+    return is_measure(field) and field.split(".")[1] in streamed_names()
 
 
 def _number(text: str, written: str) -> float:

@@ -8,7 +8,7 @@ from wcx.blocks.layout import LAYOUTS
 from wcx.core.dtypes import DTYPES
 from wcx.core.version import __version__
 from wcx.formats import FORMATS
-from wcx.measures import MEASURES, STREAMS
+from wcx.measures import MEASURES
 from wcx.outputs import OUTPUTS
 from wcx.quantizers import QUANTIZERS
 from wcx.tasks.analyze.presets import PRESETS
@@ -44,10 +44,8 @@ def kinds() -> dict[str, Any]:
         "boundaries": _listed(BOUNDARIES),
         "layouts": [{"name": name, "summary": summary} for name, summary in LAYOUTS.items()],
         "measures": [
-            {"name": measure.name, "summary": _first_line(measure.evaluate.__doc__), "unit": measure.unit}
-            for measure in MEASURES.values()
-        ]
-        + [{"name": stream.name, "summary": stream.summary, "unit": stream.unit} for stream in STREAMS.values()],
+            {"name": measure.name, "summary": measure.summary, "unit": measure.unit} for measure in MEASURES.values()
+        ],
         "nulls": _listed(("permutation", "shuffle:K", "none")),
         "presets": [{"name": preset.name, "summary": preset.summary} for preset in PRESETS.values()],
         "outputs": _listed(tuple(OUTPUTS)),
@@ -56,7 +54,3 @@ def kinds() -> dict[str, Any]:
 
 def _listed(names: tuple[str, ...]) -> list[dict[str, str]]:
     return [{"name": name, "summary": _SUMMARIES[name]} for name in names]
-
-
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0]

@@ -6,7 +6,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from reports import layer, plane, report, write
+from reports import layer, plane, report, with_values, write
 from rich.cells import cell_len
 
 from wcx.core.report import Report
@@ -71,7 +71,7 @@ def test_markdown_has_a_column_a_plane() -> None:
 def test_without_the_usual_number_cells_have_the_next() -> None:
     shown = planes(2)
     without = [
-        replace(some, planes=tuple(replace(each, null=None, bdm=None, block_entropy=None) for each in some.planes))
+        replace(some, planes=tuple(with_values(each, null=None, bdm=None, block_entropy=None) for each in some.planes))
         for some in shown.layers
     ]
     assert "cells: density" in text(replace(shown, layers=tuple(without)), View(planes=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import replace
 
 import pytest
 from children import run_python
@@ -19,6 +18,7 @@ from reports import (
     polarity,
     report,
     transformer,
+    with_values,
     write,
 )
 from rich.cells import cell_len
@@ -328,7 +328,7 @@ def test_a_cut_name_fits_however_narrow(width: int) -> None:
 
 
 def test_dimensions_that_are_huge_still_fit() -> None:
-    wide = layer("embed.weight", (128256, 16384), (replace(plane(blocks=131334144), distinct=65536),))
+    wide = layer("embed.weight", (128256, 16384), (with_values(plane(blocks=131334144), distinct=65536),))
     text = table(report((wide, *transformer(5).layers)), View(terminal=True, width=80))
     assert max(map(cell_len, text.splitlines())) <= 80
 

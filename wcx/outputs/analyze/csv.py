@@ -13,7 +13,7 @@ from typing import TextIO
 from wcx.core.errors import CheckpointError
 from wcx.core.report import LayerReport, Report
 from wcx.outputs import View
-from wcx.outputs.analyze.rows import COLUMNS, Row, layer_rows, report_rows
+from wcx.outputs.analyze.rows import Row, columns, layer_rows, report_rows
 from wcx.outputs.shared.cells import Cells
 
 
@@ -28,7 +28,7 @@ class CsvWriter:
     def __init__(self, stream: TextIO, view: View) -> None:
         self._stream = stream
         self._cells = Cells(stream, view)
-        self._stream.write(",".join(COLUMNS) + "\n")
+        self._stream.write(",".join(columns()) + "\n")
         self._stream.flush()
 
     def layer(self, path: str, layer: LayerReport) -> None:
@@ -47,5 +47,5 @@ class CsvWriter:
 
     def _write(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            self._stream.write(self._cells.line(row.get(column) for column in COLUMNS))
+            self._stream.write(self._cells.line(row.get(column) for column in columns()))
         self._stream.flush()

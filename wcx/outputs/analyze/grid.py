@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from wcx.outputs.analyze.columns import Column, Line, bar_share
+from wcx.outputs.analyze.columns import BAR, Column, Line, bar_share
 from wcx.outputs.shared.bars import Bars
 from wcx.outputs.shared.cells import Cell
 from wcx.outputs.shared.fit import BASE_RANK, choose
@@ -47,17 +47,17 @@ class Grid:
 
     def _cell(self, column: Column, line: Line) -> Cell:
         cell = column.cell(line)
-        if column.key != "bar":
+        if column.key != BAR:
             return cell
         return Cell(self.bars.draw(bar_share(line), self.longest, self._bar_width), cell.tone)
 
     @property
     def _bar_width(self) -> int:
-        return next(width for column, width in zip(self.columns, self.widths, strict=True) if column.key == "bar")
+        return next(width for column, width in zip(self.columns, self.widths, strict=True) if column.key == BAR)
 
     def _padded(self, cells: Iterable[Cell]) -> Iterator[Cell]:
         for column, width, cell in zip(self.columns, self.widths, cells, strict=True):
-            text = cell.text.ljust(width) if column.left else cell.text.rjust(width)
+            text = cell.text.ljust(width) if column.look.left else cell.text.rjust(width)
             yield Cell(self.gap + text, cell.tone)
 
 
@@ -86,11 +86,12 @@ def longest_bar(lines: Sequence[Line]) -> float:
 
 
 def _heads(column: Column, tight: bool) -> tuple[str, str]:
-    return (column.heads[0], column.tight) if tight and column.tight else column.heads
+    look = column.look
+    return (look.heads[0], look.tight) if tight and look.tight else look.heads
 
 
 def _width(column: Column, lines: Sequence[Line], bar: int, tight: bool) -> int:
-    if column.key == "bar":
+    if column.key == BAR:
         return bar
     heads = _heads(column, tight)
     return max(len(heads[0]), len(heads[1]), *(len(column.cell(line).text) for line in lines))

@@ -12,24 +12,25 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wcx.core.quantities import PLANE_NUMBERS, getter
+from wcx.core.quantities import DENSITY, getter, leading_ratios, main_measures, plane_numbers, summed_measures
 from wcx.core.report import LayerReport, ModelReport, PlaneReport
 from wcx.outputs import View
 from wcx.outputs.shared import figures
 from wcx.outputs.shared.cells import Cell
 
 SHADES = " ░▒▓█"
-_USUAL = ("null.bdm_rarefied.ratio", "null.bdm.ratio", "null.mean_ctm.ratio", "bdm", "block_entropy")
+_MAIN = 2  # of the measures that compare shows of the model
 _NAME_AT_LEAST = 16
 _LEAST_SPREAD = 0.02  # of a ratio from 1, which fills a shade: less is chance in all but huge layers
 
 
 def field_of(view: View, layers: Sequence[LayerReport]) -> str:
     """Which number the cells show."""
-    if view.sort in PLANE_NUMBERS:
+    if view.sort in plane_numbers():
         return str(view.sort)
     planes = [plane for layer in layers for plane in layer.planes]
-    return next((name for name in _USUAL if any(getter(name)(plane) is not None for plane in planes)), "density")
+    usual = (*leading_ratios(), *main_measures()[:_MAIN])
+    return next((name for name in usual if any(getter(name)(plane) is not None for plane in planes)), DENSITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def make_heat(layers: Sequence[LayerReport], model: ModelReport, view: View) -> 
     names = dict.fromkeys(plane.plane for layer in layers for plane in layer.planes)
     rows = tuple((layer.name or '""', _values(layer.planes, names, get)) for layer in layers)
     pooled = [row.pooled for row in model.planes if row.pooled is not None]
-    total = (("pooled", _values(pooled, names, get)),) if pooled and field != "bdm" else ()
+    total = (("pooled", _values(pooled, names, get)),) if pooled and field not in summed_measures() else ()
     known = [value for _, row in (*rows, *total) for value in row if value is not None]
     return Heat(field, tuple(names), rows, total, min(known, default=0.0), max(known, default=0.0))
 

@@ -46,7 +46,7 @@ def _table(main: list[Line], apart: list[Line], model: list[Line]) -> Iterator[s
     lines = [*main, *apart, *model]
     shown = [column for column in columns(lines) if column.rank < _MOST_RANK]
     longest = longest_bar(lines)
-    heads = "".join(head(" ".join(column.heads).strip(), column.left) for column in shown)
+    heads = "".join(head(" ".join(column.look.heads).strip(), column.look.left) for column in shown)
     yield f'<table style="{TABLE}"><thead><tr>{head("layer", True)}{heads}</tr></thead><tbody>'
     for line in main:
         yield _row(line, shown, longest, "")
@@ -68,7 +68,7 @@ def _cell(column: Column, line: Line, longest: float) -> str:
     cell = column.cell(line)
     tone = "opacity:.6" if cell.tone == "dim" else f"color:{HUES[cell.tone]}" if cell.tone in HUES else ""
     content = _bar(bar_share(line), longest) if column.key == "bar" else safe(cell.text.strip())
-    return f'<td style="{CELL};text-align:{"left" if column.left else "right"};{tone}">{content}</td>'
+    return f'<td style="{CELL};text-align:{"left" if column.look.left else "right"};{tone}">{content}</td>'
 
 
 def _bar(share: float | None, longest: float) -> str:

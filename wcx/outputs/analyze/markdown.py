@@ -78,8 +78,8 @@ class MarkdownWriter:
         lines = [*main, *apart, *model]
         shown = [column for column in columns(lines) if column.rank < _MOST_RANK]
         longest = longest_bar(lines)
-        yield row(["layer", *(" ".join(column.heads).strip() for column in shown)])
-        yield row([":--", *(":--" if column.left else "--:" for column in shown)])
+        yield row(["layer", *(" ".join(column.look.heads).strip() for column in shown)])
+        yield row([":--", *(":--" if column.look.left else "--:" for column in shown)])
         for line in [*main, *apart]:
             if apart and line is apart[0]:
                 yield row([f"*{prose.APART}*", *("" for _ in shown)])

@@ -13,7 +13,7 @@ from wcx.core.errors import CheckpointError
 from wcx.core.report import LayerReport, Report
 from wcx.outputs import View
 from wcx.outputs.analyze.json import error_fields
-from wcx.outputs.analyze.rows import COLUMNS, Row, flat_measures, layer_rows, report_rows
+from wcx.outputs.analyze.rows import Row, columns, flat_measures, layer_rows, report_rows
 from wcx.outputs.shared.encoding import Encoder
 
 
@@ -52,5 +52,5 @@ class NdjsonWriter:
 
 
 def _fields(row: Row) -> Row:
-    fixed = {column: row.get(column) for column in COLUMNS if column != "measures"}
+    fixed = {column: row.get(column) for column in columns() if column != "measures"}
     return {**fixed, **dict(flat_measures(row.get("measures") or {}))}

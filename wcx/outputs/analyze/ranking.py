@@ -1,7 +1,8 @@
 """Which layers a table shows and in which order: --sort and --top.
 
 `deviation` is what chance does not explain of a layer's distance from its own shuffle: max(0, |ratio - 1| - 2 sd/mean)
-of bdm_rarefied, which stays meaningful for layers of any size. Unlike z, it does not grow with the layer.
+of the leading measure (bdm_rarefied), which stays meaningful for layers of any size. Unlike z, it does not grow with
+the layer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from wcx.core.errors import UsageError
-from wcx.core.quantities import LAYER_NUMBERS, PLANE_NUMBERS, getter, is_measure
+from wcx.core.quantities import LAYER_NUMBERS, getter, is_measure, leading, plane_numbers
 from wcx.core.report import LayerReport, PlaneReport
 from wcx.outputs import View
 
@@ -38,7 +39,7 @@ class Selection:
 
 def check(view: View) -> None:
     """Raise UsageError for an order or a length that makes no sense, before anything is read."""
-    if view.sort not in (None, *_NAMED, *LAYER_NUMBERS, *PLANE_NUMBERS) and not is_measure(str(view.sort)):
+    if view.sort not in (None, *_NAMED, *LAYER_NUMBERS, *plane_numbers()) and not is_measure(str(view.sort)):
         raise UsageError(_unknown(str(view.sort)))
     if view.top is not None and view.top < 0:
         raise UsageError(f"--top {view.top}: a number of layers, or 0 for all")
@@ -64,7 +65,7 @@ def _is_trivial(layer: LayerReport) -> bool:
 
 def deviation(plane: PlaneReport) -> float | None:
     """What chance does not explain of the plane's distance from its own shuffle; None without a null model."""
-    null = plane.null.bdm_rarefied if plane.null else None
+    null = plane.null.values[leading()[0]] if plane.null else None
     if null is None or null.ratio is None or null.mean == 0:
         return None
     return max(0.0, abs(null.ratio - 1) - 2 * null.sd / null.mean)
@@ -106,7 +107,7 @@ def _last_if_none(value: float | None) -> tuple[bool, float]:
 
 
 def _unknown(name: str) -> str:
-    known = (*_NAMED, *LAYER_NUMBERS, *PLANE_NUMBERS)
+    known = (*_NAMED, *LAYER_NUMBERS, *plane_numbers())
     close = get_close_matches(name, known, 1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     return f"unknown column {name!r} to sort by{hint}: one of {', '.join(known)}"

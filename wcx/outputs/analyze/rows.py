@@ -11,27 +11,34 @@ the measures of that vector.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
-from wcx.core.quantities import LAYER_FIELDS, PLANE_FIELDS, getter
+from wcx.core.plain import members
+from wcx.core.quantities import LAYER_FIELDS, getter, plane_fields
 from wcx.core.report import LayerReport, ModelReport, PlaneReport, Report, SkippedTensor
 
 Row = dict[str, Any]
-COLUMNS = (
-    *("row", "path", "name", "dtype", "shape"),
-    *PLANE_FIELDS,
-    *LAYER_FIELDS,
-    "reason",
-)
-_PLANE = tuple((name, getter(name)) for name in PLANE_FIELDS)
-_LAYER = tuple((name, getter(name)) for name in LAYER_FIELDS)
+Getters = tuple[tuple[str, Callable[[object], Any]], ...]
+_LAYER: Getters = tuple((name, getter(name)) for name in LAYER_FIELDS)
+
+
+@cache
+def columns() -> tuple[str, ...]:
+    """Return the names of all columns, in order."""
+    return ("row", "path", "name", "dtype", "shape", *plane_fields(), *LAYER_FIELDS, "reason")
+
+
+@cache
+def _plane() -> Getters:
+    return tuple((name, getter(name)) for name in plane_fields())
 
 
 def layer_rows(path: str, layer: LayerReport) -> Iterator[Row]:
     """The rows of one layer, one per plane."""
     own = {"row": "layer", "path": path, **_identity(layer), **_values(layer, _LAYER)}
     for plane in layer.planes:
-        yield {**own, **_values(plane, _PLANE)}
+        yield {**own, **_values(plane, _plane())}
 
 
 def report_rows(report: Report) -> Iterator[Row]:
@@ -46,14 +53,14 @@ def _model_rows(path: str, model: ModelReport) -> Iterator[Row]:
     common = {"path": path, "weights": model.weights}
     for item in model.planes:
         if item.pooled is not None:
-            yield {"row": "pooled", **common, **_values(item.pooled, _PLANE)}
+            yield {"row": "pooled", **common, **_values(item.pooled, _plane())}
     measures, of_vector = split_measures(model)
     for item in model.planes:
-        values = {"plane": item.plane, "bdm": item.sum.bdm, "measures": measures}
-        ratios = {"reference.ratio": item.sum.reference_ratio, "total.reference_ratio": model.total.reference_ratio}
-        yield {"row": "sum", **common, **values, "total.bdm": model.total.bdm, **ratios}
+        added = {"reference.ratio" if name == "reference_ratio" else name: value for name, value in members(item.sum)}
+        totals = {f"total.{name}": value for name, value in members(model.total)}
+        yield {"row": "sum", **common, "plane": item.plane, "measures": measures, **added, **totals}
     if model.concatenated is not None:
-        yield {"row": "concatenated", "path": path, **_values(model.concatenated, _PLANE), "measures": of_vector}
+        yield {"row": "concatenated", "path": path, **_values(model.concatenated, _plane()), "measures": of_vector}
 
 
 def split_measures(model: ModelReport) -> tuple[dict[str, Any], Mapping[str, Any]]:
@@ -71,7 +78,7 @@ def _identity(tensor: LayerReport | SkippedTensor) -> Row:
     return {"name": tensor.name, "dtype": tensor.dtype, "shape": _product(tensor.shape)}
 
 
-def _values(value: LayerReport | PlaneReport, getters: tuple[tuple[str, Callable[[object], Any]], ...]) -> Row:
+def _values(value: LayerReport | PlaneReport, getters: Getters) -> Row:
     return {name: _flat(get(value)) for name, get in getters}
 
 

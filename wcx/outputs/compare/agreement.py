@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from wcx.core.comparison import Comparison, Correlation, CorrelationDifference, FisherMean
+from wcx.core.quantities import leading_ratios, main_measures, model_series
 from wcx.outputs.shared import figures
 from wcx.outputs.shared.cells import Cell
 
-_USUAL = ("bdm", "block_entropy", "mean_ctm", "gzip.nbytes", "null.bdm_rarefied.ratio")
-_OF_MANY_PLANES = ("bdm", "block_entropy")
+_OF_MANY_PLANES = 2  # measures
 _FEW_PLANES = 2
 _MODEL = ("pooled", "model")
 _LEVELS = "raw"
@@ -177,7 +177,7 @@ def _chosen(there: Sequence[tuple[str, str | None]]) -> list[tuple[str, str | No
     """Measures and planes worth a row: the usual ones, fewer of many planes, all where none of them is there."""
     pairs = list(dict.fromkeys(there))
     many = len({plane for _, plane in pairs if plane is not None}) > _FEW_PLANES
-    wanted = _OF_MANY_PLANES if many else _USUAL
+    wanted = main_measures()[:_OF_MANY_PLANES] if many else (*model_series(), leading_ratios()[0])
     chosen = [pair for name in wanted for pair in pairs if pair[0] == name]
     return chosen or pairs
 

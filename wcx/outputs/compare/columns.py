@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from wcx.core.comparison import Series
+from wcx.core.quantities import leading_ratios
 from wcx.outputs.compare.lines import Line
 from wcx.outputs.shared import figures
 from wcx.outputs.shared.cells import Cell
@@ -21,9 +22,6 @@ SPARK = "spark"
 
 ABSENT = "*"
 """Stands by a first or last value that is not of the run's first or last checkpoint."""
-
-DELTA = ("null.bdm_rarefied.ratio", "null.bdm.ratio", "null.mean_ctm.ratio")
-"""The null ratios of the changed bits, that which is shown first."""
 
 _SPARK_LEAST = 10
 _SPARK_MOST = 60
@@ -131,7 +129,9 @@ def of_measure(measure: str, value: float | None) -> str:
 
 def delta_measure(line: Line) -> str | None:
     """Which null ratio of its changed bits a line has."""
-    return next((name for name in DELTA if any(value is not None for value in line.delta.get(name, ()))), None)
+    return next(
+        (name for name in leading_ratios() if any(value is not None for value in line.delta.get(name, ()))), None
+    )
 
 
 def _first(line: Line) -> Cell:

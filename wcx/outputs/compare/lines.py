@@ -15,18 +15,13 @@ from typing import Any
 
 from wcx.core.comparison import Comparison, LayerSeries, ModelPlaneSeries, Series
 from wcx.core.errors import UsageError
-from wcx.core.quantities import PLANE_NUMBERS
+from wcx.core.quantities import model_series, plane_numbers, preferred_series, summed_measures
 from wcx.core.text import escape
 from wcx.outputs import View
 from wcx.outputs.shared.names import shorten
 
 _MOST = 40
 _ORDERS = ("change", "name", "file", "flips")
-_USUAL = (
-    *("null.bdm_rarefied.ratio", "null.bdm.ratio", "null.mean_ctm.ratio", "bdm_rarefied", "bdm"),
-    *("mean_ctm", "block_entropy", "bit_entropy", "density"),
-)
-_OF_MODEL = ("bdm", "block_entropy", "mean_ctm", "gzip.nbytes")
 _FEW_PLANES = 2
 _LONGEST_RUN = 16
 _OF_STREAM = re.compile(r"\w+(\.\w+)*", re.ASCII)
@@ -118,7 +113,7 @@ class Selection:
 
 def check(view: View) -> None:
     """Raise UsageError for an order or a length that no comparison can have, before anything is read."""
-    known = (*_ORDERS, *PLANE_NUMBERS)
+    known = (*_ORDERS, *plane_numbers())
     name = view.sort
     if name is not None and name not in known:
         close = get_close_matches(name, known, 1)
@@ -149,7 +144,8 @@ def shown_measure(comparison: Comparison, view: View) -> str:
         if there and view.sort not in there:
             raise UsageError(f"--sort {view.sort}: no such series here: one of {', '.join((*_ORDERS, *there))}")
         return view.sort
-    return next((name for name in _USUAL if name in there), next(iter(there), _USUAL[0]))
+    usual = preferred_series()
+    return next((name for name in usual if name in there), next(iter(there), usual[0]))
 
 
 def select(comparison: Comparison, view: View) -> Selection:
@@ -240,16 +236,18 @@ def _changes(series: LayerSeries | ModelPlaneSeries, run: Run) -> dict[str, Any]
 def blocks(comparison: Comparison, measure: str) -> Iterator[Block]:
     """The blocks of lines that close a table: the model, pooled and as a sum, its measures, and the training log."""
     found, model = runs(comparison), comparison.model
-    names = [measure] if len(model.planes) > _FEW_PLANES else list(dict.fromkeys((measure, *_OF_MODEL)))
+    names = [measure] if len(model.planes) > _FEW_PLANES else list(dict.fromkeys((measure, *model_series())))
     pooled = [
         line
         for name in names
         for plane in model.planes
         for line in _model_lines(plane, name, plane.pooled, found, changed=name == names[0])
     ]
-    added = [line for plane in model.planes for line in _model_lines(plane, "bdm", plane.sum, found)]
-    if len(model.planes) > 1:
-        added += _plain_lines("total bdm", "all", model.total.get("bdm"), found)
+    added = []
+    for name in summed_measures():
+        added += [line for plane in model.planes for line in _model_lines(plane, name, plane.sum, found)]
+        if len(model.planes) > 1:
+            added += _plain_lines(f"total {name}", "all", model.total.get(name), found)
     whole = [line for name, values in model.measures.items() for line in _plain_lines(name, "", values, found)]
     vector = [
         line for name, values in (model.concatenated or {}).items() for line in _plain_lines(name, "", values, found)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from wcx.core.comparison import Comparison, LayerSeries, Series
+from wcx.core.quantities import model_series
 from wcx.outputs import View
 from wcx.outputs.compare.lines import Run, runs, shown_measure
 
-_OF_MODEL = ("bdm", "block_entropy", "mean_ctm", "gzip.nbytes")
 _MOST_METRICS = 2
 _FEW_PLANES = 2
 _UNEVEN = 6  # the widest distance of two checkpoints over the median one, beyond which an axis to scale hides most
@@ -81,8 +81,9 @@ def curves(comparison: Comparison, axis: Axis) -> Iterator[Curve]:
     """The model's measures, pooled: change since the run's first checkpoint, in per cent."""
     planes = comparison.model.planes
     several, many = len(planes) > 1, len(planes) > _FEW_PLANES
+    usual = model_series()
     for dash, plane in enumerate(planes):
-        measures = [name for name in _OF_MODEL if name in plane.pooled] or list(plane.pooled)[: len(_OF_MODEL)]
+        measures = [name for name in usual if name in plane.pooled] or list(plane.pooled)[: len(usual)]
         for hue, measure in enumerate(measures[:1] if many else measures):
             name = f"{measure} {plane.plane}" if several else measure
             for run in runs(comparison):

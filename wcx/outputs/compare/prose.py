@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wcx.core.comparison import ComparedCheckpoint, Comparison, Correlation
+from wcx.core.quantities import claimed_measures, meaning
 from wcx.outputs.compare.agreement import Agreement
 from wcx.outputs.compare.columns import ABSENT, Grid, delta_measure
 from wcx.outputs.compare.lines import Line, Selection
@@ -17,16 +18,6 @@ _FEW = 5
 _MOST_REMARKS = 20
 _SIGNIFICANT = 0.05
 _COUNTED = (("raw", "levels"), ("diff", "differences"))
-_MEASURES = {
-    "null.bdm_rarefied.ratio": "bdm_rarefied over what the same bits give when shuffled",
-    "null.bdm.ratio": "bdm over what the same bits give when shuffled",
-    "null.mean_ctm.ratio": "mean_ctm over what the same bits give when shuffled",
-    "bdm": "bits",
-    "bdm_rarefied": "bits",
-    "block_entropy": "bits per block",
-    "mean_ctm": "bits per block",
-    "bit_entropy": "bits per weight",
-}
 
 
 def facts(comparison: Comparison) -> str:
@@ -84,10 +75,10 @@ def log_facts(comparison: Comparison) -> Iterator[str]:
 
 def title(selection: Selection) -> str:
     """What the series of the table are and in which order."""
-    meaning = _MEASURES.get(selection.measure)
+    unit = meaning(selection.measure)
     order = {"change": "biggest movers first", "flips": "most changed bits first", "name": "by name"}
     parts = [
-        selection.measure + (f" ({meaning})" if meaning else ""),
+        selection.measure + (f" ({unit})" if unit else ""),
         order.get(selection.order, "in the file's order"),
     ]
     return ", ".join(parts)
@@ -135,8 +126,13 @@ def multiplicity(comparison: Comparison) -> str:
 
 
 def layer_correlations(comparison: Comparison) -> Iterator[str]:
-    """In how many layers bdm moves with each column of the log, after correction for the number of layers."""
-    found = [one for one in comparison.correlations if one.scope == "layer" and one.measure == "bdm"]
+    """In how many layers a claimed measure moves with each column of the log, corrected for the number of layers."""
+    for measure in claimed_measures():
+        yield from _layer_correlations(comparison, measure.name)
+
+
+def _layer_correlations(comparison: Comparison, measure: str) -> Iterator[str]:
+    found = [one for one in comparison.correlations if one.scope == "layer" and one.measure == measure]
     for metric in dict.fromkeys(one.metric for one in found):
         mine = [one for one in found if one.metric == metric]
         parts = [
@@ -144,7 +140,7 @@ def layer_correlations(comparison: Comparison) -> Iterator[str]:
             for transform, name in _COUNTED
             if any(one.transform == transform for one in mine)
         ]
-        yield f"bdm and {metric}, layer by layer: q < {_SIGNIFICANT} in {', '.join(parts)}"
+        yield f"{measure} and {metric}, layer by layer: q < {_SIGNIFICANT} in {', '.join(parts)}"
 
 
 def _share(found: Sequence[Correlation], transform: str, name: str) -> str:

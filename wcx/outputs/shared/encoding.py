@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from functools import cache
+from dataclasses import is_dataclass
 from json.encoder import encode_basestring, encode_basestring_ascii
 from math import isfinite
 from types import NoneType
 from typing import Any, TextIO
+
+from wcx.core.plain import members
 
 _STEP = "  "
 _FLAT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
@@ -43,7 +44,7 @@ class Encoder:
     def pieces(self, value: Any) -> Iterator[str]:  # noqa: ANN401
         """The text of a report in pieces: each item of its lists is one, all other fields are one each."""
         separator, last = "{" + self._line(1), self._line(0) + "}"
-        for key, item in _members(value):
+        for key, item in members(value):
             yield separator + self._string(key) + self._colon
             if isinstance(item, tuple) and item:
                 yield from self._elements(item)
@@ -86,7 +87,7 @@ class Encoder:
         yield self._line(1) + "]"
 
     def _pairs(self, value: Any, level: int) -> Iterator[str]:  # noqa: ANN401
-        return (self._string(key) + self._colon + self.text(item, level) for key, item in _members(value))
+        return (self._string(key) + self._colon + self.text(item, level) for key, item in members(value))
 
     def _group(self, brackets: str, items: Iterable[str], level: int) -> str:
         inner = ("," + self._line(level + 1)).join(items)
@@ -108,14 +109,3 @@ def _number(value: float) -> str:
     if not isfinite(value):
         raise ValueError(f"{value} has no place in strict JSON")
     return float.__repr__(value)
-
-
-def _members(value: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401
-    if isinstance(value, Mapping):
-        return value.items()
-    return ((name, getattr(value, name)) for name in _field_names(value.__class__))
-
-
-@cache
-def _field_names(kind: Any) -> tuple[str, ...]:  # noqa: ANN401
-    return tuple(item.name for item in fields(kind))

@@ -15,14 +15,23 @@ from numpy.typing import NDArray
 
 from wcx.blocks.counts import BlockCounts
 from wcx.core.checkpoint import TensorInfo
-from wcx.core.report import LayerReport, ModelPlane, ModelReport, NullReport, NullStatistic, PlaneReport, Sum, Total
+from wcx.core.quantities import null_places, plane_measures, value_places
+from wcx.core.report import (
+    LayerReport,
+    ModelPlane,
+    ModelReport,
+    NullReport,
+    NullStatistic,
+    PlaneReport,
+    Sum,
+    Total,
+    Values,
+)
 from wcx.core.scheme import Fit, Scheme
 from wcx.core.settings import Settings
-from wcx.measures import MEASURES
-from wcx.measures.coverage import DISTINCT, LOAD, REGIME
 from wcx.measures.draws import generator, sampled_null
 from wcx.measures.evidence import Evidence
-from wcx.measures.null import NULL_MEASURES, Expectation, Margins, has_closed_form, permutation_null
+from wcx.measures.null import Expectation, Margins, has_closed_form, permutation_null
 from wcx.measures.tables import CtmTable, load_table
 from wcx.scan.count import CountedLayer
 from wcx.scan.layers import Layer
@@ -44,11 +53,11 @@ def evaluate_layer(
     planes: Sequence[str],
     settings: Settings,
     fit: Fit = _NO_FIT,
-    nulls: Sequence[str] = NULL_MEASURES,
+    nulls: Sequence[str] | None = None,
 ) -> LayerReport:
     """Return the report of one layer, with its null unless that is drawn by real shuffles.
 
-    nulls: measures that have one.
+    nulls: the measures that get a null, all that have one by default.
     """
     tensor = layer.tensor
     reports = []
@@ -110,18 +119,16 @@ def _evaluate_plane(
     margins: Sequence[Margins],
     seeds: Sequence[tuple[str, int]],
     settings: Settings,
-    nulls: Sequence[str] = NULL_MEASURES,
+    nulls: Sequence[str] | None = None,
 ) -> PlaneReport:
     """Return the numbers of one plane, or of several added up (then with the margins and seeds of each)."""
     scheme = scheme_of(settings)
     table = load_table(scheme.alphabet)
     evidence = Evidence(counts, table, settings.rarefy, scheme.kind)
-    values: dict[str, Any] = {
-        measure: MEASURES[measure].of(evidence) for measure in settings.measures if measure in MEASURES
-    }
+    values = _values(evidence, settings.measures)
     null = None
     if settings.null == "permutation" and scheme.kind == "ignore":
-        wanted = [measure for measure in nulls if measure in settings.measures]
+        wanted = [name for name in null_places() if name in settings.measures and (nulls is None or name in nulls)]
         kind, expected = _expect(margins, seeds, table, settings, wanted)
         draws = SAMPLED_DRAWS if kind == "sampled" else None
         null = null_report(kind, draws, expected, values, all(plane.constant for plane in margins))
@@ -132,19 +139,21 @@ def _evaluate_plane(
         blocks=evidence.blocks,
         possible=table.possible,
         left_over=counts.left_over,
-        distinct=DISTINCT.of(evidence),
-        load=LOAD.of(evidence),
-        regime=REGIME.of(evidence),
-        bdm=values.get("bdm"),
-        block_entropy=values.get("block_entropy"),
-        bit_entropy=values.get("bit_entropy"),
-        mean_ctm=values.get("mean_ctm"),
-        bdm_rarefied=values.get("bdm_rarefied"),
-        rarefied_m=evidence.rarefied_m if values.get("bdm_rarefied") is not None else None,
-        bdm_normalized=values.get("bdm_normalized"),
-        block_entropy_normalized=values.get("block_entropy_normalized"),
+        values=Values(value_places(), tuple(values.get(item) for item in value_places())),
         null=null,
     )
+
+
+def _values(evidence: Evidence, wanted: Sequence[str]) -> dict[str, Any]:
+    """The values of measures, those of coverage always, each with its parameter where it has both."""
+    values: dict[str, Any] = {}
+    for measure in plane_measures():
+        if measure.coverage or measure.name in wanted:
+            values[measure.name] = value = measure.of(evidence)
+            if measure.parameter is not None and value is not None:
+                name, parameter = measure.parameter
+                values[name] = parameter(evidence)
+    return values
 
 
 def _expect(
@@ -162,36 +171,37 @@ def _expect(
 
 
 def null_report(
-    kind: str, draws: int | None, expected: dict[str, Expectation], values: dict[str, Any], constant: bool
+    kind: str, draws: int | None, expected: Mapping[str, Expectation], values: Mapping[str, Any], constant: bool
 ) -> NullReport:
     """Set each value against its expectation; a constant plane is its own shuffle, exactly."""
-    found: dict[str, NullStatistic | None] = dict.fromkeys(NULL_MEASURES)
-    for measure, expectation in expected.items():
-        if measure not in values:
-            continue
-        value = values[measure]
-        mean, sd = (value, 0.0) if constant else (expectation.mean, expectation.sd)
-        z = (value - mean) / sd if sd > 0 else None
-        ratio = 1.0 if value == mean else value / mean if mean else None
-        found[measure] = NullStatistic(mean, sd, z, ratio)
-    return NullReport(kind, draws, **found)
+    found = {
+        name: _statistic(values[name], expectation, constant)
+        for name, expectation in expected.items()
+        if values.get(name) is not None
+    }
+    return NullReport(kind, draws, Values(null_places(), tuple(found.get(name) for name in null_places())))
 
 
-def with_null(plane: PlaneReport, draws: int, expected: dict[str, Expectation]) -> PlaneReport:
+def _statistic(value: float, expectation: Expectation, constant: bool) -> NullStatistic:
+    mean, sd = (value, 0.0) if constant else (expectation.mean, expectation.sd)
+    z = (value - mean) / sd if sd > 0 else None
+    ratio = 1.0 if value == mean else value / mean if mean else None
+    return NullStatistic(mean, sd, z, ratio)
+
+
+def with_null(plane: PlaneReport, draws: int, expected: Mapping[str, Expectation]) -> PlaneReport:
     """Return the plane with a null that was drawn by real shuffles."""
-    values = {name: getattr(plane, name) for name in NULL_MEASURES if getattr(plane, name) is not None}
-    constant = plane.bit_entropy == 0.0 or plane.density in (0.0, 1.0)
-    return replace(plane, null=null_report("shuffle", draws, expected, values, constant))
+    return replace(plane, null=null_report("shuffle", draws, expected, plane.values, plane.density in (0.0, 1.0)))
 
 
 class Model:
     """The model's rows, built up layer by layer: counts are added (`pooled`), and values (`sum`).
 
     Planes are told apart by name: a layer that lacks one (integer codes have as many as their bits) adds nothing to it.
-    planes: what a model without layers shows. nulls: measures that have one.
+    planes: what a model without layers shows. nulls: the measures that get a null, all that have one by default.
     """
 
-    def __init__(self, planes: Sequence[str], settings: Settings, nulls: Sequence[str] = NULL_MEASURES) -> None:
+    def __init__(self, planes: Sequence[str], settings: Settings, nulls: Sequence[str] | None = None) -> None:
         self._usual = planes
         self._nulls = nulls
         self._settings = settings
@@ -246,7 +256,9 @@ class _ModelPlane:
         self.layers.append(layer)
         self.margins.append(margins_of(counts))
 
-    def report(self, name: str, number: int, scheme: Scheme, settings: Settings, nulls: Sequence[str]) -> ModelPlane:
+    def report(
+        self, name: str, number: int, scheme: Scheme, settings: Settings, nulls: Sequence[str] | None
+    ) -> ModelPlane:
         """Return the model's row; number: of the plane, which seeds what is drawn."""
         counts = BlockCounts.from_histogram(
             scheme.id,

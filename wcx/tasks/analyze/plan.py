@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wcx.core.checkpoint import Checkpoint, TensorInfo
 from wcx.core.report import SkippedTensor
 from wcx.core.settings import Settings
-from wcx.measures import STREAMS
+from wcx.measures import is_streamed
 from wcx.quantizers import Quantizer, parse_quantizer
 from wcx.quantizers.uniform import Uniform
 from wcx.tasks.analyze.presets import find_preset
@@ -90,7 +90,7 @@ def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint 
 
 def _streams(settings: Settings) -> tuple[str, ...]:
     """Those of the measures that are no function of block counts."""
-    return tuple(name for name in settings.measures if name in STREAMS)
+    return tuple(name for name in settings.measures if is_streamed(name))
 
 
 def _presets_own(settings: Settings, tensors: Sequence[TensorInfo]) -> tuple[Quantizer | None, list[Layer] | None]:

@@ -16,7 +16,7 @@ from wcx.core.checkpoint import Checkpoint, TensorInfo
 from wcx.core.dtypes import DType
 from wcx.core.report import LayerReport, ModelPlane, ModelReport, PlaneReport, ReferencePlane, Sum, Total
 from wcx.core.settings import Settings
-from wcx.measures import MEASURES
+from wcx.measures.bdm import BDM
 from wcx.measures.evidence import Evidence
 from wcx.measures.tables import load_table
 from wcx.quantizers import Quantizer
@@ -106,7 +106,7 @@ class ReferenceRows:
     def _bdm(self, counts: BlockCounts) -> float:
         scheme = scheme_of(self._settings)
         evidence = Evidence(counts, load_table(scheme.alphabet), self._settings.rarefy, scheme.kind)
-        value = MEASURES["bdm"].of(evidence)
+        value = BDM.of(evidence)
         return float(value or 0.0)
 
 

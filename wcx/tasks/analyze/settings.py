@@ -10,7 +10,7 @@ from wcx.blocks.layout import LAYOUTS
 from wcx.core.errors import UsageError
 from wcx.core.scheme import Scheme
 from wcx.core.settings import CtmReference, Settings
-from wcx.measures import MEASURES, STREAMS
+from wcx.measures import MEASURES, is_streamed
 from wcx.measures.tables import table_checksums
 from wcx.quantizers import parse_quantizer
 from wcx.tasks.analyze.presets import departures, find_preset
@@ -151,9 +151,9 @@ def _one_of(option: str, value: str, known: Sequence[str]) -> str:
 def _parse_measures(names: Sequence[str]) -> tuple[str, ...]:
     """The measures in their usual order, each once; those of planes where none is named."""
     names = _texts("measure", names)
-    every = (*MEASURES, *STREAMS)
     if not names:
-        return tuple(MEASURES)
+        return tuple(name for name in MEASURES if not is_streamed(name))
+    every = tuple(MEASURES)
     for name in names:
         _one_of("measure", name, (*every, "all"))
     return every if "all" in names else tuple(name for name in every if name in names)

@@ -18,13 +18,14 @@ from wcx.blocks.counts import BlockCounts
 from wcx.core.checkpoint import TensorInfo
 from wcx.core.dtypes import DTYPES
 from wcx.core.errors import UsageError
+from wcx.core.measure import Measure
+from wcx.core.quantities import null_measures
 from wcx.core.report import LayerReport, ModelReport, PlaneReport
 from wcx.core.scheme import Scheme
 from wcx.core.settings import Settings
-from wcx.measures import MEASURES
 from wcx.measures.draws import generator, shuffled_histograms, summarise
 from wcx.measures.evidence import Evidence
-from wcx.measures.null import NULL_MEASURES, Expectation, Margins
+from wcx.measures.null import Expectation, Margins
 from wcx.measures.tables import load_table
 from wcx.scan.count import count_layers
 from wcx.scan.layers import Layer
@@ -65,8 +66,8 @@ def add_shuffles(
     """
     draws = settings.null_draws or 0
     kind = scheme_of(settings).kind
-    wanted = [measure for measure in NULL_MEASURES if measure in settings.measures]
-    measures = [measure for measure in wanted if kind in MEASURES[measure].boundaries]
+    wanted = [measure for measure in null_measures() if measure.name in settings.measures]
+    measures = [measure for measure in wanted if kind in measure.boundaries]
     planes = []  # [plane][draw][layer that has it, then the model][measure]
     for number, of_plane in enumerate(margins):
         shuffled = [_Shuffled(layers[at].name, layers[at].matrix, known) for at, known in of_plane]
@@ -114,7 +115,7 @@ def _drawn(
     shuffled: Sequence[_Shuffled],
     plane: int,
     settings: Settings,
-    measures: Sequence[str],
+    measures: Sequence[Measure],
     threads: int,
     on_draw: Callable[[], None],
 ) -> list[list[list[float]]]:
@@ -127,14 +128,18 @@ def _drawn(
     return drawn
 
 
-def _summary(drawn: list[list[list[float]]], at: int, measures: Sequence[str]) -> dict[str, Expectation]:
-    return {measure: summarise([values[at][number] for values in drawn]) for number, measure in enumerate(measures)}
+def _summary(drawn: list[list[list[float]]], at: int, measures: Sequence[Measure]) -> dict[str, Expectation]:
+    return {
+        measure.name: summarise([values[at][number] for values in drawn]) for number, measure in enumerate(measures)
+    }
 
 
 class _Draw:
     """One permutation of one plane of every layer."""
 
-    def __init__(self, layers: Sequence[_Shuffled], plane: int, settings: Settings, measures: Sequence[str]) -> None:
+    def __init__(
+        self, layers: Sequence[_Shuffled], plane: int, settings: Settings, measures: Sequence[Measure]
+    ) -> None:
         self._layers = layers
         self._plane = plane
         self._settings = settings
@@ -168,7 +173,7 @@ class _Draw:
             scheme.id, histogram, symbols, ones, scheme.cells, scheme.sizes[1:], overlapping=scheme.shift > 0
         )
         evidence = Evidence(counts, self._table, self._settings.rarefy, scheme.kind)
-        return [float(MEASURES[measure].of(evidence) or 0.0) for measure in self._measures]
+        return [float(measure.of(evidence) or 0.0) for measure in self._measures]
 
 
 def _shuffled(matrix: tuple[int, int], ones: int, random: np.random.Generator) -> NDArray[np.uint8]:

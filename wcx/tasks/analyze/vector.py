@@ -23,10 +23,11 @@ from wcx.blocks.counts import BlockCounts
 from wcx.core.checkpoint import TensorInfo
 from wcx.core.decode import float32_values
 from wcx.core.dtypes import DTYPES, CodeSet
+from wcx.core.quantities import plane_measures
 from wcx.core.report import PlaneReport
 from wcx.core.scheme import Scheme
 from wcx.core.settings import Settings
-from wcx.measures import MEASURES, STREAMS
+from wcx.measures import MEASURES
 from wcx.measures.compression import Compression, Size, Tap, Unit, in_passes
 from wcx.measures.statistics import L2_NORM
 from wcx.scan.grid import Stripe, pieces
@@ -70,7 +71,7 @@ def _is_parameter(tensor: TensorInfo) -> bool:
 
 def measures_wanted(settings: Settings) -> tuple[str, ...]:
     """The measures of the vector beside its plane: those that -m names, or all that the original has."""
-    if settings.measures == tuple(MEASURES):
+    if settings.measures == tuple(measure.name for measure in plane_measures()):
         return _ORIGINAL
     return tuple(name for name in _ORIGINAL if name in settings.measures)
 
@@ -180,7 +181,7 @@ def _above(values: Floats) -> Bits:
 
 def _units(layers: Sequence[Layer], names: Sequence[str]) -> list[_Unit]:
     weights = sum(layer.weights for layer in layers)
-    compressions = [measure for name in names if isinstance(measure := STREAMS[name], Compression)]
+    compressions = [measure for name in names if isinstance(measure := MEASURES[name], Compression)]
     return [
         Unit(compression, binarized, weights if binarized else weights * _FLOAT.bits // 8)
         for compression in compressions

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from wcx.core.comparison import LayerSeries, ModelPlaneSeries, ModelSeries, Series, SeriesMap
 from wcx.core.errors import CheckpointError
-from wcx.tasks.compare.rows import CHANGE_FIELDS, Row, Rows
+from wcx.core.quantities import change_fields
+from wcx.tasks.compare.rows import Row, Rows
 from wcx.tasks.compare.series.matching import MatchedLayer
 from wcx.tasks.compare.visit import Outcome
 
@@ -123,7 +124,7 @@ class Collected:
         flips = previous.get("flips", nothing), first.get("flips", nothing)
         if plane is None:
             return *flips, {}, {}
-        fields = [name for name in CHANGE_FIELDS if self._null or not name.startswith("null.")]
+        fields = [name for name in change_fields() if self._null or not name.startswith("null.")]
         deltas = ({name: some.get(name, nothing) for name in fields} for some in (previous, first))
         return *flips, *deltas  # type: ignore[return-value]
 

@@ -14,9 +14,10 @@ from wcx.core.comparison import ComparedCheckpoint, Comparison, LayerSeries, Mod
 from wcx.core.dtypes import DTYPES
 from wcx.core.errors import CheckpointError, UsageError
 from wcx.core.progress import Progress
+from wcx.core.quantities import DENSITY, plane_measures
 from wcx.core.text import escape
 from wcx.core.version import __version__
-from wcx.measures import STREAMS
+from wcx.measures import MEASURES, is_streamed
 from wcx.scan.cache import Store, open_store
 from wcx.scan.count import worth_compiling
 from wcx.scan.threads import cores
@@ -35,7 +36,6 @@ from wcx.tasks.compare.statistics.records import Correlated, Measured
 from wcx.tasks.compare.visit import Walk
 
 SCHEMA = "wcx/comparison/1"
-_COVERAGE = ("distinct", "load")  # how far to trust a number, rather than one
 
 
 def compare(
@@ -235,12 +235,11 @@ def _measured(layers: Sequence[LayerSeries], model: ModelSeries, settings: Compa
 
 
 def _wanted(series: SeriesMap, settings: ComparisonSettings) -> Iterator[tuple[str, Series]]:
-    analysis = settings.analysis
+    wanted = {measure.name for measure in plane_measures() if not measure.coverage} & {*settings.analysis.measures}
     for name, values in series.items():
         first, _, last = name.partition(".")
-        plain = name in (*analysis.measures, "density") and name not in _COVERAGE
-        stream = first in STREAMS and last != "ratio"
-        if plain or stream or (first == "null" and last.endswith(".ratio")):
+        stream = first in MEASURES and is_streamed(first) and last != "ratio"
+        if name in wanted or name == DENSITY or stream or (first == "null" and last.endswith(".ratio")):
             yield name, values
 
 

@@ -11,21 +11,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wcx.blocks.counts import BlockCounts
+from wcx.core.quantities import (
+    DENSITY,
+    change_fields,
+    change_nulls,
+    getter,
+    main_measures,
+    null_measures,
+    plane_measures,
+)
 from wcx.core.report import LayerReport, ModelReport, PlaneReport
 from wcx.core.settings import Settings
-from wcx.measures import MEASURES
-from wcx.measures.null import NULL_MEASURES
 from wcx.scan.count import CountedLayer
 from wcx.scan.layers import Layer
 from wcx.tasks.analyze.evaluate import Model, evaluate_layer
 from wcx.tasks.analyze.settings import scheme_of
 
 Row = dict[str, float | None]
-_NO_NUMBER = "regime"
-_CHANGE_MEASURES = ("bdm", "block_entropy", "mean_ctm")
-_CHANGE_NULLS = ("bdm",)
-CHANGE_FIELDS = (*_CHANGE_MEASURES, "density", *(f"null.{name}.ratio" for name in _CHANGE_NULLS))
-"""What is told of the changed bits as a plane."""
 
 
 @dataclass(slots=True)
@@ -56,10 +58,11 @@ class Rows:
 
 
 def plane_fields(settings: Settings) -> list[str]:
-    """The fields of a plane that have a series."""
-    fields = ["density", *(name for name in MEASURES if name in settings.measures and name != _NO_NUMBER)]
+    """Return the fields of a plane that have a series."""
+    measures = [measure for measure in plane_measures() if measure.is_number and measure.name in settings.measures]
+    fields = [DENSITY, *(measure.name for measure in measures)]
     if settings.null != "none":
-        nulls = [name for name in NULL_MEASURES if name in settings.measures]
+        nulls = [measure.name for measure in null_measures() if measure.name in settings.measures]
         fields += [f"null.{name}.{what}" for name in nulls for what in ("ratio", "z")]
     return fields + (["reference.bdm", "reference.ratio"] if settings.reference is not None else [])
 
@@ -104,14 +107,7 @@ def model_rows(model: ModelReport, settings: Settings) -> dict[str, dict[str | N
 
 
 def _plane_row(plane: PlaneReport, fields: Sequence[str]) -> Row:
-    return {name: _number(plane, name) for name in fields}
-
-
-def _number(plane: PlaneReport, path: str) -> float | None:
-    value: Any = plane
-    for name in path.split("."):
-        value = None if value is None else getattr(value, name)
-    return None if value is None else value
+    return {name: getter(name)(plane) for name in fields}
 
 
 def _measures(measures: Mapping[str, Any]) -> tuple[Row, dict[str, Row]]:
@@ -148,9 +144,9 @@ class ChangeRows:
 
     def __init__(self, settings: Settings) -> None:
         null = "permutation" if settings.null != "none" else "none"
-        self._settings = replace(settings, measures=_CHANGE_MEASURES, null=null, reference=None)
+        self._settings = replace(settings, measures=main_measures(), null=null, reference=None)
         self._rows = Rows()
-        self._model = Model((), self._settings, _CHANGE_NULLS)
+        self._model = Model((), self._settings, change_nulls())
 
     def add(
         self, layer: Layer, name: str, planes: Sequence[str], counts: tuple[BlockCounts, ...] | None, core: bool
@@ -159,7 +155,7 @@ class ChangeRows:
         if counts is None:
             return
         counted = CountedLayer(counts, 0, 0, at_most_two_values=False)
-        report = evaluate_layer(layer, counted, planes, self._settings, nulls=_CHANGE_NULLS)
+        report = evaluate_layer(layer, counted, planes, self._settings, nulls=change_nulls())
         rows = self._rows.layers.setdefault(name, {})
         rows.update({plane.plane: _change_row(plane) for plane in report.planes})
         if core:
@@ -178,4 +174,4 @@ class ChangeRows:
 def _change_row(plane: PlaneReport) -> Row:
     """The share of bits that changed, and what the changed bits are as a plane; nothing where nothing changed."""
     none = plane.ones == 0
-    return {"flips": plane.density} | {name: None if none else _number(plane, name) for name in CHANGE_FIELDS}
+    return {"flips": plane.density} | {name: None if none else getter(name)(plane) for name in change_fields()}

@@ -15,6 +15,7 @@ from typing import Any
 from wcx.blocks.counts import BlockCounts
 from wcx.core.errors import CheckpointError
 from wcx.core.plain import to_plain
+from wcx.core.quantities import change_fields
 from wcx.core.scheme import Fit
 from wcx.scan.cache import CountsWriter, LostError, Store, recall
 from wcx.scan.changes import PackedCheckpoint
@@ -34,7 +35,7 @@ from wcx.tasks.analyze.report import notes_of
 from wcx.tasks.analyze.run import Run
 from wcx.tasks.analyze.settings import scheme_of
 from wcx.tasks.compare.counting import Around, Member, Opened, Reading, Recalled
-from wcx.tasks.compare.rows import CHANGE_FIELDS, ChangeRows, Rows, layer_rows, model_rows, plane_fields
+from wcx.tasks.compare.rows import ChangeRows, Rows, layer_rows, model_rows, plane_fields
 
 _PLANES, _PREVIOUS, _FIRST = "planes", "previous", "first"
 
@@ -137,7 +138,7 @@ class Walk:
             settings.packed,
             self._reference,
             plane_fields(settings.analysis),
-            CHANGE_FIELDS,
+            change_fields(),
         )
         return cache_key("rows", key, how, sorted(member.core), member.complete)
 

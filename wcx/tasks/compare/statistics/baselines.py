@@ -8,36 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from wcx.core.quantities import claimed_measures, null_measures, plane_measures
+from wcx.measures import compressor_names
 from wcx.tasks.compare.statistics.records import Measured
 
-_BASELINES = {
-    "bdm": ("block_entropy", "bit_entropy"),
-    "null.bdm.ratio": ("block_entropy", "null.block_entropy.ratio"),
-    "bdm_rarefied": ("block_entropy",),
-    "mean_ctm": ("block_entropy",),
-}
-_COMPRESSORS = ("gzip", "bz2", "lzma", "zstd")
 Place = tuple[str, str | None, str | None, str]
 
 
 def opponents(measured: Sequence[Measured]) -> list[list[int]]:
     """Of each measure, the numbers of those that it is set against, of the same plane of the same layer or model.
 
-    bdm of a plane is also set against the bytes of the packed plane under each compressor that was asked for; those of
-    the model may stand under scope model.
+    A claimed measure of a plane (bdm) is also set against the bytes of the packed plane under each compressor that was
+    asked for; those of the model may stand under scope model.
     """
     at: dict[Place, int] = {}
     for number, one in enumerate(measured):
         at.setdefault((one.scope, one.layer, one.plane, one.measure), number)
-    return [_of(one, at) for one in measured]
+    baselines = _baselines()
+    return [_of(one, at, baselines) for one in measured]
 
 
-def _of(one: Measured, at: Mapping[Place, int]) -> list[int]:
+def _baselines() -> dict[str, tuple[str, ...]]:
+    """By series those that it is set against."""
+    own = {measure.name: measure.baselines for measure in plane_measures()}
+    return own | {f"null.{one.name}.ratio": one.null.baselines for one in null_measures() if one.null}
+
+
+def _of(one: Measured, at: Mapping[Place, int], baselines: Mapping[str, Sequence[str]]) -> list[int]:
     if one.plane is None or one.scope not in ("pooled", "layer"):
         return []
-    found = [at.get((one.scope, one.layer, one.plane, name)) for name in _BASELINES.get(one.measure, ())]
-    if one.measure == "bdm":
-        found += [_packed(one, compressor, at) for compressor in _COMPRESSORS]
+    found = [at.get((one.scope, one.layer, one.plane, name)) for name in baselines.get(one.measure, ())]
+    if any(one.measure == measure.name for measure in claimed_measures()):
+        found += [_packed(one, compressor, at) for compressor in compressor_names()]
     return [number for number in found if number is not None]
 
 

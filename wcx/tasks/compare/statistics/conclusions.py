@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from wcx.core.comparison import Conclusion, Correlation, CorrelationDifference, FisherMean
+from wcx.core.quantities import DENSITY, change_fields, claimed_measures
 from wcx.core.text import escape
+from wcx.measures import compressor_names
 from wcx.tasks.compare.statistics.bootstrap import FEWEST
 
 _SIGNIFICANT = 0.05
 _FEWEST_EFFECTIVE = 5  # of 4 points even the same order has an exact p of 2 / 4! = 0.083
-_MAIN = ("bdm", "mean_ctm", "null.bdm.ratio", "block_entropy")
-_PACKED = ("gzip", "bz2", "lzma", "zstd")
 _COEFFICIENT = "spearman"
 
 
@@ -141,15 +141,17 @@ def _mean_of(mean: FisherMean | None) -> _Finding:
 
 
 def _is_main(scope: str, measure: str) -> bool:
-    packed = any(measure.startswith(f"{name}.") and measure.endswith(".nbytes") for name in _PACKED)
-    return (scope == "pooled" and (measure in _MAIN or packed)) or (scope == "model" and packed)
+    packed = any(measure.startswith(f"{name}.") and measure.endswith(".nbytes") for name in compressor_names())
+    return (scope == "pooled" and ((measure in change_fields() and measure != DENSITY) or packed)) or (
+        scope == "model" and packed
+    )
 
 
 def _is_better(measure: str, against: str) -> bool:
     """The published claim, and the baseline that it leaves out."""
-    return measure == "bdm" and (
-        against == "block_entropy" or against.startswith(tuple(f"{name}." for name in _PACKED))
-    )
+    firsts = {claimed.name: claimed.baselines[:1] for claimed in claimed_measures()}
+    packed = tuple(f"{name}." for name in compressor_names())
+    return measure in firsts and (against in firsts[measure] or against.startswith(packed))
 
 
 # --------------------------------------------------------------------------------------------------------- sentences
