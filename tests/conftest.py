@@ -11,17 +11,25 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import IO
 
-import hypothesis
+import depth
 import pytest
 
-hypothesis.settings.register_profile(
-    "wcx",
-    derandomize=True,  # a red run is red again
-    database=None,
-    deadline=None,  # the machine may be busy
-    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
-)
-hypothesis.settings.load_profile("wcx")
+
+def _is_full(config: pytest.Config) -> bool:
+    """Return True if a run does what is exhaustive too."""
+    return config.getoption("markexpr") != "not exhaustive"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    depth.load_profile(_is_full(config))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Properties are exhaustive too: they run again, on more examples."""
+    for item in items if _is_full(config) else ():
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(depth.EXHAUSTIVE)
 
 
 _PROCESSOR_SECONDS = 300

@@ -9,6 +9,8 @@ import jsonschema
 import numpy as np
 from children import Argument, Done, run_wcx
 from command_runs import run as run_measured
+from commands import run_here
+from depth import EXHAUSTIVE
 from safetensors.numpy import load_file, save_file
 
 ROOT = Path(__file__).parents[2]
@@ -17,12 +19,12 @@ SCHEMA = json.loads((ROOT / "docs" / "schema" / "motifs-1.json").read_text("utf-
 
 
 def run(*arguments: Argument) -> Done:
-    return run_wcx("motifs", *arguments)
+    return run_here("motifs", *arguments)
 
 
 def test_json_follows_its_schema_and_does_not_depend_on_threads() -> None:
     options = (SAMPLES / "tiny_lm_bf16", "--block", "2x2", "--capacity", "5%", "--zero-block", "--json")
-    one, three = run(*options, "-j1"), run(*options, "-j3")
+    one, three = run_wcx("motifs", *options, "-j1"), run(*options, "-j3")
     assert one.returncode == 0, one.stderr
     assert one.stdout == three.stdout
     assert one.stderr == ""
@@ -81,7 +83,8 @@ def test_exit_codes(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bad.safetensors", "m.safetensors"]
 
 
-def test_memory_is_bounded(tmp_path: Path) -> None:
+@EXHAUSTIVE
+def test_motifs_of_millions_of_blocks_takes_bounded_memory(tmp_path: Path) -> None:
     """6 million different blocks, and a projection that writes."""
     values = np.random.default_rng(0).standard_normal(12_000_000, dtype=np.float32)
     save_file({"w": values.reshape(-1, 1000)}, tmp_path / "m.safetensors")
