@@ -6,46 +6,33 @@ from dataclasses import dataclass
 
 from wcx.core.dtypes import CodeSet, DType
 from wcx.core.errors import UsageError
-from wcx.core.scheme import Fit, Statistics
-from wcx.quantizers import NOTHING, Needs
+from wcx.core.scheme import Fit
+from wcx.quantizers.contract import Kind, Quantizer
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
+@dataclass(frozen=True)
+class Sign(Quantizer):
     """bit = w > 0: 0, -0.0 and NaN give 0. With zero = `one`, bit = w >= 0: 0 and -0.0 give 1, NaN still 0."""
 
     zero: str = "zero"
     name: str = "sign"
-    needs: Needs = NOTHING
-    stored: bool = False
-
-    def refuses(self, dtype: DType) -> str | None:
-        """None: every number has a sign."""
-        return None
 
     def planes(self, dtype: DType) -> tuple[str, ...]:
-        """One plane."""
+        """Return one plane."""
         return ("sign",)
-
-    def fit(self, statistics: Statistics) -> Fit:
-        """Nothing is learned."""
-        return Fit()
 
     def cut(self, dtype: DType, fit: Fit) -> tuple[CodeSet, ...]:
         """Return the codes that are ones."""
         return (dtype.positive if self.zero == "zero" else dtype.nonnegative,)
 
 
-class _Kind:
-    name = "sign"
-    summary = "one plane: w > 0; sign:zero=one for w >= 0"
-
-    def parse(self, parameters: str | None) -> Sign:
-        if parameters is None:
-            return Sign()
-        if parameters in ("zero=one", "zero=zero"):
-            return Sign(zero=parameters.removeprefix("zero="))
-        raise UsageError(f"sign takes zero=zero or zero=one, not {parameters!r}")
+def parse(parameters: str | None) -> Sign:
+    """Read `zero=one` or `zero=zero`."""
+    if parameters is None:
+        return Sign()
+    if parameters in ("zero=one", "zero=zero"):
+        return Sign(zero=parameters.removeprefix("zero="))
+    raise UsageError(f"sign takes zero=zero or zero=one, not {parameters!r}")
 
 
-KIND = _Kind()
+KIND = Kind("sign", "one plane: w > 0; sign:zero=one for w >= 0", parse)

@@ -11,35 +11,29 @@ from math import isfinite
 from wcx.core.dtypes import CodeSet, DType
 from wcx.core.errors import UsageError
 from wcx.core.scheme import Fit, Statistics
-from wcx.quantizers import Needs
+from wcx.quantizers.contract import Kind, Needs, Quantizer
 
-_NEEDS = Needs(mean_abs=True)
+_MEAN = Needs(mean_abs=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Ternary:
+@dataclass(frozen=True)
+class Ternary(Quantizer):
     """plus = w > d and minus = w < -d, compared as doubles; d = factor * mean(abs(w)) over the finite values."""
 
     factor: float = 0.7
-    zero: None = None
-    needs: Needs = _NEEDS
-    stored: bool = False
+    needs: Needs = _MEAN
 
     @property
     def name(self) -> str:
         """The specification in full."""
         return f"ternary:{self.factor!r}"
 
-    def refuses(self, dtype: DType) -> str | None:
-        """None: every number is above a bound or not."""
-        return None
-
     def planes(self, dtype: DType) -> tuple[str, ...]:
-        """Two planes."""
+        """Return two planes."""
         return ("plus", "minus")
 
     def fit(self, statistics: Statistics) -> Fit:
-        """The bound d of the tensor."""
+        """Return the bound d of the tensor."""
         return Fit(threshold=self.factor * (statistics.mean_abs or 0.0))
 
     def cut(self, dtype: DType, fit: Fit) -> tuple[CodeSet, ...]:
@@ -48,20 +42,17 @@ class Ternary:
         return dtype.above(bound), dtype.below(-bound)
 
 
-class _Kind:
-    name = "ternary"
-    summary = "two planes: w > d and w < -d, d = 0.7 mean(abs(w)); ternary:0.5 for another factor"
-
-    def parse(self, parameters: str | None) -> Ternary:
-        if parameters is None:
-            return Ternary()
-        try:
-            factor = float(parameters)
-        except ValueError:
-            factor = -1.0
-        if not isfinite(factor) or factor < 0:
-            raise UsageError(f"ternary takes a factor of 0 or more, not {parameters!r}")
-        return Ternary(factor)
+def parse(parameters: str | None) -> Ternary:
+    """Read a factor."""
+    if parameters is None:
+        return Ternary()
+    try:
+        factor = float(parameters)
+    except ValueError:
+        factor = -1.0
+    if not isfinite(factor) or factor < 0:
+        raise UsageError(f"ternary takes a factor of 0 or more, not {parameters!r}")
+    return Ternary(factor)
 
 
-KIND = _Kind()
+KIND = Kind("ternary", "two planes: w > d and w < -d, d = 0.7 mean(abs(w)); ternary:0.5 for another factor", parse)

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 
 from wcx.core.dtypes import CodeSet, DType
 from wcx.core.errors import UsageError
 from wcx.core.scheme import Fit, Statistics
-from wcx.quantizers import NOTHING, Needs
+from wcx.quantizers.contract import NOTHING, Kind, Needs, Quantizer
 
 _NEEDS = {"mean": Needs(mean=True), "median": Needs(quantiles=(0.5,))}
 
 
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """bit = w > t, compared as doubles; NaN gives 0. bound: `mean`, `median`, or a number as it was written.
+@dataclass(frozen=True)
+class Threshold(Quantizer):
+    """bit = w > t, compared as doubles; NaN gives 0. bound: `mean`, `median`, or a number.
 
     Mean and median are over the finite values of the tensor; a tensor without any has t = 0.
     """
 
-    bound: str
-    zero: None = None
-    stored: bool = False
+    bound: str | float
 
     @property
     def name(self) -> str:
@@ -31,19 +29,15 @@ class Threshold:
 
     @property
     def needs(self) -> Needs:
-        """The mean or the median, or nothing."""
-        return _NEEDS.get(self.bound, NOTHING)
-
-    def refuses(self, dtype: DType) -> str | None:
-        """None: every number is above a bound or not."""
-        return None
+        """The mean, the median, or nothing."""
+        return _NEEDS[self.bound] if isinstance(self.bound, str) else NOTHING
 
     def planes(self, dtype: DType) -> tuple[str, ...]:
-        """One plane."""
+        """Return one plane."""
         return ("above",)
 
     def fit(self, statistics: Statistics) -> Fit:
-        """The bound of the tensor."""
+        """Return the bound of the tensor."""
         if self.bound == "mean":
             return Fit(threshold=statistics.mean or 0.0)
         if self.bound == "median":
@@ -55,21 +49,20 @@ class Threshold:
         return (dtype.above(fit.threshold or 0.0),)
 
 
-class _Kind:
-    name = "threshold"
-    summary = "one plane: w > mean, median or a number, as threshold:mean, threshold:median, threshold:0.01"
-
-    def parse(self, parameters: str | None) -> Threshold:
-        if parameters in _NEEDS:
-            return Threshold(parameters)
-        try:
-            number = float(parameters or "")
-        except ValueError:
-            number = float("nan")
-        if not isfinite(number):
-            given = "nothing" if parameters is None else repr(parameters)
-            raise UsageError(f"threshold takes mean, median or a number, not {given}")
-        return Threshold(repr(number))
+def parse(parameters: str | None) -> Threshold:
+    """Read `mean`, `median` or a number."""
+    if parameters in _NEEDS:
+        return Threshold(parameters)
+    try:
+        bound = float(parameters or "")
+    except ValueError:
+        bound = nan
+    if not isfinite(bound):
+        given = "nothing" if parameters is None else repr(parameters)
+        raise UsageError(f"threshold takes mean, median or a number, not {given}")
+    return Threshold(bound)
 
 
-KIND = _Kind()
+KIND = Kind(
+    "threshold", "one plane: w > mean, median or a number, as threshold:mean, threshold:median, threshold:0.01", parse
+)
