@@ -14,6 +14,14 @@ from numpy.typing import NDArray
 from wcx.core.checkpoint import Quantization, TensorReader
 from wcx.core.decode import unpack
 from wcx.core.dtypes import DTYPES
+from wcx.core.errors import UsageError
+from wcx.quantizers import Quantizer
+from wcx.quantizers.integer import Integer
+from wcx.quantizers.polarity import Polarity
+from wcx.quantizers.sign import Sign
+from wcx.quantizers.ternary import Ternary
+from wcx.quantizers.threshold import Threshold
+from wcx.quantizers.uniform import Uniform
 from wcx.scan.layers import Layer
 
 Values = NDArray[Any]
@@ -49,27 +57,28 @@ _ML_DTYPES = {
 }
 
 
-def recomputed_planes(layer: Layer, reader: TensorReader, quantize: str, zero: str | None) -> Planes:
+def recomputed_planes(layer: Layer, reader: TensorReader, quantizer: Quantizer) -> Planes:
     """Return the planes of a layer, or of some of its rows, by their names, each as a matrix.
 
-    quantize, zero: the quantizer's name in full, as in the settings. What it needs to know is found in the whole
-    tensor, which is held in memory for it.
+    Only the parameters of the quantizer are used. What they need of the tensor is found in the whole of it, which is
+    held in memory for it. Raises UsageError for a quantizer that is not one of wcx.
     """
-    kind, _, parameters = quantize.partition(":")
-    if kind == "integer":
+    if isinstance(quantizer, Integer):
         return _integer(_read(layer, reader, whole=False), DTYPES[layer.tensor.dtype].bits, layer)
     values = _decode(layer, reader, whole=False).reshape(layer.rows, layer.columns)
-    if kind == "sign":
-        return {"sign": values >= 0 if zero == "one" else values > 0}
-    if kind == "polarity":
+    if isinstance(quantizer, Sign):
+        return {"sign": values >= 0 if quantizer.zero == "one" else values > 0}
+    if isinstance(quantizer, Polarity):
         return {"plus": values > 0, "minus": values < 0}
     every = _finite(layer, reader)
-    if kind == "uniform":
-        return _uniform(values, every, parameters)
-    if kind == "ternary":
-        bound = float(parameters) * _mean(abs(every))
+    if isinstance(quantizer, Uniform):
+        return _uniform(values, every, quantizer.bits, quantizer.range)
+    if isinstance(quantizer, Ternary):
+        bound = quantizer.factor * _mean(abs(every))
         return {"plus": values.astype(np.float64) > bound, "minus": values.astype(np.float64) < -bound}
-    return {"above": values.astype(np.float64) > _threshold(parameters, every)}
+    if isinstance(quantizer, Threshold):
+        return {"above": values.astype(np.float64) > _threshold(quantizer.bound, every)}
+    raise UsageError(f"verify has no second way to quantize by {quantizer.name}")
 
 
 def _finite(layer: Layer, reader: TensorReader) -> NDArray[np.float64]:
@@ -78,7 +87,7 @@ def _finite(layer: Layer, reader: TensorReader) -> NDArray[np.float64]:
     return values[np.isfinite(values)]
 
 
-def _threshold(bound: str, every: NDArray[np.float64]) -> float:
+def _threshold(bound: str | float, every: NDArray[np.float64]) -> float:
     if bound == "mean":
         return _mean(every)
     if bound == "median":
@@ -90,10 +99,8 @@ def _mean(values: NDArray[np.float64]) -> float:
     return fsum(values) / values.size if values.size else 0.0
 
 
-def _uniform(values: Values, every: NDArray[np.float64], parameters: str) -> Planes:
+def _uniform(values: Values, every: NDArray[np.float64], bits: int, range_: str | float) -> Planes:
     """QuBD's quantizer, in float32 from end to end."""
-    text, _, range_ = parameters.partition(":")
-    bits = int(text)
     with np.errstate(all="ignore"):
         lo, hi = (np.float32(bound) for bound in (_range(every, range_) if every.size else (0.0, 0.0)))
         delta = (hi - lo) / np.float32(2**bits - 1)
@@ -104,11 +111,11 @@ def _uniform(values: Values, every: NDArray[np.float64], parameters: str) -> Pla
     return {f"bit{bit}": levels >> bit & 1 == 1 for bit in range(bits)}
 
 
-def _range(every: NDArray[np.float64], range_: str) -> tuple[float, float]:
+def _range(every: NDArray[np.float64], range_: str | float) -> tuple[float, float]:
     if range_ == "absmax":
         return -abs(every).max(), abs(every).max()
-    if range_.startswith("p"):
-        tail = (1.0 - float(range_[1:]) / 100.0) / 2.0
+    if not isinstance(range_, str):
+        tail = (1.0 - range_ / 100.0) / 2.0
         return float(np.quantile(every, tail)), float(np.quantile(every, 1.0 - tail))
     return every.min(), every.max()
 

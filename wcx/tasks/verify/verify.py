@@ -7,7 +7,7 @@ as numbers by NumPy and ml_dtypes (recomputed.py), and handed to pybdm 0.1.0.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,6 +22,7 @@ from wcx.core.settings import Settings
 from wcx.core.verification import TOLERANCE, Comparison, Verification, VerifiedPlane
 from wcx.core.version import __version__
 from wcx.formats import open_reader
+from wcx.quantizers import Quantizer
 from wcx.scan.count import count_layers
 from wcx.scan.fit import fit_layers
 from wcx.scan.layers import Layer
@@ -32,7 +33,8 @@ from wcx.tasks.analyze.settings import scheme_of
 from wcx.tasks.verify.recompute import recomputed_planes
 
 if TYPE_CHECKING:
-    from wcx.scan.count import CountedLayer
+    from wcx.quantizers import Quantizer
+from wcx.scan.count import CountedLayer
 
 SCHEMA = "wcx/verification/1"
 _LAYERS = 20
@@ -67,7 +69,7 @@ def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, th
         planes = [
             plane
             for layer, counted in zip(parts, counts, strict=True)
-            for plane in _verify_layer(library, reader, layer, counted, plan.quantizer.planes(layer.dtype), settings)
+            for plane in _verify_layer(library, reader, layer, counted, plan.quantizer, settings)
         ]
         reader.check_unchanged()
     return Verification(
@@ -109,11 +111,13 @@ def _verify_layer(
     reader: TensorReader,
     layer: Layer,
     counted: CountedLayer,
-    planes: Sequence[str],
+    quantizer: Quantizer,
     settings: Settings,
 ) -> Iterator[VerifiedPlane]:
-    report = evaluate_layer(layer, counted, planes, replace(settings, measures=_MEASURES, null="none"))
-    bits = recomputed_planes(layer, reader, settings.quantize, settings.zero)
+    report = evaluate_layer(
+        layer, counted, quantizer.planes(layer.dtype), replace(settings, measures=_MEASURES, null="none")
+    )
+    bits = recomputed_planes(layer, reader, quantizer)
     for plane in report.planes:
         matrix = bits[plane.plane].astype(np.int64)
         strings = settings.block == "1x12"
