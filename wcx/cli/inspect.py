@@ -75,8 +75,7 @@ def _inspect_one(path: str, settings: Settings, show: _Show) -> bool:
 
 
 def _json_writer(stream: TextIO, several: bool) -> _Show:
-    from wcx.outputs.analyze.json import error_fields
-    from wcx.outputs.shared.encoding import Encoder
+    from wcx.outputs.shared.json import Encoder, error_fields
 
     encoder = Encoder.for_stream(stream, indented=not several)
 

@@ -80,7 +80,7 @@ def command(
 
 
 def _write_json(stream: TextIO, report: MotifReport) -> None:
-    from wcx.outputs.shared.encoding import Encoder
+    from wcx.outputs.shared.json import Encoder
 
     stream.writelines(Encoder.for_stream(stream, indented=True).pieces(report))
     stream.write("\n")

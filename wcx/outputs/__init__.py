@@ -41,20 +41,23 @@ class View:
     quiet: bool = False
 
 
-class Writer(Protocol):
-    """Receives results as they are done; streaming outputs write and flush at once, the others wait for the report."""
+class Writer:
+    """Receives results as they are done; streaming outputs write and flush at once, the others wait for the report.
+
+    An output is a subclass with the methods in which it writes.
+    """
 
     def layer(self, path: str, layer: LayerReport) -> None:
-        """One layer of the checkpoint at `path` is done; layers come in file order."""
+        """Take one layer of the checkpoint at `path`; layers come in file order."""
 
     def report(self, report: Report) -> None:
-        """A checkpoint is done; its layers have been given to `layer` before."""
+        """Take the report of a checkpoint, after its layers."""
 
     def error(self, error: CheckpointError) -> None:
-        """An input could not be read; the outputs for people say nothing, the command line has."""
+        """Take an input that can't be read; outputs for people write nothing, as the command line reports it."""
 
     def end(self) -> None:
-        """Nothing more will come."""
+        """End the output."""
 
 
 class OpenWriter(Protocol):

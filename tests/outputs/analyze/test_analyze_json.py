@@ -18,7 +18,7 @@ from reports import REPORTS, all_text, hostile, layer, lenet, polarity, report, 
 
 from wcx.core.errors import CheckpointError
 from wcx.outputs import OUTPUTS, View
-from wcx.outputs.shared.encoding import Encoder
+from wcx.outputs.shared.json import Encoder
 
 DOCS = Path(__file__).parents[3] / "docs"
 SCHEMAS = {
@@ -112,7 +112,7 @@ def test_the_schema_refuses_what_breaks_the_contract(change: Callable[[dict[str,
 @pytest.mark.parametrize("kind", ["json", "ndjson"])
 def test_nan_and_infinity_are_refused(kind: str, value: float) -> None:
     odd = report((replace(layer(), fit=replace(layer().fit, lo=value)),))
-    with pytest.raises(ValueError, match="strict JSON"):
+    with pytest.raises(ValueError, match="not JSON compliant"):
         write(odd, OUTPUTS[kind](io.StringIO(), View()))
 
 

@@ -98,7 +98,7 @@ def test_a_series_stands_on_one_line_and_everything_else_is_indented() -> None:
 def test_nan_and_infinity_are_refused(kind: str, value: float) -> None:
     one = layer("fc", (64, 64))
     odd = replace(training(), layers=(replace(one, series={"bdm": (value,) * 31}),))
-    with pytest.raises(ValueError, match="strict JSON"):
+    with pytest.raises(ValueError, match="not JSON compliant"):
         written(kind, odd)
 
 

@@ -11,18 +11,17 @@ from typing import TextIO
 
 from wcx.core.errors import CheckpointError
 from wcx.core.report import LayerReport, Report
-from wcx.outputs import View
-from wcx.outputs.analyze.json import error_fields
+from wcx.outputs import View, Writer
 from wcx.outputs.analyze.rows import Row, columns, flat_measures, layer_rows, report_rows
-from wcx.outputs.shared.encoding import Encoder
+from wcx.outputs.shared.json import Encoder, error_fields
 
 
 def open_writer(stream: TextIO, view: View) -> NdjsonWriter:
-    """A writer of JSON lines on `stream`."""
+    """Return a writer of JSON lines on `stream`."""
     return NdjsonWriter(stream)
 
 
-class NdjsonWriter:
+class NdjsonWriter(Writer):
     """Writes and flushes rows as they come."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -31,23 +30,18 @@ class NdjsonWriter:
 
     def layer(self, path: str, layer: LayerReport) -> None:
         """Write a line per plane."""
-        self._write(layer_rows(path, layer))
+        self._write(map(_fields, layer_rows(path, layer)))
 
     def report(self, report: Report) -> None:
         """Write the model's rows and the skipped tensors."""
-        self._write(report_rows(report))
+        self._write(map(_fields, report_rows(report)))
 
     def error(self, error: CheckpointError) -> None:
         """Write an error object, which has a `schema` where rows have a `row`."""
-        self._stream.write(self._encoder.text(error_fields(error)) + "\n")
-        self._stream.flush()
-
-    def end(self) -> None:
-        """Nothing is left to write."""
+        self._write([error_fields(error)])
 
     def _write(self, rows: Iterable[Row]) -> None:
-        for row in rows:
-            self._stream.write(self._encoder.line(_fields(row)) + "\n")
+        self._stream.writelines(self._encoder.text(row) + "\n" for row in rows)
         self._stream.flush()
 
 

@@ -14,16 +14,15 @@ from wcx.core.comparison import Comparison
 from wcx.core.plain import to_plain
 from wcx.outputs import View
 from wcx.outputs.compare.csv import COLUMNS
-from wcx.outputs.shared.encoding import Encoder
+from wcx.outputs.shared.json import Encoder
 
 _INTERVALS = ("ci95", "strength_ci95")
 
 
 def write(comparison: Comparison, stream: TextIO, view: View) -> None:
-    """Write the lines one after the other; raises ValueError for NaN or an infinity."""
+    """Write the lines one after the other; raise ValueError for NaN or an infinity."""
     encoder = Encoder.for_stream(stream, indented=False)
-    for row in _rows(comparison):  # the values are many, and have no names but ours and no lists
-        stream.write((encoder.line(row) if row["row"] == "value" else encoder.text(row)) + "\n")
+    stream.writelines(encoder.text(row) + "\n" for row in _rows(comparison))
     stream.flush()
 
 

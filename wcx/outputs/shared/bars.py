@@ -57,3 +57,11 @@ def bars_for(stream: TextIO) -> Bars:
 def encoding_of(stream: TextIO) -> str:
     """The stream's encoding; UTF-8 for one in memory, which has none."""
     return getattr(stream, "encoding", None) or "utf-8"
+
+
+def encodable(text: str, stream: TextIO) -> str:
+    """Return the text with escapes for what the stream's encoding can't take."""
+    if text.isascii():
+        return text
+    encoding = encoding_of(stream)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
