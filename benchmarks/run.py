@@ -103,9 +103,9 @@ def _against_numpy(nbytes: int) -> Row:
 
 
 def _against_pybdm() -> Row:
-    from wcx.tasks.verify.verify import _import_pybdm
+    from wcx.tasks.verify.verify import import_pybdm
 
-    method = _import_pybdm().BDM(ndim=2)
+    method = import_pybdm().BDM(ndim=2)
     plane = np.random.default_rng(0).integers(0, 2, (512, 1024))
     codes = _weights("F32", 256 << 20)
     counter = _counters("F32", 1, compiled_kernels())[0]

@@ -1,4 +1,4 @@
-"""`python -m wcx`: the same as the command `wcx`."""
+"""Run the command line by `python -m wcx`."""
 
 from __future__ import annotations
 

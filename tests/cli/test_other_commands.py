@@ -140,10 +140,30 @@ def test_kinds_lists_what_is_registered() -> None:
     assert all(name in text for some in names.values() for name in some)
 
 
-def test_python_gives_what_the_command_gives() -> None:
-    report = wcx.analyze(ONE)
-    shown = json.loads(run_here("analyze", ONE, "--json").stdout)
-    assert json.loads(json.dumps(report.to_dict())) == shown
+@pytest.mark.parametrize(
+    ("function", "arguments", "options"),
+    [
+        ("analyze", [ONE, "-q", "polarity"], {"quantize": "polarity"}),
+        ("inspect", [ONE, "--exclude", "fc1*"], {"exclude": "fc1*"}),
+        ("verify", [ONE, "-b", "1x12", "--include", "fc1*"], {"block": "1x12", "include": "fc1*"}),
+        ("motifs", [ONE, "-b", "4", "--k", "9", "--top", "2"], {"block": "4", "k": 9, "top": 2}),
+        ("kinds", [], {}),
+    ],
+)
+def test_python_gives_what_the_command_gives(
+    function: str, arguments: list[object], options: dict[str, object]
+) -> None:
+    found = getattr(wcx, function)(*arguments[:1], **options)
+    shown = json.loads(run_here(function, *arguments, "--json").stdout)
+    assert json.loads(json.dumps(found.to_dict())) == shown
+    assert type(found).__name__ in wcx.__all__
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.md", "out.pt"])
+def test_verify_writes_no_kind_that_it_does_not_have(tmp_path: Path, name: str) -> None:
+    done = run_here("verify", ONE, "-o", tmp_path / name)
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_report_shows_itself_in_a_notebook() -> None:

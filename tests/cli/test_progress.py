@@ -14,7 +14,6 @@ import pytest
 from children import PATIENCE_SECONDS, child
 
 from wcx.cli import progress
-from wcx.core.report import LayerReport
 
 ONE = Path(__file__).parents[2] / "sample_models" / "digits_bnn" / "seed_0" / "epoch_030.safetensors"
 
@@ -59,7 +58,7 @@ def test_threads_share_one_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(progress._Bar, "_open", lambda bar: (opened.append(1), setattr(bar, "_progress", _Silent())))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with progress.progress_bar(True, 0, _ignore) as calls:
+    with progress.progress_bar(True) as calls:
         calls.on_start(8000)
         workers = [threading.Thread(target=lambda: [calls.on_bytes(1) for _ in range(1000)]) for _ in range(8)]
         for worker in workers:
@@ -78,7 +77,3 @@ class _Silent:
 
     def stop(self) -> None:
         pass
-
-
-def _ignore(layer: LayerReport) -> None:
-    pass

@@ -12,7 +12,6 @@ from jsonschema import Draft202012Validator
 
 from wcx.cli import run
 from wcx.core.errors import CheckpointError
-from wcx.core.settings import Settings
 from wcx.tasks.inspect import inspect
 
 _ROOT = Path(__file__).parents[2]
@@ -89,13 +88,13 @@ def test_the_sample_models_are_as_the_schema_says(capsys: pytest.CaptureFixture[
 
 
 def test_the_settings_decide_what_is_analysed(model: Path) -> None:
-    def reasons(settings: Settings) -> list[str | None]:
-        return [tensor.reason for tensor in inspect(model, settings).tensors[:2]]
+    def reasons(**settings: object) -> list[str | None]:
+        return [tensor.reason for tensor in inspect(model, **settings).tensors[:2]]
 
-    assert reasons(Settings(include=("fc.b*",))) == ["not included", "1-D"]
-    assert reasons(Settings(exclude=("*",))) == ["excluded", "excluded"]
-    assert reasons(Settings(block="1x12")) == [None, "1-D"]
-    assert inspect(model, Settings(include_optimizer=True)).totals.analysed.tensors == 3
+    assert reasons(include="fc.b*") == ["not included", "1-D"]
+    assert reasons(exclude=["*"]) == ["excluded", "excluded"]
+    assert reasons(block="1x12") == [None, "1-D"]
+    assert inspect(model, include_optimizer=True).totals.analysed.tensors == 3
 
 
 def test_the_options_do_the_same(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,7 +161,7 @@ def test_a_file_that_is_not_finished_does_not_appear(
     target = tmp_path / "report.json"
     target.write_text("as it was")
 
-    def interrupt(*_arguments: object) -> None:
+    def interrupt(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("wcx.tasks.inspect.inspect", interrupt)

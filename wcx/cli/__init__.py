@@ -1,6 +1,6 @@
-"""Arguments to calls: the command group, and the one place where an error becomes a line and an exit code.
+"""The command group, and the one place where an error becomes a line on stderr and an exit code.
 
-No command is imported before it is asked for, and no command imports numpy, numba, rich or safetensors before it runs.
+No command is imported before it is named, and no command imports numpy, numba, rich or safetensors before it runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 
 import click
 
-from wcx.cli.messages import complain
+from wcx.cli.exit_codes import BROKEN_PIPE, BUG, DONE, INTERRUPTED, TERMINATED, UNWRITABLE
+from wcx.cli.messages import print_error
 from wcx.core.errors import WcxError
 from wcx.core.version import __version__
 
@@ -30,12 +31,7 @@ _COMMANDS = {
     "verify": "wcx.cli.verify",
     "kinds": "wcx.cli.kinds",
 }
-_UNWRITABLE = 2
 _WRITE_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-_INTERRUPTED = 130
-_TERMINATED = 143
-_BROKEN_PIPE = 141
-_BUG = 70
 _LATER_SECONDS = 0.05
 
 
@@ -86,11 +82,14 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    for library in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # its threads wait for each other longer than they work
+    for library in (
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+    ):  # threads that wait longer than they work
         os.environ.setdefault(library, "1")
-    signal.signal(signal.SIGTERM, lambda *_signal: _end_by_signal(_TERMINATED))
+    signal.signal(signal.SIGTERM, lambda *_signal: _end_by_signal(TERMINATED))
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell has it ignored
-        signal.signal(signal.SIGINT, lambda *_signal: _end_by_signal(_INTERRUPTED))
+        signal.signal(signal.SIGINT, lambda *_signal: _end_by_signal(INTERRUPTED))
     sys.unraisablehook = _end_after_all
     code = run(sys.argv[1:])
     if sys.stderr is not None:
@@ -102,8 +101,8 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; the codes are those of docs/exit-codes.md."""
     if sys.stdout is None:  # closed before we began
-        complain("stdout is closed: send it somewhere, or use -o FILE")
-        return _UNWRITABLE
+        print_error("stdout is closed: send it somewhere, or use -o FILE")
+        return UNWRITABLE
     try:
         result = cli.main(args=list(arguments), prog_name="wcx", standalone_mode=False)
         sys.stdout.flush()
@@ -114,51 +113,51 @@ def run(arguments: Sequence[str]) -> int:
             error.show()
         return error.exit_code
     except WcxError as error:
-        complain(str(error))
+        print_error(str(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        return _INTERRUPTED
+        return INTERRUPTED
     except SystemExit as exit_:  # by a signal, or by click, which ends on its own when nobody reads stdout any more
-        return int(exit_.code) if exit_.code in (_TERMINATED, _INTERRUPTED) else _give_up_stdout(_BROKEN_PIPE)
+        return int(exit_.code) if exit_.code in (TERMINATED, INTERRUPTED) else _give_up_stdout(BROKEN_PIPE)
     except BrokenPipeError:
-        return _give_up_stdout(_BROKEN_PIPE)
+        return _give_up_stdout(BROKEN_PIPE)
     except OSError as error:
-        return _say_unwritable(error) if error.errno in _WRITE_FAILURES else _report_bug()
+        return _report_unwritable(error) if error.errno in _WRITE_FAILURES else _report_bug()
     except Exception:
         return _report_bug()
-    return result if isinstance(result, int) else 0
+    return result if isinstance(result, int) else DONE
 
 
 def _flushed(code: int) -> int:
     try:
         sys.stdout.flush()
     except OSError as error:
-        return _say_unwritable(error)
+        return _report_unwritable(error)
     return code
 
 
-def _say_unwritable(error: OSError) -> int:
-    complain(f"stdout can't be written: {error.strerror}")
-    return _give_up_stdout(_UNWRITABLE)
+def _report_unwritable(error: OSError) -> int:
+    print_error(f"stdout can't be written: {error.strerror}")
+    return _give_up_stdout(UNWRITABLE)
 
 
 def _give_up_stdout(code: int) -> int:
-    """Point stdout at nothing, so that closing it does not complain."""
+    """Point stdout at nothing, so that closing it raises nothing."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 
 def _end_by_signal(code: int) -> None:
-    """Leave by way of every `finally`, so that nothing half-written stays behind.
+    """Raise SystemExit, so that every `finally` runs and nothing half-written stays behind.
 
-    Ctrl-C too: Python ends a process by the signal itself, whatever its exit code, if a KeyboardInterrupt has once gone
-    through code that was made from a string, as importing a module with dataclasses does.
+    For Ctrl-C too: Python ends a process by the signal itself, whatever its exit code, if a KeyboardInterrupt has once
+    gone through code that was made from a string, as importing a module with dataclasses does.
     """
     sys.exit(code)
 
 
 def _end_after_all(lost: Any) -> None:  # noqa: ANN401
-    """End a little later where a signal came while C code called Python (as the compiler does), which drops it."""
+    """End a little later if a signal came while C code called Python (as the compiler does), which drops it."""
     if not isinstance(lost.exc_value, SystemExit) or not hasattr(signal, "setitimer"):
         sys.__unraisablehook__(lost)
         return
@@ -173,4 +172,4 @@ def _report_bug() -> int:
     with suppress(OSError):
         traceback.print_exc()
         click.echo(f"\nwcx {__version__}: this is a bug in wcx. Please report it with the lines above.", err=True)
-    return _BUG
+    return BUG

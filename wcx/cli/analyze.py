@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wcx.cli.messages import any_holds, complain
-from wcx.cli.options import analysis_options, choose_output, make_view, output_options
+from wcx.cli.exit_codes import CONDITION_HOLDS, DONE, UNREADABLE
+from wcx.cli.messages import any_holds, print_error
+from wcx.cli.options import Output, analysis_options, choose_output, fail_on_option, output_options
 from wcx.core.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
@@ -16,26 +17,16 @@ if TYPE_CHECKING:
     from wcx.core.settings import Settings
     from wcx.outputs import Writer
 
-_UNREADABLE = 3
-_CONDITION_HELD = 1
-
 
 @click.command(name="analyze")
 @click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT...")
 @analysis_options
 @output_options
-@click.option("--fail-on", "conditions", multiple=True, metavar="EXPR", help="Exit 1 where it holds; repeatable.")
+@fail_on_option
 def command(
     checkpoints: tuple[str, ...],
     threads: int | None,
-    kind: str | None,
-    output: str | None,
-    sort: str | None,
-    top: int | None,
-    planes: bool,
-    quiet: bool,
-    no_progress: bool,
-    color: str,
+    output: Output,
     conditions: tuple[str, ...],
     **options: Any,  # noqa: ANN401
 ) -> int:
@@ -52,7 +43,7 @@ def command(
 
     Exit codes: 0 done, 1 a --fail-on condition holds, 2 usage, 3 an input can't be read.
     """
-    from wcx.cli.output_file import opened
+    from wcx.cli.output_file import open_output
     from wcx.formats.find import can_give_several, find_checkpoints
     from wcx.outputs import OUTPUTS
     from wcx.tasks.analyze.analyze import open_reference
@@ -60,25 +51,23 @@ def command(
     from wcx.tasks.conditions import parse
 
     settings = make_settings(**options)
-    _check_sort(sort, settings)
+    _check_sort(output.sort, settings)
     parsed = [parse(text) for text in conditions]
     reference = open_reference(settings)
-    open_writer = OUTPUTS[choose_output(kind, output)]
+    open_writer = OUTPUTS[choose_output(output.kind, output.output)]
     failed = held = False
-    with opened(output) as stream:
-        several = can_give_several(checkpoints)
-        view = make_view(stream, several=several, sort=sort, top=top, planes=planes, color=color, quiet=quiet)
-        writer = open_writer(stream, view)
+    with open_output(output.output) as stream:
+        writer = open_writer(stream, output.view(stream, several=can_give_several(checkpoints)))
         for path in find_checkpoints(checkpoints):
-            report = _analyze_one(path, settings, threads, writer, reference, show_progress=not (quiet or no_progress))
+            report = _analyze_one(path, settings, threads, writer, reference, show_progress=output.shows_progress)
             failed |= report is None
             held |= report is not None and any_holds(parsed, report, f"{report.checkpoint.path}: ")
         writer.end()
-    return _UNREADABLE if failed else _CONDITION_HELD if held else 0
+    return UNREADABLE if failed else CONDITION_HOLDS if held else DONE
 
 
 def _check_sort(sort: str | None, settings: Settings) -> None:
-    """Raise UsageError for an order by a measure that is not computed."""
+    """Raise UsageError if the layers are to be sorted by a measure that is not computed."""
     scope, _, name = (sort or "").partition(".")
     if scope == "measures" and name.partition(".")[0] not in settings.measures:
         raise UsageError(f"--sort {sort}: needs -m {name.partition('.')[0]}")
@@ -93,7 +82,7 @@ def _analyze_one(
     *,
     show_progress: bool,
 ) -> Report | None:
-    """Write one checkpoint's report, or report on stderr why it can't be read; returns the report if there is one."""
+    """Write one checkpoint's report and return it, or None for one that can't be read, with a line on stderr."""
     from wcx.cli.progress import progress_bar
     from wcx.formats import open_checkpoint
     from wcx.scan.threads import cores
@@ -101,10 +90,10 @@ def _analyze_one(
 
     try:
         checkpoint = open_checkpoint(path)
-        with progress_bar(show_progress, checkpoint.nbytes, lambda layer: writer.layer(path, layer)) as progress:
+        with progress_bar(show_progress, lambda layer: writer.layer(path, layer)) as progress:
             report = analyze_checkpoint(checkpoint, settings, threads or cores(), progress, reference)
     except CheckpointError as error:
-        complain(str(error))
+        print_error(str(error))
         writer.error(error)
         return None
     writer.report(report)

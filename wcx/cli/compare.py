@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wcx.cli.messages import any_holds, complain
-from wcx.cli.options import analysis_options, choose_output, make_view, output_options
+from wcx.cli.exit_codes import CONDITION_HOLDS, DONE, UNREADABLE
+from wcx.cli.messages import any_holds, print_error
+from wcx.cli.options import Output, analysis_options, choose_output, fail_on_option, output_options
 from wcx.core.errors import UsageError
 
 if TYPE_CHECKING:
     from wcx.core.comparison import Comparison
-
-_UNREADABLE = 3
-_CONDITION_HELD = 1
 
 
 @click.command(name="compare")
@@ -36,19 +34,12 @@ _CONDITION_HELD = 1
 @click.option("--no-cache", "cache", flag_value=False, default=True, help="Read everything again, trust nothing kept.")
 @analysis_options
 @output_options
-@click.option("--fail-on", "conditions", multiple=True, metavar="EXPR", help="Exit 1 where it holds; repeatable.")
+@fail_on_option
 def command(
     checkpoints: tuple[str, ...],
     threads: int | None,
     plot: str | None,
-    kind: str | None,
-    output: str | None,
-    sort: str | None,
-    top: int | None,
-    planes: bool,
-    quiet: bool,
-    no_progress: bool,
-    color: str,
+    output: Output,
     conditions: tuple[str, ...],
     **options: Any,  # noqa: ANN401
 ) -> int:
@@ -66,7 +57,7 @@ def command(
 
     Exit codes: 0 done, 1 a --fail-on condition holds, 2 usage, 3 an input can't be read.
     """
-    from wcx.cli.output_file import opened
+    from wcx.cli.output_file import open_output
     from wcx.cli.progress import progress_bar
     from wcx.outputs.compare import COMPARISON_OUTPUTS
     from wcx.outputs.compare.lines import check
@@ -76,38 +67,34 @@ def command(
     from wcx.tasks.compare.settings import make_comparison_settings
     from wcx.tasks.conditions import parse_comparison
 
-    if planes:
+    if output.planes:
         raise UsageError("--planes is a view of one checkpoint: use wcx analyze")
     settings = make_comparison_settings(**options)
     parsed = [parse_comparison(text) for text in conditions]
-    _check_apart([output, plot, *dict.fromkeys(settings.logs)])
+    _check_distinct([output.output, plot, *dict.fromkeys(settings.logs)])
     if plot is not None:
         _check_plot(plot)
-    write = COMPARISON_OUTPUTS[choose_output(kind, output)]
+    write = COMPARISON_OUTPUTS[choose_output(output.kind, output.output)]
     store = open_store(enabled=settings.cache)
-    with opened(output) as stream:
-        view = make_view(stream, several=False, sort=sort, top=top, planes=False, color=color, quiet=quiet)
+    with open_output(output.output) as stream:
+        view = output.view(stream, several=False)
         check(view)
-        with progress_bar(not (quiet or no_progress), 0, lambda _layer: None) as progress:
+        with progress_bar(output.shows_progress) as progress:
             comparison = compare_checkpoints(checkpoints, settings, threads or cores(), progress, store)
-        _check_kept([output, plot], comparison)
-        if store.trouble is not None:
-            complain(store.trouble)
-        for checkpoint in comparison.checkpoints:
-            if checkpoint.error is not None:
-                complain(f"{checkpoint.path}: {checkpoint.error}")
+        _check_not_read([output.output, plot], comparison)
+        unreadable = [f"{item.path}: {item.error}" for item in comparison.checkpoints if item.error is not None]
+        for text in [store.trouble, *unreadable]:
+            if text is not None:
+                print_error(text)
         write(comparison, stream, view)
-    if plot is not None and comparison.layers:
+    if plot is not None:
         _draw(comparison, plot)
-    elif plot is not None:
-        complain(f"--plot {plot}: no layer, nothing is drawn")
     held = any_holds(parsed, comparison)
-    unreadable = any(checkpoint.error is not None for checkpoint in comparison.checkpoints)
-    return _UNREADABLE if unreadable else _CONDITION_HELD if held else 0
+    return UNREADABLE if unreadable else CONDITION_HOLDS if held else DONE
 
 
-def _check_apart(paths: Sequence[str | None]) -> None:
-    """Raise where a file would be written over another one: a log, or the report by its picture."""
+def _check_distinct(paths: Sequence[str | None]) -> None:
+    """Raise UsageError if a file is named twice: as a log and for an output, or for the report and its picture."""
     seen: set[str] = set()
     for path in paths:
         if path is None or path == "-":
@@ -118,17 +105,17 @@ def _check_apart(paths: Sequence[str | None]) -> None:
         seen.add(real)
 
 
-def _check_kept(written: Sequence[str | None], comparison: Comparison) -> None:
-    """Raise where a file would be written over a log that was found beside a run, or over a checkpoint."""
+def _check_not_read(written: Sequence[str | None], comparison: Comparison) -> None:
+    """Raise UsageError for an output that would overwrite a checkpoint, or a log found next to a run."""
     logs = (comparison.settings["log"] or {}).get("paths", ())
-    read = {os.path.realpath(path) for path in (*logs, *(one.path for one in comparison.checkpoints))}
+    read = {os.path.realpath(path) for path in (*logs, *(item.path for item in comparison.checkpoints))}
     for path in written:
         if path is not None and path != "-" and os.path.realpath(path) in read:
             raise UsageError(f"{path}: it would be written over what was read")
 
 
 def _check_plot(path: str) -> None:
-    """Raise before the work is done: for a suffix that is none, or where matplotlib is missing."""
+    """Raise before anything is read, for an unknown suffix or if matplotlib is missing."""
     from wcx.outputs.compare.plot import check_plot
 
     check_plot(path)
@@ -137,4 +124,7 @@ def _check_plot(path: str) -> None:
 def _draw(comparison: Comparison, path: str) -> None:
     from wcx.outputs.compare.plot import plot
 
-    plot(comparison, path)
+    if comparison.layers:
+        plot(comparison, path)
+    else:
+        print_error(f"--plot {path}: no layer, nothing is drawn")

@@ -1,4 +1,4 @@
-"""One line to the person at the terminal, on stderr; a stderr that can't be written is no reason to stop."""
+"""Messages of one line on stderr; a stderr that can't be written ends nothing."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from wcx.tasks.conditions import Condition
 
 
-def complain(text: str) -> None:
-    """Write a line on stderr, whatever is in it made harmless."""
+def print_error(text: str) -> None:
+    """Write a line on stderr, with escapes for what could steer a terminal."""
     with suppress(OSError):
         click.echo(f"wcx: {escape(text)}", err=True)
 
 
-def any_holds(conditions: Sequence[Condition], found: Report | Comparison, prefix: str = "") -> bool:
-    """Whether any condition holds; prefix: of every line, where there can be several reports."""
+def any_holds(conditions: Sequence[Condition], report: Report | Comparison, prefix: str = "") -> bool:
+    """Print the conditions that hold or have no value, and return True if any holds; prefix: of every line."""
     held = False
     for condition in conditions:
-        match = condition.match(found)
+        match = condition.match(report)
         held |= match is not None
         if match is not None:
-            complain(f"{prefix}{match}")
-        elif not condition.applies(found):
-            complain(f"{prefix}{condition}: no layer or no value that it could be met by")
+            print_error(f"{prefix}{match}")
+        elif not condition.applies(report):
+            print_error(f"{prefix}{condition}: no layer or no value that it could be met by")
     return held

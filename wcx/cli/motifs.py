@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TextIO
+from typing import Any
 
 import click
 
-from wcx.cli.options import choose_output
+from wcx.cli.options import (
+    choose_output,
+    exclude_option,
+    include_option,
+    json_option,
+    no_progress_option,
+    threads_option,
+)
 from wcx.core.errors import UsageError
-from wcx.outputs.motifs.table import _write_text
-
-if TYPE_CHECKING:
-    from wcx.core.motifs import MotifReport
 
 
 @click.command(name="motifs")
@@ -24,22 +27,21 @@ if TYPE_CHECKING:
 @click.option("--write", metavar="FILE", help="Write the projected checkpoint to FILE, as safetensors.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Draws the motifs.  [0]")
 @click.option("--top", type=click.IntRange(min=0), default=5, metavar="N", help="Motifs shown, the most used.  [5]")
-@click.option("--include", multiple=True, metavar="GLOB", help="Only tensors of that name, whatever their type.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="No tensors of that name; repeatable as --include.")
+@include_option
+@exclude_option
 @click.option("--include-optimizer", is_flag=True, help="The optimizer's state too.")
-@click.option("-j", "--threads", type=click.IntRange(min=1), metavar="N", help="Workers.  [all cores, at most 8]")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@threads_option
+@json_option
 @click.option("-o", "--output", metavar="FILE", help="Write to FILE: .json is JSON, .safetensors is as --write.")
-@click.option("--no-progress", is_flag=True, help="No progress bar.")
+@no_progress_option
 def command(
     checkpoint: str,
     as_json: bool,
     output: str | None,
     write: str | None,
-    threads: int | None,
     no_progress: bool,
-    **options: object,
-) -> int:
+    **options: Any,  # noqa: ANN401
+) -> None:
     """Count the motifs of a checkpoint (MoMos): different blocks of weights, how often each occurs, what they cost.
 
     Every tensor of weights is cut into blocks, biases too; the description length is that of the different blocks and
@@ -51,36 +53,23 @@ def command(
       wcx motifs model.safetensors --block 4 --capacity 5% --zero-block
       wcx motifs model.safetensors --block 4 --k 1000 --write projected.safetensors
     """
-    from wcx.cli.output_file import opened
+    from wcx.cli.output_file import open_output
     from wcx.cli.progress import progress_bar
-    from wcx.formats import open_checkpoint
-    from wcx.scan.threads import cores
-    from wcx.tasks.motifs.motifs import motifs_of
+    from wcx.outputs.motifs import table
+    from wcx.outputs.shared.json import write_json
+    from wcx.tasks.motifs.motifs import motifs
     from wcx.tasks.motifs.project import Progress
-    from wcx.tasks.motifs.settings import make_motif_settings
 
     if (output or "").lower().endswith(".safetensors"):
         if write is not None:
             raise UsageError("--write and -o both name a checkpoint to write: give one")
         write, output = output, None
-    kind = choose_output("json" if as_json else None, output)
-    if kind not in ("table", "json"):
-        raise UsageError(f"-o {output}: motifs writes table and json, not {kind}")
-    settings = make_motif_settings(**options)
-    described = open_checkpoint(checkpoint)
-    with opened(output) as stream:
-        with progress_bar(not no_progress, described.nbytes, lambda _layer: None) as bar:
+    kind = choose_output("json" if as_json else None, output, "motifs", ("table", "json"))
+    with open_output(output) as stream:
+        with progress_bar(not no_progress) as bar:
             progress = Progress(bar.on_start, bar.on_bytes)
-            report = motifs_of(described, settings, threads or cores(), write=write, progress=progress)
+            report = motifs(checkpoint, write=write, progress=progress, **options)
         if kind == "json":
-            _write_json(stream, report)
+            write_json(report, stream)
         else:
-            _write_text(stream, report, write)
-    return 0
-
-
-def _write_json(stream: TextIO, report: MotifReport) -> None:
-    from wcx.outputs.shared.json import Encoder
-
-    stream.writelines(Encoder.for_stream(stream, indented=True).pieces(report))
-    stream.write("\n")
+            table.write(report, stream, write)

@@ -1,11 +1,13 @@
-"""Options that several commands share, and what they become."""
+"""Options that several commands share, and the values that they become."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
@@ -19,6 +21,72 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _CHECKPOINTS = (".safetensors", ".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".onnx", ".index.json")
 _KINDS = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".md": "markdown"}
 
+QUANTIZE = (
+    "sign[:zero=one] | polarity | threshold:mean|median|VALUE | ternary[:FACTOR] | "
+    "uniform:BITS[:minmax|:p99.9|:absmax] | integer; see wcx kinds.  [sign]"
+)
+BLOCK = "4x4 | 1x12  [4x4]"
+BOUNDARY = "ignore | recursive[:MIN] | correlated[:SHIFT]  [ignore]"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The values of the options of output: where reports are written, and how they look."""
+
+    kind: str | None
+    output: str | None
+    sort: str | None
+    top: int | None
+    planes: bool
+    quiet: bool
+    no_progress: bool
+    color: str
+
+    @property
+    def shows_progress(self) -> bool:
+        """True if a progress bar may appear."""
+        return not (self.quiet or self.no_progress)
+
+    def view(self, stream: TextIO, *, several: bool) -> View:
+        """Return how the reports are to be shown on `stream`."""
+        from wcx.outputs import View
+
+        terminal = stream is sys.stdout and stream.isatty()
+        width = shutil.get_terminal_size().columns if terminal or "COLUMNS" in os.environ else None
+        return View(
+            several=several,
+            sort=self.sort,
+            top=self.top,
+            planes=self.planes,
+            width=width if width and width > 0 else None,
+            color=wants_color(self.color, stream),
+            terminal=terminal,
+            quiet=self.quiet,
+        )
+
+
+def wants_color(color: str, stream: TextIO) -> bool:
+    """Return True for `always`, or on a terminal that has colours, unless NO_COLOR is set and not empty."""
+    if color != "auto":
+        return color == "always"
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def choose_output(kind: str | None, output: str | None, command: str = "", offered: Sequence[str] = ()) -> str:
+    """Return the kind of output: the one asked for, else the one that the file's suffix names, else the table.
+
+    Raise UsageError for a kind that is not among those `offered` by the command, and for a file with a checkpoint's
+    suffix, which a report would overwrite.
+    """
+    if (output or "").lower().endswith(_CHECKPOINTS):
+        raise UsageError(
+            f"-o {output}: a report would be written over what is called like a checkpoint; name a .json, say"
+        )
+    kind = kind or _KINDS.get(os.path.splitext(output or "")[1].lower(), "table")
+    if offered and kind not in offered:
+        raise UsageError(f"-o {output}: {command} writes {', '.join(offered)}, not {kind}")
+    return kind
+
 
 def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Put several options on a command, the first on top of its help."""
@@ -31,14 +99,35 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return decorate
 
 
-QUANTIZE = (
-    "sign[:zero=one] | polarity | threshold:mean|median|VALUE | ternary[:FACTOR] | "
-    "uniform:BITS[:minmax|:p99.9|:absmax] | integer; see wcx kinds.  [sign]"
+def _with_output(function: Command) -> Callable[..., Any]:
+    """Pass the options of output as one value, `output`."""
+
+    @wraps(function)
+    def call(**values: Any) -> Any:  # noqa: ANN401
+        output = Output(**{item.name: values.pop(item.name) for item in fields(Output)})
+        return function(output=output, **values)
+
+    return call
+
+
+include_option = click.option(
+    "--include", multiple=True, metavar="GLOB", help="Only tensors of that name, whatever their type."
+)
+exclude_option = click.option(
+    "--exclude", multiple=True, metavar="GLOB", help="No tensors of that name; repeatable as --include."
+)
+threads_option = click.option(
+    "-j", "--threads", type=click.IntRange(min=1), metavar="N", help="Workers.  [all cores, at most 8]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+no_progress_option = click.option("--no-progress", is_flag=True, help="No progress bar.")
+fail_on_option = click.option(
+    "--fail-on", "conditions", multiple=True, metavar="EXPR", help="Exit 1 where it holds; repeatable."
 )
 analysis_options = _all(
     click.option("-q", "--quantize", metavar="SPEC", help=QUANTIZE),
-    click.option("-b", "--block", metavar="SPEC", help="4x4 | 1x12  [4x4]"),
-    click.option("--boundary", metavar="SPEC", help="ignore | recursive[:MIN] | correlated[:SHIFT]  [ignore]"),
+    click.option("-b", "--block", metavar="SPEC", help=BLOCK),
+    click.option("--boundary", metavar="SPEC", help=BOUNDARY),
     click.option(
         "--layout",
         metavar="SPEC",
@@ -58,13 +147,14 @@ analysis_options = _all(
     click.option(
         "--preset", metavar="NAME", help="pybdm | sakabe | qubd | momos: a published method; other options win."
     ),
-    click.option("--include", multiple=True, metavar="GLOB", help="Only tensors of that name, whatever their type."),
-    click.option("--exclude", multiple=True, metavar="GLOB", help="No tensors of that name; repeatable as --include."),
+    include_option,
+    exclude_option,
     click.option("--include-optimizer", is_flag=True, help="Analyse the optimizer's state too."),
     click.option("--seed", type=int, default=0, metavar="N", help="For everything random.  [0]"),
-    click.option("-j", "--threads", type=click.IntRange(min=1), metavar="N", help="Workers.  [all cores, at most 8]"),
+    threads_option,
 )
 output_options = _all(
+    _with_output,
     click.option("--json", "kind", flag_value="json", help="JSON: an object, or one a line of several checkpoints."),
     click.option("--ndjson", "kind", flag_value="ndjson", help="A JSON object per layer and plane, as it is done."),
     click.option("--csv", "kind", flag_value="csv", help="A row per layer and plane, as it is done."),
@@ -78,7 +168,7 @@ output_options = _all(
     click.option("--top", type=click.IntRange(min=0), metavar="N", help="The table's length; 0 for all."),
     click.option("--planes", is_flag=True, help="The view of layers by planes; of what --sort names."),
     click.option("--quiet", is_flag=True, help="The table alone, no progress."),
-    click.option("--no-progress", is_flag=True, help="No progress bar."),
+    no_progress_option,
     click.option(
         "--color",
         type=click.Choice(["auto", "always", "never"]),
@@ -86,42 +176,3 @@ output_options = _all(
         help="auto: on a terminal, unless NO_COLOR is set.  [auto]",
     ),
 )
-
-
-def choose_output(kind: str | None, output: str | None) -> str:
-    """Return the kind of output: the one asked for, else the one that the file's suffix names, else the table.
-
-    UsageError for a file that is called like a checkpoint: a report would be written over it.
-    """
-    if (output or "").lower().endswith(_CHECKPOINTS):
-        raise UsageError(
-            f"-o {output}: a report would be written over what is called like a checkpoint; name a .json, say"
-        )
-    return kind or _KINDS.get(os.path.splitext(output or "")[1].lower(), "table")
-
-
-def wants_color(color: str, stream: TextIO) -> bool:
-    """Whether to colour: as asked, or on a terminal that has colours, unless NO_COLOR is set and not empty."""
-    if color != "auto":
-        return color == "always"
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def make_view(
-    stream: TextIO, *, several: bool, sort: str | None, top: int | None, planes: bool, color: str, quiet: bool
-) -> View:
-    """Return how the reports are to be shown on `stream`."""
-    from wcx.outputs import View
-
-    terminal = stream is sys.stdout and stream.isatty()
-    width = shutil.get_terminal_size().columns if terminal or "COLUMNS" in os.environ else None
-    return View(
-        several=several,
-        sort=sort,
-        top=top,
-        planes=planes,
-        width=width if width and width > 0 else None,
-        color=wants_color(color, stream),
-        terminal=terminal,
-        quiet=quiet,
-    )

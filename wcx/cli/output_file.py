@@ -1,4 +1,4 @@
-"""Where data go: stdout, or a file that appears under its name only when all of it is written."""
+"""The stream that data are written to: stdout, or a file that appears under its name only when all of it is written."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from wcx.core.files import replaced
 
 
 @contextmanager
-def opened(output: str | None) -> Iterator[TextIO]:
-    """Yield stdout for None or `-`, else a file; UsageError where it can't be written.
+def open_output(output: str | None) -> Iterator[TextIO]:
+    """Yield stdout for None or `-`, else a file; raise UsageError if it can't be written.
 
-    A regular file is written beside its place and renamed at the end: an interrupted run leaves nothing half-written.
+    A regular file is written under another name and renamed at the end: an interrupted run leaves nothing half-written.
     """
     if output is None or output == "-":
         if isinstance(sys.stdout, io.TextIOWrapper):

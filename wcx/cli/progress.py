@@ -17,8 +17,8 @@ _PATIENCE_SECONDS = 0.5
 
 
 @contextmanager
-def progress_bar(wanted: bool, nbytes: int, on_layer: Callable[[LayerReport], None]) -> Iterator[Progress]:
-    """Yield what an analysis is to call; a bar appears on a terminal after half a second, and leaves no trace."""
+def progress_bar(wanted: bool, on_layer: Callable[[LayerReport], None] = lambda _layer: None) -> Iterator[Progress]:
+    """Yield the callbacks of a task; a bar appears on a terminal after half a second, and leaves no trace."""
     from wcx.core.progress import Progress
 
     if not wanted or sys.stderr is None or not sys.stderr.isatty():
@@ -40,24 +40,24 @@ def progress_bar(wanted: bool, nbytes: int, on_layer: Callable[[LayerReport], No
 
 
 class _Bar:
-    """A rich progress bar that is made only once the patience is over; advanced from any thread."""
+    """A rich progress bar that is made only after half a second; advanced from any thread."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
         self._lock = Lock()
-        self._what = ""
+        self._stage = ""
         self._total = 0
         self._done = 0
         self._progress: Any = None
         self._task: Any = None
 
-    def begin(self, what: str, total: int) -> None:
-        """Start over with something else to be done."""
+    def begin(self, stage: str, total: int) -> None:
+        """Start over with another stage of the work."""
         self.close()
-        self._what, self._total, self._done = what, total, 0
+        self._stage, self._total, self._done = stage, total, 0
 
     def advance(self, amount: int) -> None:
-        """So much more is done."""
+        """Add to what is done."""
         with self._lock:
             self._done += amount
             if self._progress is None:
@@ -78,11 +78,11 @@ class _Bar:
         from rich.console import Console
 
         columns: list[Any] = [progress.TextColumn("{task.description}"), progress.BarColumn()]
-        if self._what == "reading":
+        if self._stage == "reading":
             columns += [progress.DownloadColumn(), progress.TransferSpeedColumn()]
         else:
             columns += [progress.MofNCompleteColumn()]
         columns += [progress.TimeRemainingColumn()]
         self._progress = progress.Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._progress.add_task(self._what, total=self._total, completed=self._done)
+        self._task = self._progress.add_task(self._stage, total=self._total, completed=self._done)
         self._progress.start()

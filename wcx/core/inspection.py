@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from wcx.core.checkpoint import CheckpointSummary
-from wcx.core.plain import to_plain
+from wcx.core.plain import as_dict
 
 
 @dataclass(frozen=True, slots=True)
 class InspectedTensor:
-    """One tensor, where its bytes lie, and whether `wcx analyze` would count it: `reason` says why not."""
+    """One tensor, where its bytes lie, and whether `wcx analyze` counts it; `reason` says why not."""
 
     name: str
     dtype: str
@@ -48,7 +48,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """All that `wcx inspect` says of one checkpoint; `to_dict()` is the JSON."""
+    """All that `wcx inspect` reports on one checkpoint; `to_dict()` is the JSON."""
 
     schema: str
     wcx: str
@@ -58,6 +58,5 @@ class Inspection:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The inspection as plain dicts and lists, exactly the fields of `wcx inspect --json`."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
+        """Return the inspection as plain dicts and lists, exactly the fields of `wcx inspect --json`."""
+        return as_dict(self)

@@ -1,4 +1,4 @@
-"""The frozen values that `wcx motifs` reports, and nothing else: the fields of `wcx motifs --json`.
+"""The frozen values that `wcx motifs` reports: the fields of `wcx motifs --json`.
 
 docs/schema/motifs-1.json lists them, docs/measures.md defines each. No field ever holds NaN or an infinity.
 """
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from wcx.core.checkpoint import CheckpointSummary
-from wcx.core.plain import to_plain
+from wcx.core.plain import as_dict
 from wcx.core.report import SkippedTensor
 
 
 @dataclass(frozen=True, slots=True)
 class TopMotif:
-    """A motif and how often it is used. values: None where not finite; codes: the same as stored, in hexadecimal."""
+    """A motif and the number of its uses. values: None where not finite; codes: as stored, in hexadecimal."""
 
     values: tuple[float | int | None, ...]
     codes: str
@@ -24,7 +24,7 @@ class TopMotif:
 
 @dataclass(frozen=True, slots=True)
 class UsageClass:
-    """Motifs that are used at least and at most so often: their number, and that of their blocks."""
+    """Motifs used from `at_least` to `at_most` times: their number, and that of the blocks they cover."""
 
     at_least: int
     at_most: int
@@ -34,7 +34,7 @@ class UsageClass:
 
 @dataclass(frozen=True, slots=True)
 class LayerMotifs:
-    """One layer. motifs: blocks that it is cut into; distinct: of them, different ones; lengths in bits."""
+    """One layer. motifs: number of its blocks; distinct: number of different ones; length, length_entropy: in bits."""
 
     name: str
     dtype: str
@@ -87,7 +87,7 @@ class ModelMotifs:
 
 @dataclass(frozen=True, slots=True)
 class LayerProjection:
-    """What the projection did to one layer; see Projection."""
+    """The projection of one layer; see Projection."""
 
     name: str
     distortion: float | None
@@ -99,7 +99,7 @@ class LayerProjection:
 
 @dataclass(frozen=True, slots=True)
 class DtypeProjection:
-    """The motifs of one dtype, how they are used, and what they cost."""
+    """The motifs of one dtype in a projection: their number, their usage, and their cost in bits."""
 
     dtype: str
     k: int
@@ -112,11 +112,11 @@ class DtypeProjection:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Every block replaced by the nearest of k motifs.
+    """A checkpoint with every block replaced by the nearest of k motifs.
 
-    k: motifs, of all dtypes together. distortion: sum of the squared differences; distortion_mean: by weight;
-    distortion_relative: over the sum of the squared weights; None where float64 can't hold them or they mean nothing.
-    changed: weights whose value is another. kept: blocks with a NaN or an infinity, which stay as they are.
+    k: motifs of all dtypes together. distortion: sum of the squared differences; distortion_mean: per weight;
+    distortion_relative: over the sum of the squared weights; None where float64 can't hold them or they are undefined.
+    changed: weights whose value differs. kept: blocks with a NaN or an infinity, which are not replaced.
     """
 
     k: int
@@ -135,7 +135,7 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class MotifReport:
-    """All that `wcx motifs` says of one checkpoint; `to_dict()` is the JSON."""
+    """All that `wcx motifs` reports on one checkpoint; `to_dict()` is the JSON."""
 
     schema: str
     wcx: str
@@ -148,14 +148,13 @@ class MotifReport:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain dicts and lists, exactly the fields of `wcx motifs --json`."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
+        """Return the report as plain dicts and lists, exactly the fields of `wcx motifs --json`."""
+        return as_dict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class MotifSettings:
-    """All that the numbers depend on besides the checkpoint; q is None where each dtype has its own bits."""
+    """All that the report depends on besides the checkpoint; q is None where each dtype has its own bits."""
 
     block: str = "2"
     k: int | None = None
@@ -170,5 +169,5 @@ class MotifSettings:
 
     @property
     def projects(self) -> bool:
-        """Whether a projection was asked for."""
+        """True if a projection is asked for."""
         return self.k is not None or self.capacity is not None

@@ -14,10 +14,15 @@ SPREAD = {"spread": True}
 def to_plain(value: Any) -> Any:  # noqa: ANN401
     """Turn a report or a part of one into dicts, lists, strings, numbers and None, in the order of the fields."""
     if is_dataclass(value) or isinstance(value, Mapping):
-        return {key: to_plain(item) for key, item in members(value)}
+        return as_dict(value)
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
     return value
+
+
+def as_dict(value: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the items of a mapping or the fields of a dataclass, each as plain values."""
+    return {key: to_plain(item) for key, item in members(value)}
 
 
 def members(value: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from wcx.core.checkpoint import CheckpointSummary
-from wcx.core.plain import to_plain
+from wcx.core.plain import as_dict
 
 TOLERANCE = 1e-9
 """Relative difference, absolute below 1, up to which two values agree."""
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """One number from both sides; difference is relative, absolute where pybdm's is below 1; None where both are."""
+class ComparedValue:
+    """One value of wcx and of pybdm; difference is relative, absolute where pybdm's is below 1; None where both are."""
 
     measure: str
     wcx: float | None
@@ -23,7 +23,7 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether the two are the same number to the tolerance."""
+        """True if the two values agree to the tolerance."""
         if self.wcx is None or self.pybdm is None:
             return self.wcx is None and self.pybdm is None
         return self.difference is not None and self.difference <= TOLERANCE
@@ -31,24 +31,24 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedPlane:
-    """One plane of one layer. rows: those that were compared, from and up to; symbols: how many bits that is."""
+    """One plane of one layer. rows: first and end of the rows compared; symbols: number of bits compared."""
 
     name: str
     plane: str
     matrix: tuple[int, int]
     rows: tuple[int, int]
     symbols: int
-    values: tuple[Comparison, ...]
+    values: tuple[ComparedValue, ...]
 
     @property
     def agrees(self) -> bool:
-        """Whether every value agrees."""
+        """True if every value agrees."""
         return all(value.agrees for value in self.values)
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was compared, with what, and whether all of it agrees."""
+    """All that `wcx verify` reports on one checkpoint; `to_dict()` is the JSON."""
 
     schema: str
     wcx: str
@@ -66,6 +66,5 @@ class Verification:
     planes: tuple[VerifiedPlane, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The verification as plain dicts and lists, as in the JSON."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
+        """Return the verification as plain dicts and lists, exactly the fields of `wcx verify --json`."""
+        return as_dict(self)

@@ -1,4 +1,4 @@
-"""What is in a checkpoint, from its headers alone: no weight is read.
+"""Describe a checkpoint by its headers alone: no weight is read.
 
 The fields are those of `wcx inspect --json` (docs/schema/inspection-1.json).
 """
@@ -8,26 +8,31 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from math import prod
+from typing import Any
 
 from wcx.core.checkpoint import Checkpoint, TensorInfo
 from wcx.core.inspection import InspectedTensor, Inspection, Total, Totals
-from wcx.core.scheme import Scheme
 from wcx.core.settings import Settings
 from wcx.core.version import __version__
 from wcx.formats import open_checkpoint
 from wcx.tasks.analyze.selection import select_each
+from wcx.tasks.analyze.settings import make_settings, scheme_of
 
 SCHEMA = "wcx/inspection/1"
 
 
-def inspect(path: str | os.PathLike[str], settings: Settings | None = None) -> Inspection:
+def inspect(path: str | os.PathLike[str], **settings: Any) -> Inspection:  # noqa: ANN401
     """Describe the checkpoint at `path` without reading its weights.
 
-    Of the settings only those count that decide what is analysed: include, exclude, include_optimizer and the scheme.
-    Raises CheckpointError for what can't be read.
+    settings: include, exclude, include_optimizer, block, boundary and layout, as for analyze; they decide which tensors
+    count as analysed, all are described. Raises CheckpointError for a checkpoint that can't be read, UsageError for
+    settings that make no sense.
+
+        wcx.inspect("model.safetensors").totals.analysed.elements
     """
+    made = make_settings(**settings)
     checkpoint = open_checkpoint(path)
-    tensors = _inspected(checkpoint, settings or Settings())
+    tensors = _inspected(checkpoint, made)
     return Inspection(
         schema=SCHEMA,
         wcx=__version__,
@@ -39,8 +44,7 @@ def inspect(path: str | os.PathLike[str], settings: Settings | None = None) -> I
 
 
 def _inspected(checkpoint: Checkpoint, settings: Settings) -> tuple[InspectedTensor, ...]:
-    scheme = Scheme(settings.block, settings.boundary, settings.layout)
-    chosen = select_each(checkpoint.tensors, settings, scheme)
+    chosen = select_each(checkpoint.tensors, settings, scheme_of(settings))
     return tuple(_with_reason(tensor, checkpoint.files, reason) for tensor, reason in chosen)
 
 

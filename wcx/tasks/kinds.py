@@ -1,11 +1,10 @@
-"""What this installation can read, count and print, each with one line that says what it is."""
+"""List what this installation can read, count and print, each kind with a one-line summary."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from wcx.blocks.layout import LAYOUTS
 from wcx.core.dtypes import DTYPES
+from wcx.core.kinds import Kind, Kinds, MeasureKind
 from wcx.core.version import __version__
 from wcx.formats import FORMATS
 from wcx.measures import MEASURES
@@ -32,25 +31,23 @@ _SUMMARIES = {
 }
 
 
-def kinds() -> dict[str, Any]:
-    """Return every kind by name, as `wcx kinds --json` prints it."""
-    return {
-        "schema": SCHEMA,
-        "wcx": __version__,
-        "formats": [{"name": format_.name, "summary": ", ".join(format_.suffixes)} for format_ in FORMATS.values()],
-        "dtypes": [{"name": dtype.name, "summary": f"{dtype.bits} bits, {dtype.kind}"} for dtype in DTYPES.values()],
-        "quantizers": [{"name": kind.name, "summary": kind.summary} for kind in QUANTIZERS.values()],
-        "blocks": _listed(BLOCKS),
-        "boundaries": _listed(BOUNDARIES),
-        "layouts": [{"name": name, "summary": summary} for name, summary in LAYOUTS.items()],
-        "measures": [
-            {"name": measure.name, "summary": measure.summary, "unit": measure.unit} for measure in MEASURES.values()
-        ],
-        "nulls": _listed(("permutation", "shuffle:K", "none")),
-        "presets": [{"name": preset.name, "summary": preset.summary} for preset in PRESETS.values()],
-        "outputs": _listed(tuple(OUTPUTS)),
-    }
+def kinds() -> Kinds:
+    """Return all that this installation can read, count and print."""
+    return Kinds(
+        schema=SCHEMA,
+        wcx=__version__,
+        formats=tuple(Kind(format_.name, ", ".join(format_.suffixes)) for format_ in FORMATS.values()),
+        dtypes=tuple(Kind(dtype.name, f"{dtype.bits} bits, {dtype.kind}") for dtype in DTYPES.values()),
+        quantizers=tuple(Kind(kind.name, kind.summary) for kind in QUANTIZERS.values()),
+        blocks=_listed(BLOCKS),
+        boundaries=_listed(BOUNDARIES),
+        layouts=tuple(Kind(name, summary) for name, summary in LAYOUTS.items()),
+        measures=tuple(MeasureKind(measure.name, measure.summary, measure.unit) for measure in MEASURES.values()),
+        nulls=_listed(("permutation", "shuffle:K", "none")),
+        presets=tuple(Kind(preset.name, preset.summary) for preset in PRESETS.values()),
+        outputs=_listed(tuple(OUTPUTS)),
+    )
 
 
-def _listed(names: tuple[str, ...]) -> list[dict[str, str]]:
-    return [{"name": name, "summary": _SUMMARIES[name]} for name in names]
+def _listed(names: tuple[str, ...]) -> tuple[Kind, ...]:
+    return tuple(Kind(name, _SUMMARIES[name]) for name in names)

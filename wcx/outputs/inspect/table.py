@@ -2,57 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterator
+from typing import TextIO
 
 from wcx.core.errors import CheckpointError
+from wcx.core.inspection import Inspection, Total
 from wcx.core.text import escape
+from wcx.outputs.shared.sentences import plural
 from wcx.outputs.shared.text_table import write_table
 
-if TYPE_CHECKING:
-    from wcx.core.inspection import Inspection, Total
-
-_KINDS = ("table", "json", "ndjson")
 _METADATA_SHOWN = 20
 _KEY_WIDTH = 60
 _VALUE_WIDTH = 100
-_Show = Callable[["Inspection | CheckpointError"], None]
-
-
-def _text_writer(stream: TextIO) -> _Show:
-    """Text for people; what can't be read has been reported on stderr."""
-    shown = 0
-
-    def show(result: Inspection | CheckpointError) -> None:
-        nonlocal shown
-        if isinstance(result, CheckpointError):
-            return
-        stream.write("\n" * bool(shown))
-        stream.writelines(f"{line}\n" for line in _heading(result))
-        write_table(stream, _TENSOR_COLUMNS, list(_tensor_rows(result)))
-        stream.write("\n")
-        write_table(stream, _TOTAL_COLUMNS, list(_total_rows(result)))
-        stream.flush()
-        shown += 1
-
-    return show
-
-
 _TENSOR_COLUMNS = ("tensor", "dtype", "shape", ">bytes", "role", "analysed")
 _TOTAL_COLUMNS = ("total", ">tensors", ">elements", ">bytes")  # > aligns to the right
+
+
+class InspectionTables:
+    """Writes each inspection as a heading and two tables, with an empty line between two checkpoints."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._gap = ""
+
+    def report(self, inspection: Inspection) -> None:
+        """Write the checkpoint's heading, its tensors and their totals."""
+        self._stream.write(self._gap)
+        self._stream.writelines(f"{line}\n" for line in _heading(inspection))
+        write_table(self._stream, _TENSOR_COLUMNS, list(_tensor_rows(inspection)))
+        self._stream.write("\n")
+        write_table(self._stream, _TOTAL_COLUMNS, list(_total_rows(inspection)))
+        self._stream.flush()
+        self._gap = "\n"
+
+    def error(self, error: CheckpointError) -> None:
+        """Write nothing: the command line reports it on stderr."""
 
 
 def _heading(inspection: Inspection) -> Iterator[str]:
     checkpoint = inspection.checkpoint
     size = f"{checkpoint.nbytes:,} bytes"
     kind = checkpoint.format if checkpoint.version is None else f"{checkpoint.format} ({checkpoint.version})"
-    yield escape(f"{checkpoint.path}: {kind}, {_counted(len(inspection.tensors), 'tensor')}, {size}")
+    yield escape(f"{checkpoint.path}: {kind}, {plural(len(inspection.tensors), 'tensor')}, {size}")
     if checkpoint.producer is not None:
         yield f"written by {_cut(checkpoint.producer, _VALUE_WIDTH)}"
     if len(checkpoint.files) > 1:
         yield escape(f"{len(checkpoint.files)} files, {checkpoint.files[0]} to {checkpoint.files[-1]}")
     if checkpoint.metadata:
-        yield _counted(len(checkpoint.metadata), "metadata value")
+        yield plural(len(checkpoint.metadata), "metadata value")
     for key, value in list(checkpoint.metadata.items())[:_METADATA_SHOWN]:
         yield f"  {_cut(key, _KEY_WIDTH)}: {_cut(value, _VALUE_WIDTH)}"
     if len(checkpoint.metadata) > _METADATA_SHOWN:
@@ -61,12 +58,8 @@ def _heading(inspection: Inspection) -> Iterator[str]:
         yield f"note: {escape(note)}"
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def _cut(text: str, width: int) -> str:
-    """The beginning of a text, escaped, with its full length if it is longer."""
+    """Return the beginning of a text, escaped, with the full length of a longer one."""
     return escape(text) if len(text) <= width else f"{escape(text[:width])}... ({len(text):,} characters)"
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
+from wcx.core.motifs import (
+    DtypeMotifs,
+    LayerMotifs,
+    LayerProjection,
+    ModelMotifs,
+    MotifReport,
+    Projection,
+    TopMotif,
+    UsageClass,
+)
 from wcx.core.text import escape
 from wcx.outputs.shared.text_table import write_table
-
-if TYPE_CHECKING:
-    from wcx.core.motifs import DtypeMotifs, LayerMotifs, ModelMotifs, MotifReport, Projection, TopMotif, UsageClass
 
 _VALUES_SHOWN = 8
 _NAME_SHOWN = 100
@@ -17,7 +25,8 @@ _COLUMNS = ("layer", "dtype", ">weights", ">blocks", ">distinct", ">used once", 
 _PROJECTED = ("projected", ">changed", ">mean squared error", ">relative", ">kept")
 
 
-def _write_text(stream: TextIO, report: MotifReport, write: str | None) -> None:
+def write(report: MotifReport, stream: TextIO, written: str | None = None) -> None:
+    """Write the layers' motifs, their usage, and the projection; written: the file of the projected checkpoint."""
     checkpoint, model = report.checkpoint, report.model
     block = f"blocks of {report.settings.block}"
     stream.write(escape(f"{checkpoint.path}: {checkpoint.format}, {model.weights:,} weights, {block}") + "\n")
@@ -31,44 +40,43 @@ def _write_text(stream: TextIO, report: MotifReport, write: str | None) -> None:
         stream.writelines(f"  {line}\n" for line in (*_usage(dtype.usage), *_tops(dtype.top)))
     if report.projection is not None:
         _write_projection(stream, report, report.projection)
-    if write is not None:
-        stream.write(f"\nwritten to {escape(write)}\n")
+    if written is not None:
+        stream.write(f"\nwritten to {escape(written)}\n")
 
 
 def _rows(report: MotifReport) -> Iterator[tuple[str, ...]]:
     for layer in report.layers:
-        name = escape(" = ".join((layer.name, *layer.aliases)))
-        yield _row(name if len(name) <= _NAME_SHOWN else f"{name[:_NAME_SHOWN]}...", layer.dtype, layer, layer.usage)
+        name = _beginning(" = ".join((layer.name, *layer.aliases)))
+        yield _row(name, layer.dtype, layer, layer.usage)
     model = report.model
     if len(model.dtypes) > 1:
         for dtype in model.dtypes:
             yield _row(f"all {dtype.layers} of {dtype.dtype}", dtype.dtype, dtype, dtype.usage)
-    yield _row("model", "", model, [one for dtype in model.dtypes for one in dtype.usage])
+    yield _row("model", "", model, [item for dtype in model.dtypes for item in dtype.usage])
 
 
 def _row(
     name: str, dtype: str, costs: LayerMotifs | DtypeMotifs | ModelMotifs, usage: Sequence[UsageClass]
 ) -> tuple[str, ...]:
-    once = sum(one.motifs for one in usage if one.at_most == 1)
+    once = sum(item.motifs for item in usage if item.at_most == 1)
     share = f"{100 * once / costs.distinct:.1f} %" if costs.distinct else "-"
     ratios = ["-" if ratio is None else f"{ratio:.4f}" for ratio in (costs.ratio, costs.ratio_entropy)]
     return name, dtype, f"{costs.weights:,}", f"{costs.motifs:,}", f"{costs.distinct:,}", share, *ratios
 
 
 def _reasons(report: MotifReport) -> str:
-    counts: dict[str, int] = {}
-    for tensor in report.skipped:
-        counts[tensor.reason] = counts.get(tensor.reason, 0) + 1
-    return escape(", ".join(f"{number:,} {reason}" for reason, number in counts.items()))
+    counts = Counter(tensor.reason for tensor in report.skipped)
+    return escape(", ".join(f"{count:,} {reason}" for reason, count in counts.items()))
 
 
 def _usage(usage: Sequence[UsageClass]) -> Iterator[str]:
-    """How many motifs are used how often, on one line."""
-    parts = []
-    for one in usage:
-        times = f"{one.at_least:,}" if one.at_least == one.at_most else f"{one.at_least:,}-{one.at_most:,}"
-        parts.append(f"{times}x: {one.motifs:,}")
-    yield f"motifs by use: {'  '.join(parts)}"
+    """Yield one line with the number of motifs of each class of usage."""
+    yield f"motifs by use: {'  '.join(map(_usage_class, usage))}"
+
+
+def _usage_class(usage: UsageClass) -> str:
+    times = f"{usage.at_least:,}" if usage.at_least == usage.at_most else f"{usage.at_least:,}-{usage.at_most:,}"
+    return f"{times}x: {usage.motifs:,}"
 
 
 def _tops(top: Sequence[TopMotif]) -> Iterator[str]:
@@ -80,19 +88,8 @@ def _tops(top: Sequence[TopMotif]) -> Iterator[str]:
 
 def _write_projection(stream: TextIO, report: MotifReport, projection: Projection) -> None:
     stream.write("\n")
-    rows = [
-        (
-            escape(layer.name) if len(layer.name) <= _NAME_SHOWN else f"{escape(layer.name[:_NAME_SHOWN])}...",
-            f"{layer.changed:,}",
-            _number(layer.distortion_mean),
-            _percent(layer.distortion_relative),
-            f"{layer.kept:,}",
-        )
-        for layer in projection.layers
-    ]
-    model = ("model", f"{projection.changed:,}", _number(projection.distortion_mean))
-    rows.append((*model, _percent(projection.distortion_relative), f"{projection.kept:,}"))
-    write_table(stream, _PROJECTED, rows)
+    rows = [_projected_row(_beginning(layer.name), layer) for layer in projection.layers]
+    write_table(stream, _PROJECTED, [*rows, _projected_row("model", projection)])
     for dtype in projection.dtypes:
         zero = ", the first all zeros" if report.settings.zero_block else ""
         stream.write(
@@ -100,6 +97,16 @@ def _write_projection(stream: TextIO, report: MotifReport, projection: Projectio
             f"ratio {dtype.ratio:.4f}, entropy-coded {dtype.ratio_entropy:.4f}\n"
         )
         stream.writelines(f"  {line}\n" for line in _usage(dtype.usage))
+
+
+def _projected_row(name: str, projection: LayerProjection | Projection) -> tuple[str, ...]:
+    mean, relative = projection.distortion_mean, projection.distortion_relative
+    return name, f"{projection.changed:,}", _number(mean), _percent(relative), f"{projection.kept:,}"
+
+
+def _beginning(name: str) -> str:
+    name = escape(name)
+    return name if len(name) <= _NAME_SHOWN else f"{name[:_NAME_SHOWN]}..."
 
 
 def _number(value: float | None) -> str:

@@ -38,20 +38,21 @@ def motifs(
     *,
     threads: int | None = None,
     write: str | None = None,
+    progress: Progress | None = None,
     **settings: Any,  # noqa: ANN401
 ) -> MotifReport:
     """Count the motifs of one checkpoint, and project it onto k of them where that is asked for.
 
     threads: workers, all cores by default; the report does not depend on it. write: a file for the projected one.
-    settings: those of MotifSettings by name. Raises CheckpointError for a checkpoint that can't be read, UsageError for
-    settings that make no sense and for a file that can't be written.
+    progress: callbacks. settings: those of MotifSettings by name. Raises CheckpointError for a checkpoint that can't be
+    read, UsageError for settings that make no sense and for a file that can't be written.
 
         motifs("model.safetensors", block="2", capacity="5%").projection.distortion
     """
     made = make_motif_settings(**settings)
     if threads is not None:
         check_whole("threads", threads, 1)
-    return motifs_of(open_checkpoint(path), made, threads or cores(), write=write)
+    return motifs_of(open_checkpoint(path), made, threads or cores(), write=write, progress=progress)
 
 
 def motifs_of(

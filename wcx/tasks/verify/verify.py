@@ -1,13 +1,14 @@
-"""A check from outside: layers of a checkpoint once more, by pybdm on values decoded by another library.
+"""Verify layers of a checkpoint against pybdm 0.1.0, on values decoded by another library.
 
-Nothing of wcx's counting is shared with the other side but the bytes: there the values are decoded, fitted and cut
-as numbers by NumPy and ml_dtypes (recomputed.py), and handed to pybdm 0.1.0.
+The two sides share nothing but the bytes of the file: for pybdm the values are decoded, fitted and quantized as numbers
+by NumPy and ml_dtypes (recompute.py).
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,26 +16,26 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.core.checkpoint import Checkpoint, TensorReader
+from wcx.core.checkpoint import TensorReader
 from wcx.core.errors import MissingDependencyError, UsageError
 from wcx.core.scheme import Scheme
 from wcx.core.settings import Settings
-from wcx.core.verification import TOLERANCE, Comparison, Verification, VerifiedPlane
+from wcx.core.verification import TOLERANCE, ComparedValue, Verification, VerifiedPlane
 from wcx.core.version import __version__
-from wcx.formats import open_reader
-from wcx.quantizers import Quantizer
+from wcx.formats import open_checkpoint, open_reader
 from wcx.scan.count import count_layers
 from wcx.scan.fit import fit_layers
 from wcx.scan.layers import Layer
 from wcx.scan.sources import FileSource
+from wcx.scan.threads import cores
 from wcx.tasks.analyze.evaluate import evaluate_layer
 from wcx.tasks.analyze.plan import make_plan
-from wcx.tasks.analyze.settings import scheme_of
+from wcx.tasks.analyze.settings import check_whole, make_settings, scheme_of
 from wcx.tasks.verify.recompute import recomputed_planes
 
 if TYPE_CHECKING:
     from wcx.quantizers import Quantizer
-from wcx.scan.count import CountedLayer
+    from wcx.scan.count import CountedLayer
 
 SCHEMA = "wcx/verification/1"
 _LAYERS = 20
@@ -43,57 +44,66 @@ _SYMBOLS_SLIDING = 1 << 16
 _MEASURES = ("bdm", "block_entropy", "bdm_normalized", "block_entropy_normalized")
 
 
-def verify(checkpoint: Checkpoint, settings: Settings, *, full: bool = False, threads: int = 1) -> Verification:
-    """Compare layers of a checkpoint with pybdm: 20 drawn by the seed, of each at most 2^20 symbols.
+def verify(
+    path: str | os.PathLike[str],
+    *,
+    full: bool = False,
+    threads: int | None = None,
+    **settings: Any,  # noqa: ANN401
+) -> Verification:
+    """Compare layers of a checkpoint with pybdm 0.1.0: 20 drawn by the seed, of each at most 2^20 symbols.
 
-    Under the boundary correlated at most 2^16. full: every layer, every symbol. Raises CheckpointError, and
+    Under the boundary correlated at most 2^16. full: every layer, every symbol. threads: workers, all cores by default.
+    settings: quantize, block, boundary, layout, include, exclude, include_optimizer and seed, as for analyze. Raises
+    CheckpointError for a checkpoint that can't be read, UsageError for settings that make no sense or leave no layer,
     MissingDependencyError without pybdm.
+
+        wcx.verify("model.safetensors").agrees
     """
-    library = _import_pybdm()
-    plan = make_plan(checkpoint, settings)
-    random = np.random.default_rng(settings.seed)
+    made = make_settings(**settings)
+    if threads is not None:
+        check_whole("threads", threads, 1)
+    checkpoint = open_checkpoint(path)
+    library = import_pybdm()
+    plan = make_plan(checkpoint, made)
     if not plan.layers:
         raise UsageError(f"{checkpoint.path}: no layer to compare: wcx inspect says why")
-    chosen = list(range(len(plan.layers)))
-    if not full and len(chosen) > _LAYERS:
-        chosen = sorted(random.choice(len(chosen), _LAYERS, replace=False).tolist())
-    scheme = scheme_of(settings)
-    most = None if full else _SYMBOLS_SLIDING if scheme.shift else _SYMBOLS
-    parts = [_part(plan.layers[number], random, most) for number in chosen]
+    layers, parts = _drawn(plan.layers, made, full)
     with open_reader(checkpoint) as reader:
-        fits = fit_layers(
-            [plan.layers[number] for number in chosen], plan.quantizer, lambda: FileSource(reader), threads
-        )
-        cuts = [plan.quantizer.cut(layer.dtype, fit) for layer, fit in zip(parts, fits, strict=True)]
-        counts = count_layers(parts, cuts, scheme, lambda: FileSource(reader), threads, compiled=True)
-        planes = [
-            plane
-            for layer, counted in zip(parts, counts, strict=True)
-            for plane in _verify_layer(library, reader, layer, counted, plan.quantizer, settings)
-        ]
+        planes = tuple(_verify_layers(library, reader, plan.quantizer, layers, parts, made, threads or cores()))
         reader.check_unchanged()
     return Verification(
         schema=SCHEMA,
         wcx=__version__,
         pybdm="0.1.0",
         checkpoint=checkpoint.summary(),
-        quantize=settings.quantize,
-        zero=settings.zero,
-        boundary=settings.boundary,
-        seed=settings.seed,
+        quantize=made.quantize,
+        zero=made.zero,
+        boundary=made.boundary,
+        seed=made.seed,
         full=full,
         tolerance=TOLERANCE,
         layers_checked=len(parts),
         layers_total=len(plan.layers),
         agrees=all(plane.agrees for plane in planes),
-        planes=tuple(planes),
+        planes=planes,
     )
 
 
-def _part(layer: Layer, random: np.random.Generator, symbols: int | None) -> Layer:
-    """Return the layer, or some of its block rows, of at most so many symbols; of strings, a run of whole ones."""
-    if symbols is None:
-        return layer
+def _drawn(layers: Sequence[Layer], settings: Settings, full: bool) -> tuple[list[Layer], list[Layer]]:
+    """Draw the layers to compare, and of each the part to compare; full: all of all layers."""
+    if full:
+        return list(layers), list(layers)
+    random = np.random.default_rng(settings.seed)
+    chosen = list(range(len(layers)))
+    if len(chosen) > _LAYERS:
+        chosen = sorted(random.choice(len(chosen), _LAYERS, replace=False).tolist())
+    most = _SYMBOLS_SLIDING if scheme_of(settings).shift else _SYMBOLS
+    return [layers[index] for index in chosen], [_part(layers[index], random, most) for index in chosen]
+
+
+def _part(layer: Layer, random: np.random.Generator, symbols: int) -> Layer:
+    """Return the layer, or of a larger one block rows of at most that many symbols; of strings, a run of whole ones."""
     if layer.rows == 1:
         run = symbols // 12 * 12
         if layer.columns <= run:
@@ -104,6 +114,23 @@ def _part(layer: Layer, random: np.random.Generator, symbols: int | None) -> Lay
         return layer
     start = 4 * int(random.integers((layer.rows - most) // 4 + 1))
     return replace(layer, rows=most, first=start)
+
+
+def _verify_layers(
+    library: ModuleType,
+    reader: TensorReader,
+    quantizer: Quantizer,
+    layers: Sequence[Layer],
+    parts: Sequence[Layer],
+    settings: Settings,
+    threads: int,
+) -> Iterator[VerifiedPlane]:
+    """Fit the quantizer to whole layers, count the parts, and compare each plane with pybdm's."""
+    fits = fit_layers(layers, quantizer, lambda: FileSource(reader), threads)
+    cuts = [quantizer.cut(layer.dtype, fit) for layer, fit in zip(parts, fits, strict=True)]
+    counts = count_layers(parts, cuts, scheme_of(settings), lambda: FileSource(reader), threads, compiled=True)
+    for layer, counted in zip(parts, counts, strict=True):
+        yield from _verify_layer(library, reader, layer, counted, quantizer, settings)
 
 
 def _verify_layer(
@@ -121,25 +148,24 @@ def _verify_layer(
     for plane in report.planes:
         matrix = bits[plane.plane].astype(np.int64)
         strings = settings.block == "1x12"
-        theirs = _pybdm_values(library, matrix.reshape(-1) if strings else matrix, scheme_of(settings))
+        reference = _pybdm_values(library, matrix.reshape(-1) if strings else matrix, scheme_of(settings))
         yield VerifiedPlane(
             name=layer.tensor.name,
             plane=plane.plane,
             matrix=(layer.rows, layer.columns),
             rows=(layer.first, layer.first + layer.rows),
             symbols=layer.weights,
-            values=tuple(_compare(name, getattr(plane, name), theirs[name]) for name in _MEASURES),
+            values=tuple(_compare(name, getattr(plane, name), reference[name]) for name in _MEASURES),
         )
 
 
-def _compare(measure: str, ours: float | None, theirs: float | None) -> Comparison:
-    if ours is None or theirs is None:
-        return Comparison(measure, ours, theirs, None)
-    return Comparison(measure, ours, theirs, abs(ours - theirs) / max(1.0, abs(theirs)))
+def _compare(measure: str, own: float | None, reference: float | None) -> ComparedValue:
+    difference = None if own is None or reference is None else abs(own - reference) / max(1.0, abs(reference))
+    return ComparedValue(measure, own, reference, difference)
 
 
 def _pybdm_values(library: ModuleType, plane: NDArray[np.int64], scheme: Scheme) -> dict[str, float | None]:
-    """The four numbers that pybdm has, from one decomposition; it can't normalise overlapping or smaller blocks."""
+    """Return pybdm's four values of a plane; None where it can't normalise, for overlapping or smaller blocks."""
     method = _pybdm_method(library, plane.ndim, scheme)
     counter = method.decompose_and_count(plane)
     bdm, entropy = float(method.compute_bdm(counter)), float(method.compute_ent(counter))
@@ -156,7 +182,7 @@ def _pybdm_values(library: ModuleType, plane: NDArray[np.int64], scheme: Scheme)
 
 
 def _pybdm_method(library: ModuleType, ndim: int, scheme: Scheme) -> Any:  # noqa: ANN401
-    """The BDM of pybdm under a boundary."""
+    """Return pybdm's BDM object for a boundary."""
     from importlib import import_module
 
     partitions = import_module("pybdm.partitions")
@@ -167,7 +193,7 @@ def _pybdm_method(library: ModuleType, ndim: int, scheme: Scheme) -> Any:  # noq
     return library.BDM(ndim=ndim)
 
 
-def _import_pybdm() -> ModuleType:
+def import_pybdm() -> ModuleType:
     """Import pybdm 0.1.0, which takes one function from pkg_resources, a module that new setuptools no longer has."""
     stand_in = ModuleType("pkg_resources")
     stand_in.resource_stream = _resource_stream  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Lists of what an installation has, as text for people."""
