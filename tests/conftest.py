@@ -26,7 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Properties are exhaustive too: they run again, on more examples."""
+    """Mark what is exhaustive; properties are too: they run again, on more examples."""
+    depth.mark_others(items)
     for item in items if _is_full(config) else ():
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker(depth.EXHAUSTIVE)

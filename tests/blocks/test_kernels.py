@@ -14,6 +14,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from children import run_python
+from depth import examples, one_of
 from hypothesis import given, settings
 from numba import config
 from numpy.typing import NDArray
@@ -109,6 +110,7 @@ def test_there_is_compiled_code_to_test() -> None:
     assert KERNELS.__name__ == "wcx.blocks.kernels"
 
 
+@one_of(7)
 @PATHS
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 @pytest.mark.parametrize("dtype", DTYPE_NAMES)
@@ -121,6 +123,7 @@ def test_counts_of_every_dtype_are_the_oracles(dtype: str, quantizer: str, kerne
             assert counted(kernels, dtype, quantizer, codes, shape) == correct, (shape, flavour)
 
 
+@one_of(4)
 @PATHS
 @pytest.mark.parametrize("dtype", [dtype for dtype in DTYPE_NAMES if bits_of(dtype) <= 16])
 def test_every_code_is_taken_as_ml_dtypes_takes_it(dtype: str, kernels: Any) -> None:  # noqa: ANN401
@@ -139,7 +142,7 @@ def test_every_code_is_taken_as_ml_dtypes_takes_it(dtype: str, kernels: Any) -> 
     assert [code in known.nonfinite for code in codes.tolist()] == (~np.isfinite(values)).tolist()
 
 
-@settings(max_examples=150 if COMPILED else 30)
+@settings(max_examples=examples(150 if COMPILED else 30))
 @given(
     dtype=st.sampled_from(DTYPE_NAMES),
     quantizer=st.sampled_from(QUANTIZERS),
@@ -220,6 +223,7 @@ def test_codes_at_any_address(dtype: str, offset: int) -> None:
             assert counted(kernels, dtype, "polarity", unaligned, shape) == correct
 
 
+@one_of(3)
 @PATHS
 @pytest.mark.parametrize("columns", [4, 5, 17, 63])
 def test_a_tail_of_under_64_weights_goes_with_the_tile_before(columns: int, kernels: Any) -> None:  # noqa: ANN401

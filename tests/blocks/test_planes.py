@@ -7,6 +7,7 @@ from typing import Any
 import naive
 import numpy as np
 import pytest
+from depth import one_of
 from numba import config
 from numpy.typing import NDArray
 from strategies import DTYPE_NAMES, bits_of, code_type, decode, encode, random_codes
@@ -142,6 +143,7 @@ if COMPILED:
     LENGTHS += [(1 << 17) // 768 * 768 + more for more in (-1, 0, 1, 63, 64, 100, 768)]
 
 
+@one_of(5)
 @PATHS
 @pytest.mark.parametrize("dtype", ["F32", "BF16", "F8_E4M3", "F64"])
 def test_strings_of_bit_planes(dtype: str, kernels: Any) -> None:  # noqa: ANN401

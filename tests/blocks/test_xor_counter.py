@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import naive
 import numpy as np
 import pytest
+from depth import examples, one_of
 from hypothesis import given, settings
 from numba import config
 from numpy.typing import NDArray
@@ -109,6 +110,7 @@ def planes_like(planes: int, shape: tuple[int, int], seed: int, share: float | N
 # ------------------------------------------------------------------------------------------------------------ keeping
 
 
+@one_of(7)
 @PATHS
 @pytest.mark.parametrize("quantizer", ["sign", "polarity", "uniform:2:absmax", "uniform:9:p99.5"])
 @pytest.mark.parametrize("dtype", DTYPE_NAMES)
@@ -138,6 +140,7 @@ def test_the_bits_of_integers_are_kept(dtype: str, kernels: Any) -> None:  # noq
     assert found == [naive.block_counts(plane) for plane in planes]
 
 
+@one_of(3)
 @PATHS
 @pytest.mark.parametrize("shape", TILES)
 def test_planes_of_many_tiles_are_kept_whole(shape: tuple[int, int], kernels: Any) -> None:  # noqa: ANN401
@@ -225,6 +228,7 @@ def test_blocks_of_what_changed_are_the_oracles(planes: int, kernels: Any) -> No
         assert found == expected(now, earlier), shape
 
 
+@one_of(7)
 @PATHS
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("shape", TILES)
@@ -262,7 +266,7 @@ def test_a_single_bit_anywhere_is_found(shape: tuple[int, int], kernels: Any) ->
         assert found == [{code: count for code, count in correct.items() if count}]
 
 
-@settings(max_examples=150 if COMPILED else 30, deadline=None)
+@settings(max_examples=examples(150 if COMPILED else 30), deadline=None)
 @given(
     dtypes=st.tuples(st.sampled_from(DTYPE_NAMES), st.sampled_from(DTYPE_NAMES)),
     quantizer=st.sampled_from(["sign", "sign:zero=one", "polarity", "uniform:8:absmax"]),
@@ -355,6 +359,7 @@ def test_shorter_strings_of_what_changed(columns: int, kernels: Any) -> None:  #
     assert as_dicts(counter.take()[0]) == [naive.recursive_counts(now[0] ^ earlier[0], 2, (1, 12))]
 
 
+@one_of(3)
 @PATHS
 @pytest.mark.parametrize(("strings", "shift"), [(False, 1), (False, 3), (True, 1), (True, 5)])
 def test_overlapping_blocks_of_what_changed(strings: bool, shift: int, kernels: Any) -> None:  # noqa: ANN401

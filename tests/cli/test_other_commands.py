@@ -78,7 +78,8 @@ VERIFIABLE = [
 ]
 
 
-@pytest.mark.parametrize(("dtype", "quantize", "block"), one_of(3, VERIFIABLE))
+@one_of(3)
+@pytest.mark.parametrize(("dtype", "quantize", "block"), VERIFIABLE)
 def test_verify_agrees_with_every_quantizer(tmp_path: Path, quantize: str, dtype: str, block: str) -> None:
     random = np.random.default_rng(0)
     values = np.round(random.standard_normal((50, 61)) * 2).astype(np.int8).astype(dtype)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from checkpoint_files import write_index
+from depth import EXHAUSTIVE
 from torch_files import Made, Name, Tensor, write_legacy, write_zip
 
 from wcx.core.checkpoint import Checkpoint, Quantization
@@ -261,6 +262,7 @@ def test_a_package_shares_the_opcodes_of_all_its_pickles(tmp_path: Path) -> None
         open_checkpoint(tmp_path / "a.pt")
 
 
+@EXHAUSTIVE
 def test_a_table_of_300_000_objects_beside_the_tensors_is_fine(tmp_path: Path) -> None:
     table = [Made(Name("lookups", "Entry")) for _ in range(300_000)]
     path = write_zip(tmp_path / "a.pt", {"fc.weight": Tensor("0", (4, 5)), "table": table}, {"0": _RAW})

@@ -15,6 +15,7 @@ import pytest
 from checkpoint_files import BITS, entry, header_text, write_header, write_index, write_tensors
 from children import PATIENCE_SECONDS, child
 from command_runs import COMMANDS, run
+from depth import EXHAUSTIVE
 
 from wcx.formats import open_checkpoint, open_reader
 
@@ -92,6 +93,7 @@ def test_legal_files_of_the_other_formats_open(command: str, tmp_path: Path) -> 
     assert done.peak_mib < 300
 
 
+@EXHAUSTIVE
 @pytest.mark.parametrize(
     ("command", "number"), [("inspect", 100_000), ("inspect --json", 100_000), ("analyze", 20_000)]
 )

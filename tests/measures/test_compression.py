@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from backports import zstd
 from children import Done, run_python, run_wcx
+from depth import one_of
 from numpy.typing import NDArray
 from strategies import DTYPE_NAMES, BytesReader, Tensor, random_tensor, tensor_of, write_safetensors
 
@@ -86,6 +87,7 @@ def arrays() -> dict[str, NDArray[Any]]:
     }
 
 
+@one_of(5)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", arrays())
 def test_sizes_are_those_of_the_library(kind: str, name: str) -> None:
@@ -95,6 +97,7 @@ def test_sizes_are_those_of_the_library(kind: str, name: str) -> None:
     assert_sizes(found, array.tobytes(), {"sign": array > 0}, name)
 
 
+@one_of(7)
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [4, 511, 4095, 4096, 4097, 16384, 32768, 65274, 65535, 65536, 100_001, 300_000])
@@ -273,6 +276,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_safetensors(tmp_path_factory.mktemp("streams") / "m.safetensors", tensors)
 
 
+@one_of(3)
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("memory", [1, 20 << 20, 1 << 40])
 def test_neither_threads_nor_passes_change_a_report(model: Path, memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +288,7 @@ def test_neither_threads_nor_passes_change_a_report(model: Path, memory: int, mo
         assert wcx.analyze(model, threads=threads, **settings).to_dict() == usual
 
 
+@one_of(3)
 @pytest.mark.parametrize("measures", [["gzip"], ["mean"], ["lzma", "sd"], ["all"], ["sparsity"], ["bdm"]])
 def test_progress_is_told_of_every_byte(model: Path, measures: list[str]) -> None:
     started: list[int] = []

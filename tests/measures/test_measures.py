@@ -13,6 +13,7 @@ import hypothesis.strategies as st
 import naive
 import numpy as np
 import pytest
+from depth import examples, one_of
 from hypothesis import given, settings
 from numpy.typing import NDArray
 from strategies import (
@@ -59,6 +60,7 @@ def assert_as_oracle(counts: BlockCounts, rarefy: int) -> None:
 # ------------------------------------------------------------------------------------------------------- the oracle
 
 
+@one_of(5)
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_planes_of_many_shapes_and_densities(shape: tuple[int, int], density: float) -> None:
@@ -72,7 +74,7 @@ def test_any_plane(plane: NDArray[Any], rarefy: int) -> None:
     assert_as_oracle(counts_of(plane), rarefy)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(block_counts().filter(lambda counts: 0 < counts.blocks < 10**6), st.integers(1, 300))
 def test_any_counts(counts: BlockCounts, rarefy: int) -> None:
     assert_as_oracle(counts, rarefy)
@@ -104,6 +106,7 @@ def test_symmetries_and_the_complement_change_nothing_but_the_ones(plane: NDArra
 # ------------------------------------------------------------------------------------------------------------ pybdm
 
 
+@one_of(5)
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_equal_to_pybdm(pybdm: ModuleType, shape: tuple[int, int], density: float) -> None:

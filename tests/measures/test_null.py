@@ -19,6 +19,7 @@ import hypothesis.strategies as st
 import naive
 import numpy as np
 import pytest
+from depth import EXHAUSTIVE, examples, one_of
 from hypothesis import given, settings
 from shuffles import QUANTITIES, Moments, Plane, drawn, moments, permuted
 from strategies import Tensor, close, counts_of, plane_of_ones, random_tensor, tensor_of, write_safetensors
@@ -69,6 +70,7 @@ def shuffled_square(side: int, density: float) -> dict[str, Moments]:
     return moments([plane], draws_, rarefy, permuted if side <= 256 else drawn, seed=1)
 
 
+@one_of(5)
 @pytest.mark.parametrize(("side", "density"), CASES)
 def test_closed_form_against_shuffles_of_a_square(side: int, density: float) -> None:
     found = closed_form([Plane(side, side, round(density * side * side))], SIDES[side][1])
@@ -103,6 +105,7 @@ MODELS = {
 }
 
 
+@one_of(5)
 @pytest.mark.parametrize(("name", "rarefy"), [("three layers", 1024), *((name, 150) for name in MODELS)])
 def test_closed_form_against_shuffles_of_a_pooled_model(name: str, rarefy: int) -> None:
     found = closed_form(MODELS[name], rarefy)
@@ -110,6 +113,7 @@ def test_closed_form_against_shuffles_of_a_pooled_model(name: str, rarefy: int) 
         assert_within(found[quantity], correct)
 
 
+@one_of(4)
 @pytest.mark.parametrize("small", [Plane(8, 8, 1), Plane(8, 8, 62), Plane(12, 12, 3), Plane(40, 40, 1598)])
 def test_closed_form_with_a_layer_that_is_almost_constant(small: Plane) -> None:
     """Of one code it adds a number of copies that is all but fixed."""
@@ -119,6 +123,7 @@ def test_closed_form_with_a_layer_that_is_almost_constant(small: Plane) -> None:
         assert_within(found[quantity], correct, sd=0.15)
 
 
+@one_of(3)
 @pytest.mark.parametrize("plane", [Plane(67, 79, 2600), Plane(259, 130, 3000), Plane(7, 1000, 3500)])
 def test_closed_form_against_shuffles_of_a_plane_with_left_over_cells(plane: Plane) -> None:
     found = closed_form([plane], 128)
@@ -126,6 +131,7 @@ def test_closed_form_against_shuffles_of_a_plane_with_left_over_cells(plane: Pla
         assert_within(found[quantity], correct)
 
 
+@EXHAUSTIVE
 def test_the_two_ways_to_shuffle_agree() -> None:
     """What is drawn has exactly the ones, and the moments of what is permuted."""
     plane = Plane(128, 128, 1700)
@@ -142,6 +148,7 @@ def test_the_two_ways_to_shuffle_agree() -> None:
 # ---------------------------------------------------------------------------------------------------- exact moments
 
 
+@one_of(7)
 @pytest.mark.parametrize("quantity", QUANTITIES)
 @pytest.mark.parametrize(
     ("rows", "columns", "ones"), [(32, 32, 512), (32, 32, 110), (34, 35, 600), (32, 32, 924), (40, 26, 300)]
@@ -166,6 +173,7 @@ def test_mean_ctm_is_exact(side: int, ones: int) -> None:
     assert found.sd == pytest.approx(math.sqrt(variance), rel=1e-6)
 
 
+@one_of(4)
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_the_mean_of_256_blocks_is_exact(quantity: str) -> None:
     for ones in (2048, 1200, 100):
@@ -221,7 +229,7 @@ def any_margins(draw: st.DrawFn) -> Margins:
     return Margins(cells, draw(st.sampled_from([ones, cells - ones])), rows // 4 * (columns // 4))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(any_margins(), min_size=1, max_size=4).filter(has_closed_form), st.sampled_from([1, 100, 1024]))
 def test_any_margins_give_numbers_that_can_be(planes: list[Margins], rarefy: int) -> None:
     """No warning, nothing that is not finite, nothing outside of the range."""
@@ -272,6 +280,7 @@ def sampled(plane: Plane, rarefy: int, count: int = 4000) -> dict[str, Expectati
     return sampled_null([plane.margins], [generator(0, "w", 0)], TABLE, rarefy, count)
 
 
+@one_of(5)
 @pytest.mark.parametrize(
     "plane", [Plane(20, 20, 130), Plane(21, 30, 600), Plane(16, 16, 40), Plane(64, 64, 41), Plane(128, 150, 90)]
 )
@@ -335,6 +344,7 @@ def test_left_over_cells_hold_their_share_of_the_ones() -> None:
     assert np.std(found) == pytest.approx(math.sqrt(64 * 0.4 * 0.6 * 36 / 99), rel=0.1)
 
 
+@one_of(2)
 @pytest.mark.parametrize("tile", [64, 1 << 20])
 def test_shuffles_by_tiles_have_the_exact_moments(tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(draws, "_TILE", tile)
@@ -376,6 +386,7 @@ def null_of(plane: PlaneReport) -> NullReport:
     return plane.null
 
 
+@one_of(5)
 @pytest.mark.parametrize("null", ["permutation", "shuffle:3"])
 @pytest.mark.parametrize("value", [-1.0, 1.0, 0.0])
 @pytest.mark.parametrize("shape", [(4, 4), (9, 13), (40, 40), (300, 301)])

@@ -8,6 +8,7 @@ import hypothesis.strategies as st
 import naive
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from strategies import as_counts, close, counts_of, evaluate, random_plane
 
@@ -29,7 +30,7 @@ def test_a_billion_blocks(n: int, seen: float, logs: float | None) -> None:
     assert logs is None or found[1] == pytest.approx(logs, rel=1e-6, abs=0)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_terms_are_the_exact_ones(data: st.DataObject) -> None:
     blocks = data.draw(st.one_of(st.integers(2, 50), st.integers(2, 3000)))

@@ -8,6 +8,7 @@ from typing import Any
 import naive
 import numpy as np
 import pytest
+from depth import one_of
 from numpy.typing import NDArray
 from strategies import BytesReader, cut_of, layer_of, planes_of, random_tensor
 
@@ -80,6 +81,7 @@ def assert_walk(steps: Sequence[Step], **options: Any) -> None:  # noqa: ANN401
     second.bits.close()
 
 
+@one_of(7)
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("quantizer", ["sign", "sign:zero=one", "polarity", "uniform:4"])
 @pytest.mark.parametrize("dtype", ["F32", "BF16", "F64"])
@@ -113,6 +115,7 @@ def test_bits_that_have_no_room_in_memory_go_to_a_file(monkeypatch: pytest.Monke
     assert_walk([Step("F32", [(60, 100), (30, 30)], "polarity", seed) for seed in range(3)], threads=3)
 
 
+@one_of(4)
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(
     ("scheme", "oracle"),

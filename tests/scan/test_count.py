@@ -13,6 +13,7 @@ import ml_dtypes
 import naive
 import numpy as np
 import pytest
+from depth import one_of
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from strategies import (
@@ -88,6 +89,7 @@ def every_dtype() -> dict[str, Tensor]:
     }
 
 
+@one_of(3)
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 def test_every_layer_of_a_file_is_the_oracles(every_dtype: dict[str, Tensor], quantizer: str, tmp_path: Path) -> None:
     path = write_safetensors(tmp_path / "model.safetensors", every_dtype)
@@ -158,6 +160,7 @@ def compiled_or_not(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
     monkeypatch.setattr(count, "is_large", lambda _layers, _planes: compiled)
 
 
+@one_of(3)
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 def test_neither_threads_nor_grid_nor_compiler_change_a_report(
     every_dtype: dict[str, Tensor],
@@ -289,6 +292,7 @@ def test_values_that_are_not_finite_are_warned_of(kind: Any, value: float) -> No
     assert warnings_of(array) == ("non-finite values: 3",)
 
 
+@one_of(3)
 @pytest.mark.usefixtures("tiny_grid")
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize(
@@ -455,6 +459,7 @@ KINDS = {"f8": "F64", "f4": "F32", "f2": "F16", "?": "BOOL"}
 KINDS |= {f"{sign}{nbytes}": f"{sign.upper()}{8 * nbytes}" for sign in "iu" for nbytes in (1, 2, 4, 8)}
 
 
+@one_of(7)
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("order", "<>")
@@ -467,6 +472,7 @@ def test_arrays_of_any_numpy_dtype_and_byte_order(order: str, kind: str, quantiz
 SMALL_FLOATS = sorted(name for name in DTYPE_NAMES if name.startswith(("BF", "F8", "F6", "F4")))
 
 
+@one_of(7)
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 @pytest.mark.parametrize("name", SMALL_FLOATS)
 def test_arrays_of_ml_dtypes(name: str, quantizer: str) -> None:
@@ -475,6 +481,7 @@ def test_arrays_of_ml_dtypes(name: str, quantizer: str) -> None:
     assert assert_measured(array, array.astype(np.float64), quantizer).dtype == name
 
 
+@one_of(3)
 @pytest.mark.parametrize(
     "layout",
     [

@@ -7,6 +7,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from strategies import DTYPE_NAMES, bits_of
 
@@ -69,7 +70,7 @@ def test_the_cuts_of_a_layer_depend_on_its_shape_alone(matrices: list[tuple[int,
 # ---------------------------------------------------------------------------------------------------------- pieces
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.integers(0, 500),
     st.integers(1, 3000),
@@ -91,7 +92,7 @@ def test_pieces_cover_every_cell_once_in_order(start: int, rows: int, columns: i
     assert (row, column) == (stripe.stop, 0)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.integers(1, 3000),
     st.one_of(st.integers(1, 300), st.integers(32_700, 32_900), st.integers(1, 10**6)),

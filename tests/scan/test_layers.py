@@ -8,6 +8,7 @@ import ml_dtypes
 import naive
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ def quantized(draw: st.DrawFn) -> tuple[TensorInfo, bytes, NDArray[np.int64]]:
 
 
 @given(tensor=quantized(), data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_codes_are_what_they_stand_for(
     tensor: tuple[TensorInfo, bytes, NDArray[np.int64]], data: st.DataObject
 ) -> None:

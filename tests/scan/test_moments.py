@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import one_of
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -89,6 +90,7 @@ def test_any_array_against_fractions(array: NDArray[Any]) -> None:
         assert (found["min"], found["max"]) == (finite.min(), finite.max())
 
 
+@one_of(2)
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int32])
 def test_many_numbers_in_many_pieces(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401
     array = (np.random.default_rng(0).standard_normal((300, 100)) * 1000).astype(kind)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Any
 
 import hypothesis
 import pytest
 
-__all__ = ["EXHAUSTIVE", "examples", "keeping", "load_profile", "one_of"]
+__all__ = ["EXHAUSTIVE", "examples", "keeping", "load_profile", "mark_others", "one_of"]
 
 EXHAUSTIVE = pytest.mark.exhaustive
 _QUICK_EXAMPLES = 20
@@ -33,9 +34,23 @@ def examples(number: int) -> int:
     return min(number, _QUICK_EXAMPLES) if quick else number
 
 
-def one_of(number: int, cases: Iterable[Any]) -> list[Any]:
-    """Return the cases of a parametrized test, all marked exhaustive but the first of each so many."""
-    return [case if index % number == 0 else _marked(case) for index, case in enumerate(cases)]
+def one_of(number: int) -> pytest.MarkDecorator:
+    """Return the mark of a parametrized test of which one case in so many is not exhaustive.
+
+    Take a number that shares no factor with those of the parameters, so that every value of each remains.
+    """
+    return pytest.mark.one_of(number)
+
+
+def mark_others(items: Iterable[pytest.Item]) -> None:
+    """Mark as exhaustive the cases that `one_of` leaves out, in the order in which they are collected."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        if mark := item.get_closest_marker("one_of"):
+            test = item.nodeid.partition("[")[0]
+            if seen[test] % mark.args[0]:
+                item.add_marker(EXHAUSTIVE)
+            seen[test] += 1
 
 
 def keeping(kept: Collection[Any], cases: Iterable[Any]) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -104,7 +105,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces=st.integers(5, 60),
 )
 @example(view=((6, 6, 6), (1, 6, 36), 0), itemsize=4, encoding="deflate", big_endian=True, pieces=5)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.usefixtures("small_limits")
 def test_a_view_is_what_numpy_says(
     tmp_path: Path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from depth import one_of
 from reports import HOSTILE, REPORTS, hostile, layer, lenet, report, transformer, write
 
 from wcx.core.errors import CheckpointError, UsageError
@@ -28,6 +29,7 @@ def text_of(kind: str, name: str, view: View) -> str:
     return stream.getvalue()
 
 
+@one_of(7)
 @pytest.mark.parametrize("name", REPORTS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("view", VIEWS)
@@ -62,12 +64,14 @@ def test_no_name_breaks_a_line(kind: str) -> None:
     assert len(odd.getvalue().splitlines()) == len(tame.getvalue().splitlines()) == odd.getvalue().count("\n")
 
 
+@one_of(5)
 @pytest.mark.parametrize("kind", KINDS)
 def test_output_of_ten_thousand_layers_ends(kind: str) -> None:
     large = transformer(10_000)
     write(large, OUTPUTS[kind](io.StringIO(), View()))
 
 
+@one_of(5)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_name_of_a_megabyte_passes(kind: str) -> None:
     for character in "a.\u0301漢\x1b":

@@ -7,6 +7,7 @@ import re
 
 import pytest
 from children import run_python
+from depth import one_of
 from reports import (
     REPORTS,
     TWO_VALUES,
@@ -49,6 +50,7 @@ def line_of(text: str, name: str) -> str:
 # ------------------------------------------------------------------------------------------------------------- widths
 
 
+@one_of(5)
 @pytest.mark.parametrize("name", REPORTS)
 @pytest.mark.parametrize("color", [False, True])
 def test_no_line_is_wider_than_the_terminal(name: str, color: bool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from comparisons import COMPARISONS, hostile, layer, training, transformer, two
+from depth import one_of
 from reports import HOSTILE
 
 from wcx.core.comparison import Comparison
@@ -36,6 +37,7 @@ def test_a_comparison_has_the_outputs_that_a_report_has() -> None:
     assert tuple(OUTPUTS) == KINDS
 
 
+@one_of(7)
 @pytest.mark.parametrize("name", COMPARISONS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("view", VIEWS)
@@ -48,6 +50,7 @@ def test_every_comparison_in_every_view_ends_with_one_newline_and_twice_the_same
     assert not text.endswith("\n\n")
 
 
+@one_of(4)
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437", "utf-8", "utf-16", "koi8-r"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_encoding_and_no_name_makes_an_output_fail(kind: str, encoding: str) -> None:
@@ -69,12 +72,14 @@ def test_no_name_breaks_a_line(kind: str) -> None:
     assert len(text.splitlines()) == text.count("\n")
 
 
+@one_of(5)
 @pytest.mark.parametrize("kind", KINDS)
 def test_output_of_two_thousand_layers_ends(kind: str) -> None:
     large = transformer(2000, checkpoints=5)
     COMPARISON_OUTPUTS[kind](large, io.StringIO(), View())
 
 
+@one_of(5)
 @pytest.mark.parametrize("kind", KINDS)
 def test_output_of_a_thousand_checkpoints_ends(kind: str) -> None:
     long = transformer(10, checkpoints=2)
@@ -86,6 +91,7 @@ def test_output_of_a_thousand_checkpoints_ends(kind: str) -> None:
     COMPARISON_OUTPUTS[kind](long, io.StringIO(), View(terminal=True, width=80))
 
 
+@one_of(5)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_name_of_hundreds_of_kilobytes_passes(kind: str) -> None:
     for character in "a.\u0301漢\x1b":

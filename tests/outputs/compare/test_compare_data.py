@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 from comparisons import COMPARISONS, checkpoint, hostile, layer, runs, training
+from depth import one_of
 
 from wcx.core.comparison import Comparison
 from wcx.outputs import View
@@ -174,6 +175,7 @@ class Nowhere(io.StringIO):
         return len(text)
 
 
+@one_of(3)
 @pytest.mark.parametrize("kind", ["json", "ndjson", "csv"])
 def test_memory_does_not_grow_with_the_rows(kind: str) -> None:
     large = replace(training(), layers=tuple(layer(f"l{at}", (64, 64)) for at in range(60)))

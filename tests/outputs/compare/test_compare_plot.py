@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from children import run_python
 from comparisons import COMPARISONS, checkpoint, comparison, hostile, layer, runs, training, transformer, two
+from depth import EXHAUSTIVE, one_of
 
 from wcx.core.errors import MissingDependencyError, UsageError
 from wcx.outputs.compare.picture import curves, heat_maps, make_axis, metrics
@@ -98,6 +99,7 @@ def library() -> Any:  # noqa: ANN401
         return pytest.importorskip("matplotlib")
 
 
+@one_of(4)
 @pytest.mark.parametrize("name", COMPARISONS)
 def test_every_comparison_is_drawn_without_a_warning(name: str, library: Any, tmp_path: Path) -> None:  # noqa: ANN401
     path = tmp_path / "picture.png"
@@ -105,6 +107,7 @@ def test_every_comparison_is_drawn_without_a_warning(name: str, library: Any, tm
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+@one_of(3)
 @pytest.mark.parametrize(("kind", "head"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_the_same_comparison_gives_the_same_bytes_without_a_date(kind: str, head: bytes, library: Any) -> None:  # noqa: ANN401
     drawn = render(training(), kind)
@@ -113,6 +116,7 @@ def test_the_same_comparison_gives_the_same_bytes_without_a_date(kind: str, head
     assert not re.search(rb"CreationDate|<dc:date>|tEXtSoftware", drawn)
 
 
+@one_of(2)
 @pytest.mark.parametrize(("columns", "pixels"), [(1, 1050), (2, 2160)])
 def test_pictures_are_as_wide_as_columns_of_a_page(columns: int, pixels: int, library: Any) -> None:  # noqa: ANN401
     drawn = render(training(), "png", columns)
@@ -158,6 +162,7 @@ def test_a_loss_over_more_than_a_decade_has_a_logarithmic_axis(library: Any) -> 
     ]
 
 
+@EXHAUSTIVE
 def test_many_checkpoints_and_layers_are_drawn_in_seconds(library: Any) -> None:  # noqa: ANN401
     layers = tuple(layer(f"block.{at}.weight", (64, 64), count=500) for at in range(100))
     large = comparison(checkpoints=tuple(checkpoint(at) for at in range(500)), layers=layers)

@@ -20,6 +20,7 @@ from comparisons import (
     two,
     without_null,
 )
+from depth import one_of
 from rich.cells import cell_len
 
 from wcx.core.comparison import Comparison
@@ -56,6 +57,7 @@ def flat(text: str) -> str:
 # ------------------------------------------------------------------------------------------------------------- widths
 
 
+@one_of(5)
 @pytest.mark.parametrize("name", COMPARISONS)
 @pytest.mark.parametrize("color", [False, True])
 def test_no_line_is_wider_than_the_terminal(name: str, color: bool) -> None:

@@ -17,6 +17,7 @@ import naive
 import numpy as np
 import pytest
 from children import run_wcx
+from depth import examples, one_of
 from hypothesis import given, settings
 from numba import config
 from numpy.typing import NDArray
@@ -184,6 +185,7 @@ def test_counts_and_totals_of_raw_codes_are_the_oracles(scheme: Scheme, compiled
         assert found.nonfinite == sum(int(code) in nonfinite for code in codes.reshape(-1).tolist())
 
 
+@one_of(5)
 @EVERY
 @PATHS
 @pytest.mark.parametrize(
@@ -218,6 +220,7 @@ def test_bit_planes(scheme: Scheme, compiled: bool, dtype: str, cut: UniformRule
         assert (found.zeros, found.nonfinite) == (plain.zeros, plain.nonfinite)
 
 
+@one_of(3)
 @EVERY
 @pytest.mark.skipif(config.DISABLE_JIT, reason="large: slow as plain Python")
 def test_both_paths_agree_over_many_tiles(scheme: Scheme) -> None:
@@ -229,6 +232,7 @@ def test_both_paths_agree_over_many_tiles(scheme: Scheme) -> None:
     assert count_plane(wide, scheme, True).planes == count_plane(wide, scheme, False).planes
 
 
+@one_of(5)
 @EVERY
 @pytest.mark.parametrize("dtype", ["F64", "BF16", "F8_E4M3", "F4"])
 @pytest.mark.parametrize("threads", [1, 3])
@@ -306,7 +310,7 @@ def counts_under(plane: NDArray[Any], scheme: Scheme) -> BlockCounts:
     return count_plane(plane, scheme).planes[0]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(planes(), planes(), st.sampled_from(SCHEMES))
 def test_counts_merge_as_they_do_elsewhere(one: NDArray[Any], other: NDArray[Any], scheme: Scheme) -> None:
     first, second = counts_under(one, scheme), counts_under(other, scheme)
@@ -320,14 +324,14 @@ def test_counts_merge_as_they_do_elsewhere(one: NDArray[Any], other: NDArray[Any
         merged.merge(BlockCounts.empty("4x4-ignore-rows"))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(planes(), st.integers(0, 10), st.sampled_from(SCHEMES[:3]))
 def test_recursive_counts_add_up_over_block_rows(plane: NDArray[Any], at: int, scheme: Scheme) -> None:
     top, bottom = plane[: 4 * at], plane[4 * at :]
     assert counts_under(top, scheme).merge(counts_under(bottom, scheme)) == counts_under(plane, scheme)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(planes(), st.sampled_from([scheme for scheme in SCHEMES if scheme.least]))
 def test_the_cells_of_all_blocks_and_the_left_over_ones_are_all_symbols(plane: NDArray[Any], scheme: Scheme) -> None:
     counts = counts_under(plane, scheme)

@@ -16,6 +16,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from depth import EXHAUSTIVE, one_of
 from numpy.typing import NDArray
 from strategies import BytesReader, Tensor, write_safetensors
 
@@ -181,6 +182,7 @@ def test_qubd_all_zero_over_the_expected_random_matrix(side: int, ratio: float) 
     assert [round(plane.bdm / expected, 6) for plane in zeros.planes] == [ratio] * 9  # type: ignore[operator]
 
 
+@one_of(3)
 @pytest.mark.parametrize("path", [DIGITS, TINY, None], ids=["digits", "tiny", "random"])
 def test_momos_is_one_string_of_all_parameters(path: Path | None, mixed: Path) -> None:
     tensors = {name: values for name, values in tensors_of(path or mixed).items() if "running_" not in name}
@@ -252,6 +254,7 @@ def assert_published(found: dict[str, Any], vector: NDArray[np.float32]) -> None
     assert found == published(vector)
 
 
+@one_of(4)
 @pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.name)
 def test_momos_measures_all_parameters_as_one_vector(path: Path) -> None:
     assert_published(of_vector(path), vector_of(path))
@@ -280,6 +283,7 @@ def test_momos_widens_and_narrows_to_float32_as_the_original_does(tmp_path: Path
     assert report.model.concatenated.bdm == near(STRINGS.bdm((vector > 0).astype(int)))
 
 
+@EXHAUSTIVE
 def test_threads_passes_and_stretches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(2)
     shapes = {"a": (401, 507), "b": (13,), "c": (69, 1001), "d": (1, 1)}

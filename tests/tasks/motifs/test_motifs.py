@@ -16,6 +16,7 @@ import naive
 import naive_motifs
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from safetensors.numpy import load_file, save_file
 from strategies import DTYPE_NAMES, FLAVOURS, Tensor, bits_of, code_type, pack, random_codes, write_safetensors
@@ -115,7 +116,7 @@ def models(draw: st.DrawFn) -> dict[str, tuple[str, tuple[int, ...], np.ndarray[
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(model=models(), text=st.sampled_from(BLOCKS), budget=st.sampled_from([4000, 1 << 20]), piece=st.integers(0, 2))
 def test_counts_and_lengths_are_those_of_plain_loops(
     tmp_path_factory: pytest.TempPathFactory, model: Model, text: str, budget: int, piece: int
@@ -319,7 +320,7 @@ def test_settings_that_make_no_sense_raise(options: dict[str, Any]) -> None:
 # ---------------------------------------------------------------------------------------------------------- projection
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     size=st.sampled_from([1, 2, 3, 8, 9, 12]),
     k=st.integers(1, 30),
@@ -338,7 +339,7 @@ def test_the_nearest_is_the_first_of_the_nearest(size: int, k: int, seed: int, k
     assert found == expected
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     model=models(),
     text=st.sampled_from(BLOCKS),

@@ -10,6 +10,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 from children import run_python
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -158,7 +159,7 @@ def test_a_perfect_correlation_has_p_0_and_no_infinity() -> None:
         assert coefficient.ci95 == pytest.approx((1, 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(-4, 4) | st.floats(-1e6, 1e6), st.integers(-4, 4) | st.floats(1e-3, 1e3)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from depth import EXHAUSTIVE
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -27,6 +28,7 @@ def rejected(p: list[float | None]) -> float:
     return sum(value is not None and value < 0.05 for value in p) / len(p)
 
 
+@EXHAUSTIVE
 def test_unrelated_random_walks_correlate_in_levels_by_the_naive_p_alone() -> None:
     x, y = np.cumsum(np.random.default_rng(0).normal(size=(2, 300, 50)), axis=2)
     naive = [float(stats.pearsonr(one, other).pvalue) for one, other in zip(x, y, strict=True)]
@@ -40,6 +42,7 @@ def test_unrelated_random_walks_correlate_in_levels_by_the_naive_p_alone() -> No
     assert np.median([one.n_effective or 0 for one in levels]) < 10
 
 
+@EXHAUSTIVE
 def test_intervals_of_related_series_hold_the_truth() -> None:
     """AR(1) pairs, phi = 0.3, whose innovations correlate by 0.5."""
     innovations = np.random.default_rng(1).normal(size=(2, 200, 90))
