@@ -15,7 +15,9 @@ from pathlib import Path
 
 import children
 import pytest
-from children import Done, run_wcx
+from children import Done
+from commands import run_here
+from depth import EXHAUSTIVE, keeping
 
 from wcx.blocks.layout import LAYOUTS
 from wcx.core.quantities import plane_fields
@@ -44,7 +46,8 @@ def fenced(text: str, kind: str) -> list[str]:
 
 def run(command: str) -> Done:
     """Run a wcx command line of the docs from the root of the repository."""
-    return run_wcx(*shlex.split(command)[1:], cwd=ROOT)
+    with contextlib.chdir(ROOT):
+        return run_here(*shlex.split(command)[1:])
 
 
 def printed_by(*arguments: str) -> str:
@@ -91,7 +94,12 @@ def other_commands() -> list[str]:
     return sorted(set(found))
 
 
-@pytest.mark.parametrize("command", other_commands())
+def is_long(command: str) -> bool:
+    """Return True if a command compares several runs by all measures."""
+    return "--group" in command and "-m bdm" not in command
+
+
+@pytest.mark.parametrize("command", keeping([c for c in other_commands() if not is_long(c)], other_commands()))
 def test_commands_in_the_docs_run(command: str) -> None:
     done = run(command)
     assert done.returncode == 0, done.stderr
@@ -142,6 +150,7 @@ def remade(text: str) -> str:
     return re.sub(SHOWN, printed, text, flags=re.MULTILINE)
 
 
+@EXHAUSTIVE
 def test_the_walk_shows_what_its_commands_and_its_python_print(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a wanted change: WCX_UPDATE_GOLDEN=1, and read the text again, which speaks of these numbers."""
     monkeypatch.chdir(ROOT)
@@ -153,6 +162,7 @@ def test_the_walk_shows_what_its_commands_and_its_python_print(monkeypatch: pyte
     assert now == text
 
 
+@EXHAUSTIVE
 def test_the_table_of_random_flips_is_what_its_script_prints() -> None:
     assert printed_by("docs/random_flips.py") in WALK.read_text("utf-8")
 

@@ -13,7 +13,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from backports import zstd
-from children import Done, run_python, run_wcx
+from children import Done, run_python
+from commands import run_here
 from depth import one_of
 from numpy.typing import NDArray
 from strategies import DTYPE_NAMES, BytesReader, Tensor, random_tensor, tensor_of, write_safetensors
@@ -371,7 +372,7 @@ def test_a_model_without_layers_has_no_measures(tmp_path: Path) -> None:
 
 
 def run(*arguments: str) -> Done:
-    return run_wcx("analyze", SAMPLE, *arguments)
+    return run_here("analyze", SAMPLE, *arguments)
 
 
 def test_sorting_by_a_measure_and_conditions_on_it() -> None:

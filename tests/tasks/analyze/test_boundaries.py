@@ -16,7 +16,7 @@ import jsonschema
 import naive
 import numpy as np
 import pytest
-from children import run_wcx
+from commands import run_here
 from depth import examples, one_of
 from hypothesis import given, settings
 from numba import config
@@ -374,7 +374,9 @@ def test_what_is_not_defined_is_null(boundary: str, block: str) -> None:
 
 
 def run(*arguments: str) -> str:
-    return run_wcx(*arguments, check=True).stdout
+    done = run_here(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("boundary", ["recursive", "correlated"])
