@@ -26,7 +26,8 @@ from wcx.core.errors import CheckpointError, UsageError
 from wcx.core.motifs import DtypeMotifs, LayerMotifs, TopMotif
 from wcx.formats import open_checkpoint, open_reader
 from wcx.scan.layers import Layer
-from wcx.tasks.motifs import cut, projection, tally
+from wcx.tasks.motifs import counts as block_counts
+from wcx.tasks.motifs import cut, projection
 from wcx.tasks.motifs.cut import Block, codes_of, layer_of, parse_block, words_of
 from wcx.tasks.motifs.lengths import description_length, entropy_length, k_of_capacity, usage_classes
 from wcx.tasks.motifs.motifs import motifs
@@ -124,8 +125,10 @@ def test_counts_and_lengths_are_those_of_plain_loops(
     path = write(tmp_path_factory.mktemp("m") / "m.safetensors", model)
     block = parse_block(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tally, "_BUDGET", budget)
-        patch.setattr(tally.count_blocks, "__kwdefaults__", {**tally.count_blocks.__kwdefaults__, "budget": budget})
+        patch.setattr(block_counts, "_BUDGET", budget)
+        patch.setattr(
+            block_counts.count_blocks, "__kwdefaults__", {**block_counts.count_blocks.__kwdefaults__, "budget": budget}
+        )
         patch.setattr(cut, "_PIECE_CODES", (16, 40, 1 << 17)[piece])
         report = motifs(path, block=text, include=("*",), threads=1 + piece)
     together: dict[str, Counter[Any]] = {}
@@ -188,7 +191,7 @@ def test_equal_hashes_do_not_make_blocks_equal(tmp_path: Path, monkeypatch: pyte
     path = tmp_path / "m.safetensors"
     before = motifs(path, block="3").to_dict()
     monkeypatch.setattr(cut, "_PIECE_CODES", 30)
-    monkeypatch.setattr(tally, "hash_words", lambda words, _key: words[:, 0] % np.uint64(few))
+    monkeypatch.setattr(block_counts, "hash_words", lambda words, _key: words[:, 0] % np.uint64(few))
     assert motifs(path, block="3").to_dict() == before
 
 
@@ -217,7 +220,7 @@ def test_reports_do_not_depend_on_threads_or_pieces(tmp_path: Path, monkeypatch:
     one = motifs(path, block="2x3", k=50, threads=1).to_dict()
     assert motifs(path, block="2x3", k=50, threads=4).to_dict() == one
     monkeypatch.setattr(cut, "_PIECE_CODES", 100)
-    monkeypatch.setattr(tally, "_BUDGET", 2000)
+    monkeypatch.setattr(block_counts, "_BUDGET", 2000)
     many = motifs(path, block="2x3", k=50, threads=3).to_dict()
     assert many["layers"] == one["layers"]
     assert many["model"] == one["model"]
@@ -233,7 +236,7 @@ def test_several_passes_are_made_where_one_is_too_large(tmp_path: Path) -> None:
     block = parse_block("2")
     layers = [layer_of(tensor, block) for tensor in checkpoint.tensors]
     with open_reader(checkpoint) as reader:
-        _, usage = tally.count_blocks(layers, block, reader, budget=200_000, on_start=lambda: passes.append(1))
+        _, usage = block_counts.count_blocks(layers, block, reader, budget=200_000, on_start=lambda: passes.append(1))
     assert usage.often == {1: 10_000}
     assert 3 < len(passes) < 50
 
@@ -244,7 +247,7 @@ def test_few_motifs_need_one_pass_whatever_the_size(tmp_path: Path) -> None:
     block = parse_block("1")
     layers = [layer_of(tensor, block) for tensor in checkpoint.tensors]
     with open_reader(checkpoint) as reader:
-        _, usage = tally.count_blocks(layers, block, reader, budget=30_000, on_start=lambda: passes.append(1))
+        _, usage = block_counts.count_blocks(layers, block, reader, budget=30_000, on_start=lambda: passes.append(1))
     assert usage.often == {30_000: 10}
     assert len(passes) == 1
 

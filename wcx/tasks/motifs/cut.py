@@ -1,4 +1,4 @@
-"""Tensors to blocks: how a tensor is cut, piece by piece, and how a block becomes words that can be compared.
+"""Tensors to blocks: the cutting of a tensor, piece by piece, and the words by which blocks are compared.
 
 A block of s values cuts the flattened tensor, a block of r x c its matrix [d0, d1 * d2 * ...] (a vector is one row);
 what is left over at the edges is filled with zeros. Two blocks are the same motif when their values are equal one by
@@ -8,21 +8,25 @@ one: 0.0 and -0.0 are one value, and a NaN equals those of the same bits.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wcx.blocks.layout import arrange
-from wcx.core.checkpoint import TensorInfo
+from wcx.core.checkpoint import TensorInfo, TensorReader
 from wcx.core.dtypes import DTYPES, DType
 from wcx.core.errors import UsageError
 from wcx.scan.grid import PIECE_BYTES, Piece
 from wcx.scan.layers import Layer
+from wcx.scan.sources import FileSource
+from wcx.scan.threads import map_ordered
 
+T = TypeVar("T")
 Codes = NDArray[Any]
 Words = NDArray[np.uint64]
 _LARGEST = 4096  # values of a block
@@ -45,13 +49,17 @@ class Block:
     def __str__(self) -> str:
         return str(self.columns) if self.flat else f"{self.rows}x{self.columns}"
 
-    def count(self, layer: Layer) -> int:
-        """Number of blocks of a layer, those that are filled up included."""
-        return -(-layer.rows // self.rows) * -(-layer.columns // self.columns)
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Return the numbers of blocks down and across a matrix, those that are filled up included."""
+        return -(-height // self.rows), -(-width // self.columns)
+
+    def count(self, height: int, width: int) -> int:
+        """Return the number of blocks of a matrix."""
+        return prod(self.grid(height, width))
 
 
 def parse_block(text: str) -> Block:
-    """Read `s` or `rxc`; UsageError for anything else, and for blocks of more than 4096 values.
+    """Read `s` or `rxc`; raise UsageError for anything else, and for blocks of more than 4096 values.
 
     >>> str(parse_block("2")), parse_block("4x4").size
     ('2', 16)
@@ -64,7 +72,7 @@ def parse_block(text: str) -> Block:
 
 
 def layer_of(tensor: TensorInfo, block: Block) -> Layer:
-    """The matrix that a tensor is cut as; its codes are those that are stored."""
+    """Return the matrix that a tensor is cut as; its codes are those that are stored."""
     layout = "flat" if block.flat or len(tensor.shape) < 2 else "rows"
     matrix = arrange(tensor.shape, layout)
     return Layer(tensor, tensor, DTYPES[tensor.dtype], matrix.rows, matrix.columns)
@@ -84,13 +92,36 @@ def pieces(layer: Layer, block: Block) -> Iterator[Piece]:
             yield Piece(start, min(height, layer.rows - start), first, min(width, layer.columns - first))
 
 
+def map_pieces(
+    layers: Sequence[Layer], block: Block, reader: TensorReader, work: Callable[[int, Piece, Codes], T], threads: int
+) -> Generator[tuple[int, Piece, T], None, None]:
+    """Read every piece of layers, work on its codes in threads, and yield the results, in order.
+
+    work is called with the layer's number, the piece and its codes; number and piece are yielded with what it returns.
+    """
+    items = [(number, piece) for number, layer in enumerate(layers) for piece in pieces(layer, block)]
+
+    def apply(source: FileSource, item: tuple[int, Piece]) -> T:
+        number, piece = item
+        return work(number, piece, source.codes(layers[number], piece))
+
+    with closing(map_ordered(lambda: FileSource(reader), apply, items, threads, 2 * threads)) as results:
+        for (number, piece), result in zip(items, results, strict=True):
+            yield number, piece, result
+
+
+def nbytes_of_piece(layer: Layer, piece: Piece) -> int:
+    """Return the stored bytes of a piece."""
+    return piece.height * piece.width * layer.dtype.bits // 8
+
+
 def blocks_of(codes: Codes, piece: Piece, block: Block) -> Codes:
-    """The blocks of a piece, one a row, filled up with code 0.
+    """Return the blocks of a piece, one a row, filled up with code 0.
 
     >>> blocks_of(np.arange(6), Piece(0, 2, 0, 3), Block(2, 2, flat=False)).tolist()
     [[0, 1, 3, 4], [2, 0, 5, 0]]
     """
-    down, across = -(-piece.height // block.rows), -(-piece.width // block.columns)
+    down, across = block.grid(piece.height, piece.width)
     matrix = codes.reshape(piece.height, piece.width)
     if (down * block.rows, across * block.columns) != matrix.shape:
         filled = np.zeros((down * block.rows, across * block.columns), codes.dtype)
@@ -102,14 +133,14 @@ def blocks_of(codes: Codes, piece: Piece, block: Block) -> Codes:
 
 
 def matrix_of(blocks: Codes, piece: Piece, block: Block) -> Codes:
-    """Put blocks back in their places, without what they were filled up with."""
-    down, across = -(-piece.height // block.rows), -(-piece.width // block.columns)
+    """Put blocks back in their places in a piece, without what they were filled up with."""
+    down, across = block.grid(piece.height, piece.width)
     matrix = blocks.reshape(down, across, block.rows, block.columns).transpose(0, 2, 1, 3)
     return matrix.reshape(down * block.rows, across * block.columns)[: piece.height, : piece.width]
 
 
 def words_of(blocks: Codes, dtype: DType) -> Words:
-    """Each block as 64-bit words (n, W) whose order is that of the codes, the first code first; -0.0 becomes 0.0."""
+    """Return each block as 64-bit words (n, W), ordered as the codes are, the first code first; -0.0 becomes 0.0."""
     if dtype.zero.second_length:
         blocks = np.where(blocks == dtype.zero.second_first, blocks.dtype.type(0), blocks)
     per_word = 8 // dtype.itemsize
@@ -127,7 +158,7 @@ def words_of(blocks: Codes, dtype: DType) -> Words:
 
 
 def codes_of(words: Words, size: int, dtype: DType) -> Codes:
-    """The codes (n, size) that words were made of; the inverse of words_of, but for -0.0."""
+    """Return the codes (n, size) that words were made of: the inverse of words_of, but for -0.0."""
     itemsize = dtype.itemsize
     per_word = 8 // itemsize
     codes = np.empty((len(words), size), f"<u{itemsize}")

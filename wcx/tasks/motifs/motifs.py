@@ -1,4 +1,4 @@
-"""What `wcx motifs` says of a checkpoint, and how it is put together.
+"""The motif report of a checkpoint: blocks counted, costs computed, projection done where it is asked for.
 
 Layers of one dtype share their motifs: the codes of two dtypes are not compared.
 """
@@ -6,13 +6,13 @@ Layers of one dtype share their motifs: the codes of two dtypes are not compared
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from math import fsum
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from wcx.core.checkpoint import Checkpoint, TensorInfo, TensorReader
+from wcx.core.checkpoint import Checkpoint, TensorInfo
 from wcx.core.decode import plain_values
 from wcx.core.dtypes import DTYPES, DType
 from wcx.core.errors import UsageError
@@ -24,11 +24,11 @@ from wcx.scan.layers import Layer
 from wcx.scan.threads import cores
 from wcx.tasks.analyze.selection import select_each
 from wcx.tasks.analyze.settings import check_whole
-from wcx.tasks.motifs.costs import costs
+from wcx.tasks.motifs.counts import Usage, count_blocks
 from wcx.tasks.motifs.cut import Block, codes_of, layer_of, parse_block
+from wcx.tasks.motifs.lengths import costs, total_costs
 from wcx.tasks.motifs.project import Progress, nbytes_of, project_layers
 from wcx.tasks.motifs.settings import make_motif_settings
-from wcx.tasks.motifs.tally import Usage, count_blocks
 
 SCHEMA = "wcx/motifs/1"
 
@@ -73,7 +73,18 @@ def motifs_of(
         raise UsageError(f"{checkpoint.path}: no tensor to project: wcx motifs --json says why")
     groups = _by_dtype(layers)
     with open_reader(checkpoint) as reader:
-        counted = _count(groups, block, reader, settings, threads, progress)
+        counted = [
+            count_blocks(
+                group,
+                block,
+                reader,
+                threads=threads,
+                top=settings.top,
+                on_start=partial(progress.on_start, nbytes_of(group)),
+                on_piece=progress.on_bytes,
+            )
+            for group in groups.values()
+        ]
         projection = None
         if settings.projects:
             projection = project_layers(
@@ -113,7 +124,7 @@ def _plan(checkpoint: Checkpoint, settings: MotifSettings, block: Block) -> tupl
 
 
 def _no_parameter(tensor: TensorInfo, settings: MotifSettings) -> str | None:
-    """Why a tensor that analyze would take at any shape is not cut: buffers are no parameters."""
+    """Return the reason why a tensor that analyze would take at any shape is not cut: buffers are not parameters."""
     if DTYPES[tensor.dtype].kind == "scale":
         return "E8M0 (no zero)"
     return "buffer" if tensor.role == "buffer" and not settings.include else None
@@ -126,58 +137,28 @@ def _by_dtype(layers: Sequence[Layer]) -> dict[str, list[Layer]]:
     return groups
 
 
-def _count(
-    groups: Mapping[str, list[Layer]],
-    block: Block,
-    reader: TensorReader,
-    settings: MotifSettings,
-    threads: int,
-    progress: Progress,
-) -> list[tuple[list[Usage], Usage]]:
-    return [
-        count_blocks(
-            group,
-            block,
-            reader,
-            threads=threads,
-            top=settings.top,
-            on_start=lambda group=group: progress.on_start(nbytes_of(group)),  # type: ignore[misc]
-            on_piece=progress.on_bytes,
-        )
-        for group in groups.values()
-    ]
+def _counted(usage: Usage, block: Block, dtype: DType, settings: MotifSettings, weights: int) -> dict[str, Any]:
+    """Return the fields that a layer and all layers of a dtype have in common."""
+    bits = settings.q or dtype.bits
+    return {
+        "weights": weights,
+        "q": bits,
+        "motifs": usage.blocks,
+        "distinct": usage.distinct,
+        "top": _top(usage, block, dtype),
+        **costs(usage.often, block.size, bits, weights),
+    }
 
 
 def _layer_motifs(layer: Layer, usage: Usage, block: Block, settings: MotifSettings) -> LayerMotifs:
-    bits = settings.q or layer.dtype.bits
     tensor = layer.tensor
-    return LayerMotifs(
-        name=tensor.name,
-        dtype=tensor.dtype,
-        shape=tensor.shape,
-        aliases=tensor.aliases,
-        weights=layer.weights,
-        q=bits,
-        motifs=usage.blocks,
-        distinct=usage.distinct,
-        top=_top(usage, block, layer.dtype),
-        **costs(usage.often, block, bits, layer.weights),
-    )
+    counted = _counted(usage, block, layer.dtype, settings, layer.weights)
+    return LayerMotifs(name=tensor.name, dtype=tensor.dtype, shape=tensor.shape, aliases=tensor.aliases, **counted)
 
 
 def _dtype_motifs(layers: Sequence[Layer], usage: Usage, block: Block, settings: MotifSettings) -> DtypeMotifs:
-    dtype = layers[0].dtype
-    bits, weights = settings.q or dtype.bits, sum(layer.weights for layer in layers)
-    return DtypeMotifs(
-        dtype=dtype.name,
-        layers=len(layers),
-        weights=weights,
-        q=bits,
-        motifs=usage.blocks,
-        distinct=usage.distinct,
-        top=_top(usage, block, dtype),
-        **costs(usage.often, block, bits, weights),
-    )
+    dtype, weights = layers[0].dtype, sum(layer.weights for layer in layers)
+    return DtypeMotifs(dtype=dtype.name, layers=len(layers), **_counted(usage, block, dtype, settings, weights))
 
 
 def _top(usage: Usage, block: Block, dtype: DType) -> tuple[TopMotif, ...]:
@@ -191,18 +172,13 @@ def _top(usage: Usage, block: Block, dtype: DType) -> tuple[TopMotif, ...]:
 
 
 def _model_motifs(dtypes: Sequence[DtypeMotifs]) -> ModelMotifs:
-    length, length_entropy = sum(item.length for item in dtypes), fsum(item.length_entropy for item in dtypes)
-    stored = sum(item.weights * item.q for item in dtypes)
     return ModelMotifs(
         layers=sum(item.layers for item in dtypes),
         weights=sum(item.weights for item in dtypes),
         motifs=sum(item.motifs for item in dtypes),
         distinct=sum(item.distinct for item in dtypes),
-        length=length,
-        length_entropy=length_entropy,
-        ratio=stored / length if length else None,
-        ratio_entropy=stored / length_entropy if length else None,
         dtypes=tuple(dtypes),
+        **total_costs(dtypes, sum(item.weights * item.q for item in dtypes)),
     )
 
 

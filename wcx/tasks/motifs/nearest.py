@@ -19,7 +19,7 @@ _ROUNDING = 2.0**-50
 
 
 def squared_distances(blocks: Values, motifs: Values) -> Values:
-    """Squared distances of pairs (..., s), as the module defines them.
+    """Return the squared distances of pairs (..., s), as the module defines them.
 
     >>> squared_distances(np.array([1.0, 2.0]), np.array([4.0, 6.0])).item()
     25.0
@@ -32,7 +32,7 @@ def squared_distances(blocks: Values, motifs: Values) -> Values:
 
 
 class Nearest:
-    """Finds the nearest of `motifs` (k, s), which are finite and distinct; safe from several threads."""
+    """Search for the nearest of `motifs` (k, s), which are finite and distinct; safe from several threads."""
 
     def __init__(self, motifs: Values) -> None:
         self._motifs = motifs
@@ -65,11 +65,11 @@ class Nearest:
         return found
 
     def _first_of(self, block: Values, numbers: NDArray[np.intp]) -> int:
-        """Of motifs with these ascending numbers the nearest."""
+        """Return the nearest of the motifs with these ascending numbers."""
         return int(numbers[np.argmin(squared_distances(block, self._motifs[numbers]))])
 
     def _by_products(self, blocks: Values) -> NDArray[np.intp]:
-        """|x|^2 - 2 x c + |c|^2 finds the candidates; where its rounding leaves several, the definition decides."""
+        """Find candidates by |x|^2 - 2 x c + |c|^2; where its rounding leaves several, the definition decides."""
         found = np.empty(len(blocks), np.intp)
         rows = max(1, _PRODUCTS // len(self._motifs))
         for start in range(0, len(blocks), rows):

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from wcx.core.checkpoint import Checkpoint, TensorReader
 from wcx.core.motifs import DtypeProjection, LayerProjection, MotifSettings, Projection
 from wcx.scan.layers import Layer
-from wcx.tasks.motifs.costs import costs
-from wcx.tasks.motifs.cut import Block, parse_block
-from wcx.tasks.motifs.lengths import k_of_capacity
+from wcx.tasks.motifs.cut import Block, nbytes_of_piece, parse_block
+from wcx.tasks.motifs.lengths import costs, k_of_capacity, total_costs
 from wcx.tasks.motifs.projection import Motifs, draw_motifs, project
 from wcx.tasks.motifs.settings import parse_capacity
 from wcx.tasks.motifs.writing import SafetensorsWriter, writing
@@ -26,7 +25,7 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What is called on the way: when layers are begun to be read (again), with their bytes; and as they are."""
+    """Callbacks: on_start with the bytes of layers that are about to be read (again), on_bytes as they are read."""
 
     on_start: Callable[[int], None] = lambda _nbytes: None
     on_bytes: Callable[[int], None] = lambda _nbytes: None
@@ -34,7 +33,7 @@ class Progress:
 
 @dataclass(slots=True)
 class _Done:
-    """What the projection has done to a layer so far; sums by piece."""
+    """The result of the projection of a layer so far; sums by piece."""
 
     layer: Layer
     changed: int = 0
@@ -44,7 +43,7 @@ class _Done:
 
 
 def nbytes_of(layers: Sequence[Layer]) -> int:
-    """Stored bytes of layers."""
+    """Return the stored bytes of layers."""
     return sum(layer.tensor.nbytes for layer in layers)
 
 
@@ -92,7 +91,7 @@ def _copy_others(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What all steps of one projection need."""
+    """The inputs of all steps of one projection."""
 
     block: Block
     reader: TensorReader
@@ -115,7 +114,7 @@ class _Run:
         )
 
     def _k(self, layers: Sequence[Layer]) -> int:
-        blocks = sum(self.block.count(layer) for layer in layers)
+        blocks = sum(self.block.count(layer.rows, layer.columns) for layer in layers)
         if self.settings.capacity is not None:
             return k_of_capacity(parse_capacity(self.settings.capacity), blocks)
         return min(self.settings.k or 1, blocks)
@@ -141,7 +140,7 @@ class _Run:
             one.kept += len(projected.used) - len(found)
             one.squares.append(projected.squares)
             one.energies.append(projected.energy)
-            self.progress.on_bytes(piece.height * piece.width * one.layer.dtype.bits // 8)
+            self.progress.on_bytes(nbytes_of_piece(one.layer, piece))
         return done
 
     def report(
@@ -149,17 +148,13 @@ class _Run:
     ) -> Projection:
         """Put the numbers together."""
         dtypes = tuple(self._dtype(groups[name], counts) for name, counts in used.items())
-        length, length_entropy = sum(item.length for item in dtypes), fsum(item.length_entropy for item in dtypes)
         stored = sum(one.layer.weights * (self.settings.q or one.layer.dtype.bits) for one in done)
         return Projection(
             k=sum(item.k for item in dtypes),
             **_distortion(done),
             changed=sum(one.changed for one in done),
             kept=sum(one.kept for one in done),
-            length=length,
-            length_entropy=length_entropy,
-            ratio=stored / length,
-            ratio_entropy=stored / length_entropy,
+            **total_costs(dtypes, stored),
             dtypes=dtypes,
             layers=tuple(
                 LayerProjection(one.layer.tensor.name, **_distortion([one]), changed=one.changed, kept=one.kept)
@@ -171,9 +166,8 @@ class _Run:
         dtype, weights = layers[0].dtype, sum(layer.weights for layer in layers)
         often, number = np.unique(counts, return_counts=True)
         usage = dict(zip(often.tolist(), number.tolist(), strict=True))
-        return DtypeProjection(
-            dtype.name, len(counts), **costs(usage, self.block, self.settings.q or dtype.bits, weights)
-        )
+        bits = self.settings.q or dtype.bits
+        return DtypeProjection(dtype.name, len(counts), **costs(usage, self.block.size, bits, weights))
 
 
 def _distortion(done: Sequence[_Done]) -> dict[str, Any]:
@@ -187,7 +181,7 @@ def _distortion(done: Sequence[_Done]) -> dict[str, Any]:
 
 
 def _sum(values: Iterable[float]) -> float | None:
-    """The sum, rounded once; None where float64 can't hold it."""
+    """Return the sum, rounded once; None where float64 can't hold it."""
     try:
         total = fsum(values)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Projection onto k motifs: which blocks become motifs, and what each weight becomes.
+"""Projection onto k motifs: the draw of blocks that become motifs, and the replacement of every block.
 
 Source: `momos` in src/quantizers.py of github.com/saintslab/MoMos (arXiv 2602.14896): motifs are blocks drawn at
 random, if wanted with the block of zeros first; every block of every layer becomes the nearest motif by squared
@@ -9,7 +9,7 @@ nor threads; and a block with a NaN or an infinity, which is near to nothing, st
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +22,19 @@ from wcx.core.decode import float64_values
 from wcx.core.errors import UsageError
 from wcx.scan.grid import Piece
 from wcx.scan.layers import Layer
-from wcx.scan.sources import FileSource
-from wcx.scan.threads import map_ordered
-from wcx.tasks.motifs.cut import Block, Words, blocks_of, codes_of, matrix_of, pieces, words_of
+from wcx.tasks.motifs.cut import (
+    Block,
+    Codes,
+    Words,
+    blocks_of,
+    codes_of,
+    map_pieces,
+    matrix_of,
+    nbytes_of_piece,
+    words_of,
+)
 from wcx.tasks.motifs.nearest import Nearest
-from wcx.tasks.motifs.tally import Hashes, Tally, hash_words, merged, table_of
+from wcx.tasks.motifs.tables import GrowingTable, Hashes, hash_words, table_of
 
 _BUDGET = 64 << 20  # bytes of the motifs and of what finds them
 _KEPT = -1
@@ -34,7 +42,7 @@ _KEPT = -1
 
 @dataclass(frozen=True, slots=True)
 class Motifs:
-    """Motifs of layers of one dtype: their codes (k, s) and what finds the nearest."""
+    """Motifs of layers of one dtype: their codes (k, s), and the search for the nearest."""
 
     codes: NDArray[Any]
     nearest: Nearest
@@ -61,7 +69,7 @@ class ProjectedPiece:
 
 
 def most_motifs(size: int) -> int:
-    """How many motifs of that many values wcx takes: codes, numbers and the tree are held in memory."""
+    """Return the most motifs of `size` values that wcx takes: codes, numbers and the tree are in memory."""
     return _BUDGET // (48 + 24 * size)
 
 
@@ -87,21 +95,19 @@ def draw_motifs(
     dtype = layers[0].dtype
     key = int.from_bytes(hashlib.sha256(f"wcx motifs {seed}".encode()).digest()[:8], "little")
     wanted = k - zero_block
-    items = [(layer, piece) for layer in layers for piece in pieces(layer, block)]
 
-    def candidates(source: FileSource, item: tuple[Layer, Piece]) -> tuple[Words, Hashes]:
-        layer, piece = item
-        blocks = blocks_of(source.codes(layer, piece), piece, block)
+    def candidates(_number: int, piece: Piece, codes: Codes) -> tuple[Words, Hashes]:
+        blocks = blocks_of(codes, piece, block)
         words = words_of(blocks, dtype)[np.isfinite(float64_values(blocks, dtype)).all(axis=1)]
         if zero_block:
             words = words[words.any(axis=1)]
         return words, hash_words(words, key)
 
     drawn = _Smallest(wanted, -(-block.size * max(8, dtype.bits) // 64))
-    with closing(map_ordered(lambda: FileSource(reader), candidates, items, threads, 2 * threads)) as found:
-        for (layer, piece), (words, hashes) in zip(items, found, strict=True):
+    with closing(map_pieces(layers, block, reader, candidates, threads)) as found:
+        for number, piece, (words, hashes) in found:
             drawn.add(words, hashes)
-            on_piece(piece.height * piece.width * layer.dtype.bits // 8)
+            on_piece(nbytes_of_piece(layers[number], piece))
     codes = codes_of(drawn.words(), block.size, dtype)
     if zero_block or not len(codes):
         codes = np.concatenate([np.zeros((1, block.size), codes.dtype), codes])
@@ -109,36 +115,31 @@ def draw_motifs(
 
 
 class _Smallest:
-    """Of all distinct blocks those with the smallest hashes."""
+    """The blocks with the smallest hashes, of all distinct ones."""
 
     def __init__(self, wanted: int, words: int) -> None:
         self._wanted = wanted
         self._table = table_of(np.empty((0, words), np.uint64), np.empty(0, np.uint64))
-        self._tally = Tally()
-        self._tally.add(self._table)
+        self._candidates = GrowingTable()
+        self._candidates.add(self._table)
 
     def add(self, words: Words, hashes: Hashes) -> None:
         if len(self._table) == self._wanted:
             near = hashes <= self._table.order[-1] if self._wanted else np.zeros(len(hashes), bool)
             words, hashes = words[near], hashes[near]
-        self._tally.add(table_of(words, hashes))
-        if len(self._tally) >= 2 * self._wanted + 1024:
+        self._candidates.add(table_of(words, hashes))
+        if len(self._candidates) >= 2 * self._wanted + 1024:
             self._cut()
 
     def _cut(self) -> None:
-        """Keep the smallest; of equal hashes those whose words come first."""
-        table = self._tally.table()
-        order, words = table.order, table.blocks
-        stop = min(self._wanted, len(order))
-        if stop and stop < len(order) and order[stop] == order[stop - 1]:
-            arrangement = np.lexsort((*words.T[::-1], order))
-            order, words = order[arrangement], words[arrangement]
-        self._table = merged([table_of(words[:stop], order[:stop])])
-        self._tally = Tally()
-        self._tally.add(self._table)
+        """Keep the smallest; of equal hashes a table has those first whose words come first."""
+        table = self._candidates.table()
+        self._table = table_of(table.blocks[: self._wanted], table.order[: self._wanted])
+        self._candidates = GrowingTable()
+        self._candidates.add(self._table)
 
     def words(self) -> Words:
-        """The words of those that were kept, by their hashes."""
+        """Return the words of the smallest, ordered by their hashes."""
         self._cut()
         return self._table.blocks
 
@@ -148,21 +149,17 @@ class _Smallest:
 
 def project(
     layers: Sequence[Layer], motifs: Sequence[Motifs], block: Block, reader: TensorReader, *, threads: int = 1
-) -> Iterator[tuple[int, Piece, ProjectedPiece]]:
+) -> Generator[tuple[int, Piece, ProjectedPiece], None, None]:
     """Project layers, each onto the motifs at its place, and yield every piece with its layer's number, in order.
 
     A weight whose value stays the same keeps its bits (-0.0 stays -0.0). What blocks were filled up with counts for the
     nearest motif, and for nothing else.
     """
-    items = [(number, piece) for number, layer in enumerate(layers) for piece in pieces(layer, block)]
 
-    def projected(source: FileSource, item: tuple[int, Piece]) -> ProjectedPiece:
-        number, piece = item
-        return _project_piece(source.codes(layers[number], piece), piece, block, layers[number], motifs[number])
+    def projected(number: int, piece: Piece, codes: Codes) -> ProjectedPiece:
+        return _project_piece(codes, piece, block, layers[number], motifs[number])
 
-    with closing(map_ordered(lambda: FileSource(reader), projected, items, threads, 2 * threads)) as found:
-        for item, piece in zip(items, found, strict=True):
-            yield *item, piece
+    return map_pieces(layers, block, reader, projected, threads)
 
 
 def _project_piece(codes: NDArray[Any], piece: Piece, block: Block, layer: Layer, motifs: Motifs) -> ProjectedPiece:
@@ -190,7 +187,7 @@ def _project_piece(codes: NDArray[Any], piece: Piece, block: Block, layer: Layer
 
 
 def _nearest(blocks: NDArray[Any], values: NDArray[np.float64], layer: Layer, motifs: Motifs) -> NDArray[np.intp]:
-    """The motif of each block; equal blocks are looked up once where that is found out by one word."""
+    """Return the motif of each block; equal blocks are looked up once where one word tells that they are equal."""
     words = words_of(blocks, layer.dtype)
     if words.shape[1] > 1:
         return motifs.nearest.query(values)

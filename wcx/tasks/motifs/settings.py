@@ -1,4 +1,4 @@
-"""What `wcx motifs` can be asked: checked once, here."""
+"""Settings of `wcx motifs` from options: checked once, here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wcx.tasks.motifs.cut import parse_block
 
 
 def make_motif_settings(**options: Any) -> MotifSettings:  # noqa: ANN401
-    """Settings from options, checked: those of MotifSettings by name. Raises UsageError.
+    """Return settings from options, those of MotifSettings by name; raise UsageError where they make no sense.
 
     >>> make_motif_settings(block="02")
     Traceback (most recent call last):
@@ -35,7 +35,7 @@ def make_motif_settings(**options: Any) -> MotifSettings:  # noqa: ANN401
 
 
 def parse_capacity(text: str) -> Fraction:
-    """Read a share such as 5% or 0.05, exactly; UsageError for anything but a share above 0, up to 1.
+    """Read a share such as 5% or 0.05, exactly; raise UsageError for anything but a share above 0, up to 1.
 
     >>> parse_capacity("5%") == parse_capacity("0.05") == Fraction(1, 20)
     True

@@ -49,7 +49,7 @@ def writing(target: str, checkpoint: Checkpoint) -> Iterator[SafetensorsWriter]:
 
 
 class SafetensorsWriter:
-    """Writes a header, then tensors in any order, each whole or by pieces."""
+    """Writer of a header, then of tensors in any order, each whole or by pieces."""
 
     def __init__(self, descriptor: int, checkpoint: Checkpoint) -> None:
         self._descriptor = descriptor
@@ -99,7 +99,7 @@ class SafetensorsWriter:
                 self._write(begin, self._packed(begin, codes, bits, start * bits % 8))
 
     def _packed(self, begin: int, codes: NDArray[Any], bits: int, skipped: int) -> bytes:
-        """Codes of fewer than 8 bits as bytes, with what the bytes at both ends hold already."""
+        """Return codes of fewer than 8 bits as bytes, with what the bytes at both ends hold already."""
         stream = np.unpackbits(codes.reshape(-1, 1), axis=1, count=bits, bitorder="little").reshape(-1)
         packed = np.packbits(np.concatenate([np.zeros(skipped, np.uint8), stream]), bitorder="little")
         before = np.frombuffer(os.pread(self._descriptor, len(packed), begin), np.uint8)
