@@ -24,6 +24,7 @@ from wcx.core.checkpoint import TensorInfo
 from wcx.core.dtypes import DTYPES, PlaneRule, UniformRule
 from wcx.core.scheme import Fit, Statistics
 from wcx.quantizers import Needs, parse_quantizer
+from wcx.scan.engine import Threads
 from wcx.scan.fit import fit_layers
 from wcx.scan.layers import layer_of
 from wcx.scan.sources import ArraySource
@@ -400,7 +401,7 @@ def fitting(options: argparse.Namespace) -> Iterator[Row]:
         quantizer = _Keeper(**needs)
 
         def fit(quantizer: _Keeper = quantizer) -> object:
-            return fit_layers([layer_of(tensor)], quantizer, lambda: ArraySource(codes), 2, compiled=True)
+            return fit_layers([layer_of(tensor)], [quantizer], lambda: ArraySource(codes), Threads(2), compiled=True)
 
         seconds = interleaved([fit, plain], 3)
         measured = f"{seconds[1] / seconds[0]:.1f}x ({1e9 * seconds[0] / codes.size:.2f} ns/weight)"

@@ -40,6 +40,7 @@ from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.core.dtypes import DTYPES
 from wcx.core.scheme import Scheme
 from wcx.scan.count import CountedLayer, count_layers
+from wcx.scan.engine import Threads
 from wcx.scan.sources import ArraySource, FileSource, Source
 
 COMPILED = not config.DISABLE_JIT
@@ -93,7 +94,9 @@ def counted_layer(
 ) -> Expected:
     """What count_layers finds in one layer."""
     layers = [layer_of(dtype, *shape)]
-    (found,) = count_layers(layers, [cut_of(quantizer, dtype)], Scheme(), make_source, threads, compiled=compiled)
+    (found,) = count_layers(
+        layers, [cut_of(quantizer, dtype)], Scheme(), make_source, Threads(threads), compiled=compiled
+    )
     return as_expected(found)
 
 

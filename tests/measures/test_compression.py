@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,10 @@ from wcx.formats.reader import CheckpointReader
 from wcx.measures import MEASURES, streamed_names
 from wcx.measures.compression import Compression
 from wcx.scan import compress as streaming
-from wcx.scan.layers import layer_of
+from wcx.scan import engine, grid
+from wcx.scan.compress import StreamedLayer, stream_specs, streamed_layer
+from wcx.scan.engine import OpenSource, Threads, Work, scan
+from wcx.scan.layers import Layer, layer_of
 from wcx.scan.sources import FileSource
 from wcx.tasks.analyze.analyze import analyze_checkpoint
 from wcx.tasks.analyze.settings import make_settings
@@ -66,9 +69,16 @@ def assert_sizes(found: Any, raw: bytes, planes: dict[str, NDArray[Any]], name: 
     assert found[name] == {**sizes(raw, name), "planes": packed}
 
 
+def streamed(layer: Layer, names: Sequence[str], open_source: OpenSource) -> StreamedLayer:
+    """What measures of those names need of the signs of a layer."""
+    specs = stream_specs(layer, (layer.dtype.positive,), 1, names, stored=True)
+    (found,) = scan([Work(layer, specs)], open_source)
+    return streamed_layer(found, ["sign"])
+
+
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "_PIECE_BYTES", 1 << 14)
+    monkeypatch.setattr(grid, "PIECE_BYTES", 1 << 14)
 
 
 # --------------------------------------------------------------------------------------- the same as the whole at once
@@ -192,9 +202,7 @@ def test_integers_with_a_zero_point_are_cut_at_it_and_stored_as_they_are(dtype: 
     info = TensorInfo("w", dtype, (400, 200), len(raw), quantization=quantization)
     layer = layer_of(info)
     names = ("gzip", "min", "max", "mean")
-    (found,) = streaming.stream_layers(
-        [layer], [(layer.dtype.positive,)], [("sign",)], names, lambda: FileSource(BytesReader(raw)), 1
-    )
+    found = streamed(layer, names, lambda: FileSource(BytesReader(raw)))
     measures = streaming.measures_of(found, names)
     numbers -= 3
     assert_sizes(measures, raw, {"sign": numbers > 0}, "gzip")
@@ -256,7 +264,7 @@ def test_memory_of_compressors_is_bounded() -> None:
         compression = MEASURES[name]
         assert isinstance(compression, Compression)
         for nbytes in (1, 10_000, 1 << 20, 8 << 20, (8 << 20) + 1, 1 << 40):
-            assert 0 < compression.memory(nbytes) <= streaming._MEMORY
+            assert 0 < compression.memory(nbytes) <= engine._MEMORY
 
 
 # -------------------------------------------------------------------------------- threads, passes, progress, errors
@@ -284,7 +292,8 @@ def test_neither_threads_nor_passes_change_a_report(model: Path, memory: int, mo
     settings: dict[str, Any] = {"measures": ["all"], "null": "none", "quantize": "polarity"}
     usual = wcx.analyze(model, threads=1, **settings).to_dict()
     monkeypatch.setattr(streaming, "_PASS_MEMORY", memory)
-    monkeypatch.setattr(streaming, "_MEMORY", max(memory, 1))
+    monkeypatch.setattr(engine, "_READING_MEMORY", memory)
+    monkeypatch.setattr(engine, "_MEMORY", max(memory, 1))
     for threads in (1, 3):
         assert wcx.analyze(model, threads=threads, **settings).to_dict() == usual
 
@@ -325,15 +334,17 @@ def test_who_stops_listening_ends_the_threads(model: Path) -> None:
 
     checkpoint = open_checkpoint(model)
     layers = [layer_of(tensor) for tensor in checkpoint.tensors]
-    cuts = [(layer.dtype.positive,) for layer in layers]
+    rules = [(layer.dtype.positive,) for layer in layers]
 
     def sources() -> Iterator[Any]:
         from wcx.formats import open_reader
 
         with open_reader(checkpoint) as reader:
-            found = streaming.stream_layers(
-                layers, cuts, [("sign",)] * len(layers), ["lzma"], lambda: FileSource(reader), 3
-            )
+            works = [
+                Work(layer, stream_specs(layer, rule, 1, ["lzma"], stored=True))
+                for layer, rule in zip(layers, rules, strict=True)
+            ]
+            found = scan(works, lambda: FileSource(reader), Threads(3))
             yield next(found)
             found.close()
 

@@ -19,7 +19,8 @@ from wcx.core.scheme import Scheme
 from wcx.scan import changes as changes_module
 from wcx.scan import count, grid
 from wcx.scan.changes import BitStore, Changed, Changes, PackedCheckpoint, PieceKey
-from wcx.scan.count import count_layers
+from wcx.scan.count import CountBlocks, scan_counts
+from wcx.scan.engine import Threads, Work
 from wcx.scan.sources import FileSource
 
 Bits = list[NDArray[np.uint8]]
@@ -50,11 +51,14 @@ class Step:
         compiled: bool = False,
         bits: int = 64,
     ) -> list[Changed]:
-        changes = Changes([layer.tensor.name for layer in self.layers], previous, first, keep)
+        changes, scheme = Changes(previous, first, keep), scheme or Scheme()
+        works = [
+            Work(layer, (CountBlocks(rule, scheme, changes, layer.tensor.name),), bits)
+            for layer, rule in zip(self.layers, self.cuts, strict=True)
+        ]
         source = lambda: FileSource(BytesReader(self.data))  # noqa: E731
-        options: dict[str, Any] = {"compiled": compiled, "changes": changes, "bits": [bits] * len(self.layers)}
-        found = count_layers(self.layers, self.cuts, scheme or Scheme(), source, threads, **options)
-        return [layer.changed or Changed() for layer in found]
+        found = scan_counts(works, source, Threads(threads), compiled=compiled)
+        return [counted.changed or Changed() for (counted,) in found]
 
 
 def assert_changed(found: tuple[BlockCounts, ...] | None, mine: Bits, theirs: Bits) -> None:

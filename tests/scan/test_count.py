@@ -152,7 +152,7 @@ def tiny_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut everything into very small work: stripes of a few rows, pieces of a few columns."""
     monkeypatch.setattr(grid, "_ITEM_BYTES", 1024)
     monkeypatch.setattr(grid, "PIECE_BYTES", 512)
-    monkeypatch.setattr(grid, "_PIECE_COLUMNS", 192)
+    monkeypatch.setattr(grid, "WIDEST_WHOLE_ROW", 192)
     monkeypatch.setattr(count, "_FLUSH_WEIGHTS", 700)
 
 
@@ -186,8 +186,8 @@ def test_a_layer_of_many_stripes_between_small_ones(tmp_path: Path, monkeypatch:
     shapes = {"a": (4, 8), "large": (803, 37), "b": (8, 4), "wide": (9, 2001), "c": (4, 4), "d": (5, 5)}
     tensors = {name: random_tensor("F32", shape, 1, "special") for name, shape in shapes.items()}
     path = write_safetensors(tmp_path / "m.safetensors", tensors)
-    items = grid.work_items(list(shapes.values()), [32] * len(shapes))
-    assert len(items) > 100
+    stripes = [stripe for shape in shapes.values() for stripe in grid.Rows().stripes(*shape, 32)]
+    assert len(stripes) > 100
     for compiled in (True, False):
         compiled_or_not(monkeypatch, compiled)
         report = wcx.analyze(path, threads=4, null="none")

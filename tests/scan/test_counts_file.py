@@ -151,7 +151,7 @@ def test_what_is_counted_in_a_model_is_read_back_equal(quantizer: str, boundary:
     cuts = [cut_of(quantizer, layer.dtype.name, np.array([-0.1, 0.1])) for layer in found]
     with open_reader(checkpoint) as reader:
         counted = [
-            (fit, one) for one in count_layers(found, cuts, Scheme(boundary=boundary), lambda: FileSource(reader), 1)
+            (fit, one) for one in count_layers(found, cuts, Scheme(boundary=boundary), lambda: FileSource(reader))
         ]
     assert len(counted) == 3
     assert_same(decode_counted(encode_counted(counted)), counted)

@@ -33,6 +33,7 @@ from wcx.core.exact import mean_of, position, quantile
 from wcx.core.scheme import Statistics
 from wcx.quantizers import Needs
 from wcx.scan import grid
+from wcx.scan.engine import Threads
 from wcx.scan.fit import fit_layers
 from wcx.scan.layers import Layer
 from wcx.scan.sources import ArraySource
@@ -67,7 +68,9 @@ def statistics_of(
     """The statistics of matrices of codes, each with its dtype."""
     layers = [layer_of(dtype, *codes.shape, name=str(number)) for number, (dtype, codes) in enumerate(arrays)]
     source = ManySources({str(number): codes for number, (_, codes) in enumerate(arrays)})
-    return list(fit_layers(layers, Keeper(needs), lambda: source, threads, compiled=compiled))  # type: ignore[arg-type]
+    quantizers: Any = [Keeper(needs)]
+    found = fit_layers(layers, quantizers, lambda: source, Threads(threads), compiled=compiled)  # type: ignore[arg-type, return-value]
+    return [fit for (fit,) in found]
 
 
 def values_of(dtype: str, codes: NDArray[Any]) -> NDArray[np.float64]:
@@ -97,7 +100,7 @@ def tiny_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many stripes, many pieces."""
     monkeypatch.setattr(grid, "_ITEM_BYTES", 512)
     monkeypatch.setattr(grid, "PIECE_BYTES", 256)
-    monkeypatch.setattr(grid, "_PIECE_COLUMNS", 16)
+    monkeypatch.setattr(grid, "WIDEST_WHOLE_ROW", 16)
     monkeypatch.setattr(grid, "_STRINGS", 4)
     monkeypatch.setattr("wcx.scan.layers._SMALL_LAYER", 0)
 
@@ -193,13 +196,16 @@ def test_what_is_not_needed_costs_nothing() -> None:
         raise AssertionError("nothing has to be read")
 
     layers = [layer_of("F32", 4, 4)] * 3
-    assert fit_layers(layers, Keeper(Needs()), no_source, 2) == [Statistics()] * 3  # type: ignore[arg-type, comparison-overlap]
+    quantizers: Any = [Keeper(Needs())]
+    found: Any = fit_layers(layers, quantizers, no_source, Threads(2))
+    assert found == [(Statistics(),)] * 3
 
 
 def test_bytes_are_told_once_however_many_passes() -> None:
     told: list[int] = []
     codes = np.arange(4 << 20, dtype="<u8").reshape(1024, -1)
-    fit_layers([layer_of("F64", *codes.shape)], Keeper(EVERYTHING), lambda: ArraySource(codes), 2, told.append)  # type: ignore[arg-type]
+    quantizers: Any = [Keeper(EVERYTHING)]
+    fit_layers([layer_of("F64", *codes.shape)], quantizers, lambda: ArraySource(codes), Threads(2), told.append)
     assert sum(told) == codes.nbytes
 
 

@@ -98,7 +98,6 @@ def test_above_zero_is_above_the_zero_point(dtype: str, compiled: bool) -> None:
         [cut_of("sign", "I16")],
         Scheme(),
         lambda: FileSource(BytesReader(raw)),
-        1,
         compiled=compiled,
     )
     (counts,) = counted.planes

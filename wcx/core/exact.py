@@ -57,6 +57,10 @@ class ExactSum:
         self._kernels = kernels
         self.sums = np.zeros((3, 1 << (dtype.bits - dtype.mantissa) if dtype.kind == "float" else 2), np.int64)
 
+    def release(self) -> None:
+        """Let go of the compiled code: from here on the sum pickles."""
+        self._kernels = None
+
     def add(self, codes: Codes) -> None:
         """Add some numbers: fewer than 2^24 at once."""
         if self._dtype.kind != "float":

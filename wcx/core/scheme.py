@@ -19,9 +19,14 @@ class Scheme:
         return f"{self.block}-{self.boundary}-{self.layout}"
 
     @property
+    def strings(self) -> bool:
+        """True of blocks that are strings of symbols, False of squares."""
+        return self.block == "1x12"
+
+    @property
     def cells(self) -> int:
         """Symbols of a block."""
-        return 12 if self.block == "1x12" else 16
+        return 12 if self.strings else 16
 
     @property
     def kind(self) -> str:
@@ -41,7 +46,7 @@ class Scheme:
     @property
     def smaller(self) -> tuple[int, ...]:
         """Sides of the blocks that recursive has beside the whole ones, the largest first."""
-        side = 12 if self.block == "1x12" else 4
+        side = 12 if self.strings else 4
         return tuple(range(side - 1, self.least - 1, -1)) if self.least else ()
 
     @property
@@ -51,14 +56,12 @@ class Scheme:
         >>> Scheme(boundary="recursive").alphabet, Scheme("1x12", "recursive:11", "flat").alphabet
         ('4x4+3x3+2x2', '1x12+1x11')
         """
-        strings = self.block == "1x12"
-        return "+".join([self.block, *(f"1x{side}" if strings else f"{side}x{side}" for side in self.smaller)])
+        return "+".join([self.block, *(f"1x{side}" if self.strings else f"{side}x{side}" for side in self.smaller)])
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Cells of the blocks of each shape of the alphabet; of c cells there are 2^c blocks."""
-        strings = self.block == "1x12"
-        return self.cells, *(side if strings else side * side for side in self.smaller)
+        return self.cells, *(side if self.strings else side * side for side in self.smaller)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,22 +10,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wcx.blocks.counter import Counter
 from wcx.blocks.counts import BlockCounts
-from wcx.blocks.numpy_kernels import Window
-from wcx.blocks.packed import PackedBits, packed_words
-from wcx.blocks.xor_counter import XorCounter
+from wcx.blocks.packed import PackedBits
 from wcx.core.errors import UsageError
-from wcx.core.scheme import Scheme
-from wcx.scan.grid import Piece
 
 _MEMORY = 8 << 20  # bytes of bits that one checkpoint may keep in memory; three are kept at a time
 
@@ -131,85 +125,25 @@ class PackedCheckpoint:
 
 
 class Changes:
-    """One checkpoint on its way past earlier ones; shared by the workers that count it.
+    """One checkpoint compared with earlier ones; shared by the workers that count it.
 
-    keys: of the layers, in the order in which they are counted. previous, first: what they are set against, None where
-    that is not wanted. keep: where their own bits go, None where nobody will ask for them.
+    previous, first: what its layers are compared with, None where that is not wanted. keep: where their own bits go,
+    None where nobody will ask for them. Layers go by keys.
     """
 
     def __init__(
-        self,
-        keys: Sequence[str],
-        previous: PackedCheckpoint | None,
-        first: PackedCheckpoint | None,
-        keep: PackedCheckpoint | None,
+        self, previous: PackedCheckpoint | None, first: PackedCheckpoint | None, keep: PackedCheckpoint | None
     ) -> None:
-        self.keys = keys
         self.against: Mapping[str, PackedCheckpoint] = {
             kind: some for kind, some in (("previous", previous), ("first", first)) if some is not None
         }
         self.keep = keep
-        self._counts: dict[tuple[int, str], tuple[BlockCounts, ...]] = {}
-        self._lock = Lock()
 
-    def wanted(self, layer: int, planes: int) -> list[tuple[str, PackedCheckpoint]]:
-        """What a layer of so many planes is set against."""
-        key = self.keys[layer]
+    def wanted(self, key: str, planes: int) -> list[tuple[str, PackedCheckpoint]]:
+        """Return what a layer of so many planes is compared with."""
         return [(kind, some) for kind, some in self.against.items() if some.planes.get(key) == planes]
 
-    def add(self, layer: int, kind: str, planes: tuple[BlockCounts, ...]) -> None:
-        """Add the counts of some more of a layer."""
-        with self._lock:
-            before = self._counts.get((layer, kind))
-            if before is not None:
-                planes = tuple(mine.merge(more) for mine, more in zip(before, planes, strict=True))
-            self._counts[layer, kind] = planes
-
-    def finish(self, layer: int, planes: int) -> Changed:
-        """The layer is complete."""
+    def finish(self, key: str, planes: int) -> None:
+        """Note that all bits of a layer are kept."""
         if self.keep is not None:
-            with self._lock:
-                self.keep.planes[self.keys[layer]] = planes
-        return Changed(self._counts.pop((layer, "previous"), None), self._counts.pop((layer, "first"), None))
-
-
-class ChangeWorker:
-    """One worker's part in it: what counts the changed bits of the layer in hand."""
-
-    def __init__(self, changes: Changes, scheme: Scheme, kernels: Any, planes: int) -> None:  # noqa: ANN401
-        self._changes = changes
-        self._scheme = scheme
-        strings, least = scheme.block == "1x12", scheme.least
-        self._counters = {kind: XorCounter(planes, kernels, strings=strings, least=least) for kind in changes.against}
-
-    def count(
-        self, counter: Counter, layer: int, piece: Piece, codes: NDArray[Any], planes: int, window: Window | None
-    ) -> None:
-        """Count a piece of a layer and what changed in it. window: of the blocks that slide over it, if they do."""
-        rows, columns = piece.height + piece.below, piece.width + piece.beside
-        bits = np.empty(packed_words(rows, columns, planes), np.uint64)
-        if window is None:
-            counter.count(codes, rows, columns, bits)
-        else:
-            counter.slide(codes, rows, columns, window, bits)
-        key = PieceKey(self._changes.keys[layer], piece.start, piece.first)
-        for kind, against in self._changes.wanted(layer, planes):
-            earlier, some = against.bits.get(key), self._counters[kind]
-            if window is None:
-                some.count(bits, earlier, rows, columns, planes)
-            else:
-                some.slide(bits, earlier, rows, columns, planes, window)
-        if self._changes.keep is not None:
-            self._changes.keep.bits.put(key, bits)
-
-    def hand_over(self, layer: int, planes: int, weights: int) -> None:
-        """Add what was counted of `weights` weights of a layer to the rest of it."""
-        scheme = self._scheme
-        shapes = scheme.cells, scheme.sizes[1:], scheme.shift > 0
-        for kind, _ in self._changes.wanted(layer, planes):
-            found, ones = self._counters[kind].take()
-            counts = (
-                BlockCounts(scheme.id, codes, numbers, weights, changed, *shapes)
-                for (codes, numbers), changed in zip(found, ones, strict=True)
-            )
-            self._changes.add(layer, kind, tuple(counts))
+            self.keep.planes[key] = planes

@@ -1,14 +1,13 @@
-"""Layers to block counts: the work grid is read and counted by workers, and their integers are merged.
+"""Count the blocks of layers, on the engine: of planes of bits, and of the bits that changed as planes of their own.
 
 No float is made here. What a worker holds is bounded: one piece of a tensor, a histogram a plane; of a large layer one
-wider histogram more, until its last stripe is done.
+wider histogram more, until its last part is done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,17 @@ from numpy.typing import NDArray
 
 from wcx.blocks.counter import Counter, compiled_kernels
 from wcx.blocks.counts import BlockCounts
+from wcx.blocks.histograms import Found
 from wcx.blocks.numpy_kernels import Window
+from wcx.blocks.packed import packed_words
+from wcx.blocks.xor_counter import XorCounter
 from wcx.core.dtypes import DType, PlaneRule
 from wcx.core.scheme import Scheme
-from wcx.scan.changes import Changed, Changes, ChangeWorker
-from wcx.scan.grid import PIECE_BYTES, Piece, Stripe, pieces, sliding_pieces, work_items
-from wcx.scan.layers import Layer, useful_threads
-from wcx.scan.sources import Source
-from wcx.scan.threads import map_ordered
+from wcx.scan.changes import Changed, Changes, PieceKey
+from wcx.scan.engine import Engine, OpenSource, Threads, Tools, Unordered, Work, scan
+from wcx.scan.grid import Piece, Rows, Sliding
+from wcx.scan.layers import Codes, Layer, useful_threads
 
-Codes = NDArray[Any]
 _FLUSH_WEIGHTS = 1 << 34  # a 32-bit histogram takes 2^32 blocks of 16
 _FLUSH_SLIDING = 1 << 31  # or of one weight each, where they overlap
 _AHEAD = 8
@@ -35,11 +35,12 @@ _NUMPY_SECONDS_PER_WEIGHT = 0.6e-9
 _NUMPY_SECONDS_PER_BIT = 1e-9  # of a weight: of bit-planes, most of it for counts that are spread more widely
 _NUMPY_SECONDS_PER_PLANE = 60e-6
 _NUMPY_SLIDING = 20  # times as long, where blocks overlap
+_DISTINCT_CODES = 3  # two values and the other zero
 
 
 @dataclass(frozen=True, slots=True)
 class CountedLayer:
-    """What counting tells of a layer: the counts of each plane, zeros, not-finite numbers, and at most two values.
+    """What counting finds in a layer: counts of each plane, zeros, non-finite numbers, and at most two values.
 
     changed: the bits that changed since earlier checkpoints, where that was asked for.
     """
@@ -51,179 +52,195 @@ class CountedLayer:
     changed: Changed | None = None
 
 
-def count_layers(
-    layers: Sequence[Layer],
-    cuts: Sequence[PlaneRule],
-    scheme: Scheme,
-    make_source: Callable[[], Source],
-    threads: int,
-    on_bytes: Callable[[int], None] | None = None,
-    compiled: bool | None = None,
-    changes: Changes | None = None,
-    bits: Sequence[int] | None = None,
-) -> Generator[CountedLayer, None, None]:
-    """Yield the counts of each layer, in order.
-
-    cuts: how each layer becomes planes. make_source: gives a worker its source. on_bytes: called by workers with the
-    bytes read since its last call. compiled: whether to count by compiled code; None leaves it to the size of the work.
-    changes: earlier checkpoints that these layers are set against. bits: of a weight, by which each layer is cut into
-    pieces, at least those of its dtype: checkpoints that are set against each other need the same pieces.
-    The result depends on none of the last five. Raises what the source raises.
-    """
-    bits = [layer.dtype.bits for layer in layers] if bits is None else bits
-    items = work_items([(layer.rows, layer.columns) for layer in layers], bits)
-    if compiled is None:
-        compiled = is_large(layers, most_planes(cuts) * (_NUMPY_SLIDING if scheme.shift else 1))
-    strings = scheme.block == "1x12"
-    kernels = None
-    if compiled and layers:
-        sliding, packing = scheme.shift > 0, changes is not None
-        kernels = compiled_kernels(layers[0].dtype, cuts[0], strings=strings, sliding=sliding, packing=packing)
-    job = _Job(layers, cuts, bits, scheme, changes, {}, Lock(), on_bytes or (lambda _nbytes: None))
-    planes = most_planes(cuts)
-    threads = min(useful_threads(layers, threads), max(1, _MOST_THREADS // planes**2))
-    ahead = max(1, _AHEAD // planes)
-    workers = map_ordered(lambda: _Worker(job, make_source(), kernels), _Worker.run, items, threads, ahead)
-    for done in workers:
-        yield from done
-
-
-def most_planes(cuts: Sequence[PlaneRule]) -> int:
-    """How many planes the layer with the most has."""
-    return max((len(cut) for cut in cuts), default=1)
-
-
-def is_large(layers: Sequence[Layer], planes: int) -> bool:
-    """Whether NumPy would take longer than loading numba does."""
-    return worth_compiling(sum(layer.weights for layer in layers), len(layers), planes)
-
-
-def worth_compiling(weights: int, layers: int, planes: int) -> bool:
-    """The same for so many weights in so many layers."""
-    per_weight = _NUMPY_SECONDS_PER_WEIGHT if planes <= 2 else _NUMPY_SECONDS_PER_BIT
-    return (per_weight * weights + _NUMPY_SECONDS_PER_PLANE * layers) * planes > _NUMPY_SECONDS
-
-
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """What all workers of one count share."""
+class CountBlocks(Unordered):
+    """The blocks of the planes that a rule makes of a layer, as a spec of the engine.
 
-    layers: Sequence[Layer]
-    cuts: Sequence[PlaneRule]
-    bits: Sequence[int]
+    changes, key: earlier checkpoints that the planes are compared with, and the layer's name there.
+    """
+
+    rule: PlaneRule
     scheme: Scheme
-    changes: Changes | None
-    tallies: dict[int, _Tally]
-    lock: Lock
-    on_bytes: Callable[[int], None]
+    changes: Changes | None = None
+    key: str = ""
+
+    @property
+    def grid(self) -> Rows | Sliding:
+        """Overlapping pieces where blocks overlap."""
+        return Sliding() if self.scheme.shift else Rows()
+
+    def kernels(self, layer: Layer) -> Any:  # noqa: ANN401
+        """Return the compiled code, ready to count such planes."""
+        options = {"sliding": self.scheme.shift > 0, "packing": self.changes is not None}
+        return compiled_kernels(layer.dtype, self.rule, strings=self.scheme.strings, **options)
+
+    def begin(self, layer: Layer, tools: Tools) -> _Counting:
+        """Return an empty accumulator."""
+        return _Counting(self, layer, tools)
 
 
-class _Tally:
-    """The counts of a layer of several stripes, added up as they are done."""
+class PlaneTotals:
+    """The blocks of several planes, added up over the parts of a layer, with other totals of its planes.
 
-    def __init__(self, planes: int, scheme: Scheme) -> None:
-        self.histograms = np.zeros((planes, sum(1 << cells for cells in scheme.sizes)), np.int64)
-        self.totals = np.zeros(2 + planes, np.int64)
-        self.values = _Values()
-        self.weights = 0
+    A part that is all there is stays as it was taken out; further ones go into histograms of 64 bits.
+    """
+
+    def __init__(self, possible: int) -> None:
+        self._possible = possible
+        self._found: list[Found] | None = None
+        self._histograms: NDArray[np.int64] | None = None
+        self._totals: NDArray[np.int64] | None = None
+
+    def add(self, found: list[Found], totals: list[int]) -> None:
+        """Take in the blocks of each plane, and numbers that add."""
+        self._totals = np.array(totals) if self._totals is None else self._totals + totals
+        if self._found is None and self._histograms is None:
+            self._found = found
+            return
+        if self._histograms is None:
+            self._histograms = np.zeros((len(found), self._possible), np.int64)
+            self._add(self._found or [])
+            self._found = None
+        self._add(found)
+
+    def _add(self, found: list[Found]) -> None:
+        for histogram, (codes, counts) in zip(self._histograms if found else (), found, strict=True):  # type: ignore[arg-type]
+            histogram[codes] += counts
+
+    def merge(self, other: PlaneTotals) -> None:
+        """Take in what another has added up."""
+        if other._totals is not None:
+            self.add(other.found, other.totals)
+
+    @property
+    def found(self) -> list[Found]:
+        """The blocks of each plane that occurred, and how often."""
+        if self._histograms is None:
+            return self._found or []
+        kind = np.uint32 if self._possible > 1 << 16 else np.uint16
+        return [(np.flatnonzero(some).astype(kind), some[some > 0]) for some in self._histograms]
+
+    @property
+    def totals(self) -> list[int]:
+        """The other numbers, added up."""
+        return [] if self._totals is None else self._totals.tolist()
 
 
-class _Worker:
-    """One worker: a source, a counter, and what it does with a work item."""
+class _Counting:
+    """Counts pieces of one layer."""
 
-    def __init__(self, job: _Job, source: Source, kernels: Any) -> None:  # noqa: ANN401
-        self._job = job
-        self._source = source
-        scheme = job.scheme
-        planes = most_planes(job.cuts)
-        self._counter = Counter(planes, kernels, strings=scheme.block == "1x12", least=scheme.least)
-        self._changes = None if job.changes is None else ChangeWorker(job.changes, scheme, kernels, planes)
-        self._pieces, self._flush = pieces, _FLUSH_WEIGHTS
-        if scheme.shift:
-            self._pieces, self._flush = sliding_pieces, _FLUSH_SLIDING
+    def __init__(self, spec: CountBlocks, layer: Layer, tools: Tools) -> None:
+        scheme, planes = spec.scheme, len(spec.rule)
+        self._spec = spec
+        self._layer = layer
+        self._tools: Tools | None = tools
+        self._counter: Counter | None = _counter(Counter, scheme, planes, tools)
+        self._counter.begin(layer.dtype, spec.rule)
+        self._planes = PlaneTotals(_possible(scheme))
+        self._changed = {kind: PlaneTotals(_possible(scheme)) for kind in self._earlier()}
+        self._values = _Values()
+        self._pending = 0
 
-    def run(self, stripes: list[Stripe]) -> list[CountedLayer]:
-        """Count the stripes of an item; returns the layers that are complete by it."""
-        done = [self._count(stripe) for stripe in stripes]
-        return [layer for layer in done if layer is not None]
+    def _earlier(self) -> list[str]:
+        spec = self._spec
+        return [] if spec.changes is None else [kind for kind, _ in spec.changes.wanted(spec.key, len(spec.rule))]
 
-    def _count(self, stripe: Stripe) -> CountedLayer | None:
-        layer = self._job.layers[stripe.layer]
-        counter = self._counter
-        counter.begin(layer.dtype, self._job.cuts[stripe.layer])
-        values = _Values()
-        whole = stripe.start == 0 and stripe.last
-        pending = nbytes = 0
-        for piece in self._pieces(stripe, layer.rows, layer.columns, self._job.bits[stripe.layer]):
-            if pending >= self._flush:
-                whole = False
-                self._merge(stripe, values, pending)
-                pending = 0
-            codes = self._source.codes(layer, piece)
-            self._count_piece(stripe.layer, codes, piece)
-            values.see(codes)
-            weights = piece.height * piece.width
-            pending += weights
-            nbytes += weights * layer.stored.bits // 8
-            if nbytes >= PIECE_BYTES:
-                self._job.on_bytes(nbytes)
-                nbytes = 0
-        self._job.on_bytes(nbytes)
-        if whole:
-            self._hand_over_changes(stripe, pending)
-            return self._finish(stripe.layer, counter.take(), counter.take_totals(), values)
-        return self._merge(stripe, values, pending)
-
-    def _count_piece(self, number: int, codes: Codes, piece: Piece) -> None:
-        shift, counter = self._job.scheme.shift, self._counter
+    def add(self, piece: Piece, codes: Codes) -> None:
+        """Count a piece."""
+        scheme, counter = self._spec.scheme, self._counter
+        shift = scheme.shift
+        if self._pending >= (_FLUSH_SLIDING if shift else _FLUSH_WEIGHTS):
+            self._flush()
         window = None
         if shift:
             window = Window(piece.height, piece.width, -piece.start % shift, -piece.first % shift, shift)
-        if self._changes is not None:
-            self._changes.count(counter, number, piece, codes, len(self._job.cuts[number]), window)
-        elif window is not None:
-            counter.slide(codes, piece.height + piece.below, piece.width + piece.beside, window)
+        rows, columns = piece.height + piece.below, piece.width + piece.beside
+        bits = None
+        if self._spec.changes is not None:
+            bits = np.empty(packed_words(rows, columns, len(self._spec.rule)), np.uint64)
+        if window is None:
+            counter.count(codes, rows, columns, bits)  # type: ignore[union-attr]
         else:
-            counter.count(codes, piece.height, piece.width)
+            counter.slide(codes, rows, columns, window, bits)  # type: ignore[union-attr]
+        if bits is not None:
+            self._compare(piece, bits, rows, columns, window)
+        self._values.see(codes)
+        self._pending += piece.height * piece.width
 
-    def _hand_over_changes(self, stripe: Stripe, weights: int) -> None:
-        if self._changes is not None:
-            self._changes.hand_over(stripe.layer, len(self._job.cuts[stripe.layer]), weights)
+    def _compare(self, piece: Piece, bits: NDArray[np.uint64], rows: int, columns: int, window: Window | None) -> None:
+        """Count what changed in a piece since earlier checkpoints, and keep its bits for later ones."""
+        spec, changes = self._spec, self._spec.changes
+        if changes is None or self._tools is None:
+            return
+        planes = len(spec.rule)
+        key = PieceKey(spec.key, piece.start, piece.first)
+        for kind, earlier in changes.wanted(spec.key, planes):
+            counter = _counter(XorCounter, spec.scheme, planes, self._tools, kind)
+            if window is None:
+                counter.count(bits, earlier.bits.get(key), rows, columns, planes)
+            else:
+                counter.slide(bits, earlier.bits.get(key), rows, columns, planes, window)
+        if changes.keep is not None:
+            changes.keep.bits.put(key, bits)
 
-    def _merge(self, stripe: Stripe, values: _Values, weights: int) -> CountedLayer | None:
-        """Add what was counted to the layer's tally; returns the layer when that was the last of it."""
-        job = self._job
-        layer = job.layers[stripe.layer]
-        self._hand_over_changes(stripe, weights)
-        with job.lock:
-            tally = job.tallies.setdefault(stripe.layer, _Tally(len(self._counter.histograms), job.scheme))
-            self._counter.add_to(tally.histograms)
-            totals = self._counter.take_totals()
-            tally.totals[: len(totals)] += totals
-            tally.values.merge(values)
-            tally.weights += weights
-            if tally.weights < layer.weights:
-                return None
-            del job.tallies[stripe.layer]
-        planes = len(self._job.cuts[stripe.layer])
-        histograms = tally.histograms[:planes]
-        kind = np.uint32 if self._job.scheme.smaller else np.uint16
-        found = [(np.flatnonzero(some).astype(kind), some[some > 0]) for some in histograms]
-        return self._finish(stripe.layer, found, tally.totals[: 2 + planes].tolist(), tally.values)
+    def _flush(self) -> None:
+        """Take out what the worker's counters hold."""
+        if self._counter is None or self._tools is None:
+            return
+        self._planes.add(self._counter.take(), [*self._counter.take_totals(), self._pending])
+        for kind, totals in self._changed.items():
+            found, ones = _counter(XorCounter, self._spec.scheme, len(self._spec.rule), self._tools, kind).take()
+            totals.add(found, ones)
+        self._pending = 0
 
-    def _finish(self, number: int, planes: list[tuple[Any, Any]], totals: list[int], values: _Values) -> CountedLayer:
-        layer, scheme, changes = self._job.layers[number], self._job.scheme, self._job.changes
+    def release(self) -> None:
+        """Give the worker's counters back."""
+        self._flush()
+        self._counter = self._tools = None
+
+    def merge(self, other: _Counting) -> None:
+        """Take over what was counted of another part."""
+        self._planes.merge(other._planes)
+        for kind, totals in self._changed.items():
+            totals.merge(other._changed[kind])
+        self._values.merge(other._values)
+
+    def finish(self) -> CountedLayer:
+        """Return the counts of the layer."""
+        self._flush()
+        spec = self._spec
+        zeros, nonfinite, *ones, _ = self._planes.totals
+        changed = None
+        if spec.changes is not None:
+            spec.changes.finish(spec.key, len(spec.rule))
+            every = {kind: self._counts(some.found, some.totals) for kind, some in self._changed.items()}
+            changed = Changed(every.get("previous"), every.get("first"))
+        counts = self._counts(self._planes.found, ones)
+        return CountedLayer(counts, zeros, nonfinite, self._values.few(self._layer.dtype), changed)
+
+    def _counts(self, found: list[Found], ones: list[int]) -> tuple[BlockCounts, ...]:
+        scheme, weights = self._spec.scheme, self._layer.weights
         shapes = scheme.cells, scheme.sizes[1:], scheme.shift > 0
-        counts = tuple(
-            BlockCounts(scheme.id, codes, numbers, layer.weights, ones, *shapes)
-            for (codes, numbers), ones in zip(planes, totals[2:], strict=True)
+        return tuple(
+            [
+                BlockCounts(scheme.id, codes, counts, weights, some, *shapes)
+                for (codes, counts), some in zip(found, ones, strict=True)
+            ]
         )
-        changed = None if changes is None else changes.finish(number, len(counts))
-        return CountedLayer(counts, totals[0], totals[1], values.few(layer.dtype), changed)
+
+
+def _possible(scheme: Scheme) -> int:
+    return sum(1 << cells for cells in scheme.sizes)
+
+
+def _counter(made: Any, scheme: Scheme, planes: int, tools: Tools, kind: str = "") -> Any:  # noqa: ANN401
+    """Return the worker's counter for so many planes."""
+    make = lambda: made(planes, tools.kernels, strings=scheme.strings, least=scheme.least)  # noqa: E731
+    return tools.get((kind, planes, scheme), make)
 
 
 class _Values:
-    """Whether a tensor has at most two distinct values: a mask, or a constant. Exact, and free where it has more."""
+    """The distinct codes of a tensor while there are few: exact, and free where it has more."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
@@ -253,11 +270,59 @@ class _Values:
         self._many |= len(self._seen) > _DISTINCT_CODES
 
     def few(self, dtype: DType) -> bool:
-        """At most two values; 0 and -0.0 are one."""
+        """Return True where there are at most two values: a mask, or a constant; 0 and -0.0 are one."""
         if self._many:
             return False
         zeros = sum(code in dtype.zero for code in self._seen)
         return len(self._seen) - max(zeros - 1, 0) <= 2
 
 
-_DISTINCT_CODES = 3  # two values and the other zero
+def count_layers(
+    layers: Sequence[Layer],
+    rules: Sequence[PlaneRule],
+    scheme: Scheme,
+    open_source: OpenSource,
+    engine: Engine | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+    compiled: bool | None = None,
+) -> Generator[CountedLayer, None, None]:
+    """Yield the counts of each layer, in order.
+
+    rules: how each layer becomes planes. compiled: count by compiled code; None leaves that to the size of the work.
+    The rest, and what is raised: as of scan.
+    """
+    works = [Work(layer, (CountBlocks(rule, scheme),)) for layer, rule in zip(layers, rules, strict=True)]
+    for (counted,) in scan_counts(works, open_source, engine or Threads(), on_bytes, compiled):
+        yield counted
+
+
+def scan_counts(
+    works: Sequence[Work],
+    open_source: OpenSource,
+    engine: Engine,
+    on_bytes: Callable[[int], None] | None = None,
+    compiled: bool | None = None,
+) -> Generator[tuple[Any, ...], None, None]:
+    """Scan works with blocks to count among their specs, with as many workers as have room for their histograms."""
+    specs = [spec for work in works for spec in work.specs if isinstance(spec, CountBlocks)]
+    planes = max((len(spec.rule) for spec in specs), default=1)
+    layers = [work.layer for work in works]
+    if compiled is None:
+        compiled = is_large(layers, planes * (_NUMPY_SLIDING if any(spec.scheme.shift for spec in specs) else 1))
+    busy = any(spec.ordered for work in works for spec in work.specs)  # compressors are worth a thread however small
+    threads = min(
+        engine.threads if busy else useful_threads(layers, engine.threads), max(1, _MOST_THREADS // planes**2)
+    )
+    ahead = max(1, _AHEAD // planes)
+    yield from scan(works, open_source, engine, threads=threads, ahead=ahead, compiled=compiled, on_bytes=on_bytes)
+
+
+def is_large(layers: Sequence[Layer], planes: int) -> bool:
+    """Return True if NumPy would take longer than loading numba does."""
+    return worth_compiling(sum(layer.weights for layer in layers), len(layers), planes)
+
+
+def worth_compiling(weights: int, layers: int, planes: int) -> bool:
+    """Return the same for so many weights in so many layers."""
+    per_weight = _NUMPY_SECONDS_PER_WEIGHT if planes <= 2 else _NUMPY_SECONDS_PER_BIT
+    return (per_weight * weights + _NUMPY_SECONDS_PER_PLANE * layers) * planes > _NUMPY_SECONDS

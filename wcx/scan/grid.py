@@ -1,4 +1,4 @@
-"""The work grid: which rows of which layer belong to one work item, and in what pieces they are read.
+"""The work grid: which rows of a layer belong to one part, and in what pieces they are read.
 
 A layer of one row is cut along it instead (strings of 12 are counted so), at multiples of 768 weights: whole strings
 and whole words of bits.
@@ -9,12 +9,20 @@ report, and this one always the same work.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from wcx.scan.layers import Codes, Layer
+    from wcx.scan.sources import Source
 
 _ITEM_BYTES = 64 << 20  # one item's counts are added to the layer's in 50 us; reading 64 MiB takes some ms
 PIECE_BYTES = 1 << 20  # stays in the second-level cache between reading and counting
-_PIECE_COLUMNS = 1 << 15  # a quarter of a kernel's tile
+WIDEST_WHOLE_ROW = 1 << 15  # columns, a quarter of a kernel's tile; wider rows are cut
+WHOLE_WEIGHTS = 4096  # whole bytes of bits, and parts of zlib's window, so that no match is lost where it moves
 _STRINGS = 768
 _SLIDING_COLUMNS = 1 << 13  # a kernel's tile has then 15 rows, of which 3 are read twice
 _MORE = 3  # rows or columns that a 4x4 block has beyond its first
@@ -23,15 +31,10 @@ _MORE_SYMBOLS = 11
 
 @dataclass(frozen=True, slots=True)
 class Stripe:
-    """Rows start .. stop of the layer of that number; `last` when none of the layer's rows come after.
+    """Rows start .. stop of a layer; of a layer of one row, its weights start .. stop."""
 
-    Of a layer of one row, its weights start .. stop.
-    """
-
-    layer: int
     start: int
     stop: int
-    last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,63 +52,137 @@ class Piece:
     beside: int = 0
 
 
-def sliding_pieces(stripe: Stripe, rows: int, columns: int, bits: int) -> Iterator[Piece]:
-    """Cut a stripe into pieces whose blocks overlap: of about 1 MiB with what is read beside them.
+class Grid(Protocol):
+    """A way to cut layers into stripes, which parts of a work take, and these into pieces."""
 
-    3 rows more, and 3 columns where a row is cut; 11 symbols more of a string.
-    """
-    most = PIECE_BYTES * 8 // bits
-    if rows == 1:
-        step = max(1, most // _STRINGS - 1) * _STRINGS
-        for first in range(stripe.start, stripe.stop, step):
-            stop = min(first + step, stripe.stop)
-            yield Piece(0, 1, first, stop - first, 0, min(_MORE_SYMBOLS, columns - stop))
-        return
-    across = columns if columns <= _SLIDING_COLUMNS + _MORE else _SLIDING_COLUMNS
-    height = max(4, most // (across + _MORE) - _MORE)
-    for start in range(stripe.start, stripe.stop, height):
-        bottom = min(start + height, stripe.stop)
-        for first in range(0, columns, across):
-            right = min(first + across, columns)
-            below, beside = min(_MORE, rows - bottom), min(_MORE, columns - right)
-            yield Piece(start, bottom - start, first, right - first, below, beside)
+    def stripes(self, rows: int, columns: int, bits: int, *, whole: bool = False) -> list[Stripe]:
+        """Cut a layer on block rows into stripes of about 64 MiB; whole: into one."""
+
+    def pieces(self, stripe: Stripe, rows: int, columns: int, bits: int) -> Iterator[Piece]:
+        """Cut a stripe into pieces of at most about 1 MiB."""
+
+    def read(self, source: Source, layer: Layer, piece: Piece) -> Codes:
+        """Return what is in a piece."""
+
+    def nbytes(self, piece: Piece, bits: int) -> int:
+        """Return how many bytes of a tensor with so many bits a weight are new in a piece."""
 
 
-def work_items(matrices: Sequence[tuple[int, int]], bits: Sequence[int]) -> list[list[Stripe]]:
-    """Cut layers of those [rows, columns] and bits per weight into work items, in order.
+class _OfMatrix:
+    """What grids share that cut a layer as its matrix."""
 
-    A large layer is cut on block rows into stripes of about 64 MiB, an item each; neighbouring small layers share one.
-    """
-    items: list[list[Stripe]] = []
-    room = 0
-    for layer, ((rows, columns), width) in enumerate(zip(matrices, bits, strict=True)):
-        nbytes = rows * columns * width // 8
-        if nbytes <= room and items:
-            items[-1].append(Stripe(layer, 0, columns if rows == 1 else rows, last=True))
-            room -= nbytes
-            continue
+    def stripes(self, rows: int, columns: int, bits: int, *, whole: bool = False) -> list[Stripe]:
+        """Cut a layer on block rows into stripes of about 64 MiB; whole: into one."""
+        stop, step = rows, max(4, _ITEM_BYTES * 8 // (columns * bits) & ~3)
         if rows == 1:
-            stop, step = columns, max(1, _ITEM_BYTES * 8 // width // _STRINGS) * _STRINGS
-        else:
-            stop, step = rows, max(4, _ITEM_BYTES * 8 // (columns * width) & ~3)
-        starts = range(0, stop, step)
-        items += [[Stripe(layer, start, min(start + step, stop), start == starts[-1])] for start in starts]
-        room = PIECE_BYTES - nbytes
-    return items
+            stop, step = columns, max(1, _ITEM_BYTES * 8 // bits // _STRINGS) * _STRINGS
+        return [Stripe(start, min(start + step, stop)) for start in range(0, stop, stop if whole else step)]
+
+    def read(self, source: Source, layer: Layer, piece: Piece) -> Codes:
+        """Return the codes of a piece."""
+        return source.codes(layer, piece)
+
+    def nbytes(self, piece: Piece, bits: int) -> int:
+        """Return the bytes of a piece's own weights."""
+        return piece.height * piece.width * bits // 8
 
 
-def pieces(stripe: Stripe, rows: int, columns: int, bits: int) -> Iterator[Piece]:
-    """Cut a stripe into pieces of about 1 MiB: whole rows, or four rows by 32,768 columns where rows are wide."""
-    if rows == 1:
-        step = PIECE_BYTES * 8 // bits // _STRINGS * _STRINGS
-        for first in range(stripe.start, stripe.stop, step):
-            yield Piece(0, 1, first, min(step, stripe.stop - first))
-        return
-    if 4 * columns > 4 * _PIECE_COLUMNS:
-        for start in range(stripe.start, stripe.stop, 4):
-            for first in range(0, columns, _PIECE_COLUMNS):
-                yield Piece(start, min(4, stripe.stop - start), first, min(_PIECE_COLUMNS, columns - first))
-        return
-    height = max(4, PIECE_BYTES * 8 // (columns * bits) & ~3)
-    for start in range(stripe.start, stripe.stop, height):
-        yield Piece(start, min(height, stripe.stop - start), 0, columns)
+@dataclass(frozen=True, slots=True)
+class Rows(_OfMatrix):
+    """Whole rows; four rows by 32,768 columns where rows are wide, out of the order of the weights."""
+
+    @staticmethod
+    def in_order(rows: int, columns: int) -> bool:
+        """Return True if the pieces of such a layer are in the order of its weights."""
+        return rows == 1 or columns <= WIDEST_WHOLE_ROW
+
+    def pieces(self, stripe: Stripe, rows: int, columns: int, bits: int) -> Iterator[Piece]:
+        """Cut a stripe into pieces of about 1 MiB."""
+        if rows == 1:
+            step = PIECE_BYTES * 8 // bits // _STRINGS * _STRINGS
+            for first in range(stripe.start, stripe.stop, step):
+                yield Piece(0, 1, first, min(step, stripe.stop - first))
+            return
+        if columns > WIDEST_WHOLE_ROW:
+            for start in range(stripe.start, stripe.stop, 4):
+                for first in range(0, columns, WIDEST_WHOLE_ROW):
+                    yield Piece(start, min(4, stripe.stop - start), first, min(WIDEST_WHOLE_ROW, columns - first))
+            return
+        height = max(4, PIECE_BYTES * 8 // (columns * bits) & ~3)
+        for start in range(stripe.start, stripe.stop, height):
+            yield Piece(start, min(height, stripe.stop - start), 0, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Sliding(_OfMatrix):
+    """Pieces whose blocks overlap: 3 rows more, and 3 columns where a row is cut; 11 symbols more of a string."""
+
+    def pieces(self, stripe: Stripe, rows: int, columns: int, bits: int) -> Iterator[Piece]:
+        """Cut a stripe into pieces of about 1 MiB with what is read beyond them."""
+        most = PIECE_BYTES * 8 // bits
+        if rows == 1:
+            step = max(1, most // _STRINGS - 1) * _STRINGS
+            for first in range(stripe.start, stripe.stop, step):
+                stop = min(first + step, stripe.stop)
+                yield Piece(0, 1, first, stop - first, 0, min(_MORE_SYMBOLS, columns - stop))
+            return
+        across = columns if columns <= _SLIDING_COLUMNS + _MORE else _SLIDING_COLUMNS
+        height = max(4, most // (across + _MORE) - _MORE)
+        for start in range(stripe.start, stripe.stop, height):
+            bottom = min(start + height, stripe.stop)
+            for first in range(0, columns, across):
+                right = min(first + across, columns)
+                below, beside = min(_MORE, rows - bottom), min(_MORE, columns - right)
+                yield Piece(start, bottom - start, first, right - first, below, beside)
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """The weights in their order, as one row: whole bytes of bits in every piece but the last."""
+
+    def stripes(self, rows: int, columns: int, _bits: int, *, whole: bool = True) -> list[Stripe]:
+        """Return one stripe."""
+        return [Stripe(0, rows * columns)]
+
+    def pieces(self, stripe: Stripe, _rows: int, _columns: int, bits: int) -> Iterator[Piece]:
+        """Cut the weights into pieces of about 1 MiB."""
+        step = flat_step(bits)
+        for start in range(stripe.start, stripe.stop, step):
+            yield Piece(0, 1, start, min(step, stripe.stop - start))
+
+    def read(self, source: Source, layer: Layer, piece: Piece) -> Codes:
+        """Return the codes of a piece."""
+        return source.codes(replace(layer, rows=1, columns=layer.weights), piece)
+
+    def nbytes(self, piece: Piece, bits: int) -> int:
+        """Return the bytes of a piece."""
+        return piece.width * bits // 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The stored bytes of a tensor of so many bytes, in its own C order."""
+
+    tensor_nbytes: int
+
+    def stripes(self, _rows: int, _columns: int, _bits: int, *, whole: bool = True) -> list[Stripe]:
+        """Return one stripe, of bytes."""
+        return [Stripe(0, self.tensor_nbytes)]
+
+    def pieces(self, stripe: Stripe, _rows: int, _columns: int, _bits: int) -> Iterator[Piece]:
+        """Cut the bytes into pieces of 1 MiB."""
+        for start in range(stripe.start, stripe.stop, PIECE_BYTES):
+            yield Piece(0, 1, start, min(PIECE_BYTES, stripe.stop - start))
+
+    def read(self, source: Source, layer: Layer, piece: Piece) -> Codes:
+        """Return the bytes of a piece."""
+        return np.frombuffer(source.stored(layer, piece.first, piece.width), np.uint8)
+
+    def nbytes(self, piece: Piece, _bits: int) -> int:
+        """Return the bytes of a piece."""
+        return piece.width
+
+
+def flat_step(bits: int) -> int:
+    """Return how many weights of so many bits a piece of the flat tensor has."""
+    return max(WHOLE_WEIGHTS, PIECE_BYTES * 8 // bits // WHOLE_WEIGHTS * WHOLE_WEIGHTS)

@@ -7,6 +7,7 @@ the sum over a piece is a whole number below 2^53.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from math import inf
 from typing import Any
@@ -18,6 +19,9 @@ from wcx.core.decode import native_view
 from wcx.core.dtypes import DTYPES, DType
 from wcx.core.exact import ExactSum
 from wcx.measures.statistics import UNIT_BITS, Moments
+from wcx.scan.engine import Tools, Unordered
+from wcx.scan.grid import Piece
+from wcx.scan.layers import Layer
 
 Codes = NDArray[Any]
 Integers = NDArray[np.int64]
@@ -27,8 +31,17 @@ _SCALE = 150  # every finite number of up to 16 bits is a multiple of 2^-150
 _LIMB = 16
 
 
+@dataclass(frozen=True, slots=True)
+class SumValues(Unordered):
+    """The moments of a layer, as a spec of the engine."""
+
+    def begin(self, layer: Layer, _tools: Tools) -> MomentsTally:
+        """Return an empty accumulator."""
+        return begin_tally(layer.dtype)
+
+
 def begin_tally(dtype: DType) -> MomentsTally:
-    """An empty tally for the codes of one layer."""
+    """Return an empty accumulator for codes of that dtype."""
     return _Counted(dtype) if dtype.bits <= _COUNTED_BITS else _Summed(dtype)
 
 
@@ -39,12 +52,19 @@ class _Counted:
         self._dtype = dtype
         self._histogram = np.zeros(1 << dtype.bits, np.int64)
 
-    def add(self, codes: Codes) -> None:
+    def add(self, _piece: Piece | None, codes: Codes) -> None:
         """Look at some more codes."""
         self._histogram += np.bincount(codes, minlength=self._histogram.size)
 
+    def release(self) -> None:
+        """Do nothing: there are integers only."""
+
+    def merge(self, other: _Counted) -> None:
+        """Take over what another has seen."""
+        self._histogram += other._histogram
+
     def finish(self) -> Moments:
-        """The moments of all codes seen."""
+        """Return the moments of all codes seen."""
         codes = np.flatnonzero(self._histogram)
         name = self._dtype.name
         pairs = [
@@ -81,7 +101,7 @@ class _Summed:
         exponents = 1 << (dtype.bits - 1 - dtype.mantissa) if dtype.kind == "float" else 1
         self._squares = np.zeros((2 * self._limbs - 1, exponents), object)
 
-    def add(self, codes: Codes) -> None:
+    def add(self, _piece: Piece | None, codes: Codes) -> None:
         """Look at some more codes."""
         for at in range(0, codes.size, _AT_ONCE):
             finite = _finite(codes[at : at + _AT_ONCE], self._dtype)
@@ -102,8 +122,18 @@ class _Summed:
             products = sum((limbs[one] * limbs[place - one] for one in some), start=np.zeros(finite.size))
             sums += np.bincount(exponents, weights=products, minlength=sums.size).astype(np.int64).astype(object)
 
+    def release(self) -> None:
+        """Do nothing: there are integers only."""
+
+    def merge(self, other: _Summed) -> None:
+        """Take over what another has seen."""
+        self._number += other._number
+        self._lo, self._hi = min(self._lo, other._lo), max(self._hi, other._hi)
+        self._sum.sums += other._sum.sums
+        self._squares += other._squares
+
     def finish(self) -> Moments:
-        """The moments of all codes seen."""
+        """Return the moments of all codes seen."""
         if not self._number:
             return Moments()
         least = UNIT_BITS if self._dtype.kind != "float" else UNIT_BITS - self._dtype.bias - self._dtype.mantissa
@@ -140,4 +170,4 @@ def _taken_apart(codes: Codes, dtype: DType) -> tuple[NDArray[np.uint64], Intege
 
 
 MomentsTally = _Counted | _Summed
-"""What takes codes by add() and gives their moments by finish()."""
+"""An accumulator of moments."""

@@ -8,16 +8,20 @@ those keys that begin as its rank says.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wcx.blocks.counter import compiled_kernels
 from wcx.core.decode import float64_values, native_view
 from wcx.core.dtypes import DType
 from wcx.core.exact import ExactSum, mean_of, position, quantile, raw_of_key, total_of_values, value_of_key
 from wcx.core.scheme import Statistics
 from wcx.quantizers import Needs
+from wcx.scan.engine import Tools, Unordered
+from wcx.scan.grid import Piece
+from wcx.scan.layers import Layer
 
 Codes = NDArray[Any]
 _DIGIT = 16
@@ -26,37 +30,21 @@ _NO_CODES: Codes = np.empty(0, np.uint8)
 _FEW = 1 << 14  # of so few codes the distinct ones are sorted
 
 
-class Tally(Protocol):
-    """What one worker has seen of a layer in one pass."""
-
-    def add(self, codes: Codes) -> None:
-        """Look at some more codes."""
-
-    def merge(self, other: Any) -> None:  # noqa: ANN401
-        """Take over what another has seen of the same layer in the same pass."""
-
-    def finish(self) -> Statistics | Pass:
-        """When all was seen: the statistics, or the pass that has to follow."""
-
-
-class Pass(Protocol):
-    """One pass over a layer; it knows what the passes before have found."""
-
-    def begin(self, kernels: Any = None) -> Tally:  # noqa: ANN401
-        """An empty tally, filled by compiled code where there is some."""
-
-
 @dataclass(frozen=True, slots=True)
-class First:
+class First(Unordered):
     """The first pass over any layer."""
 
     dtype: DType
     needs: Needs
 
-    def begin(self, kernels: Any = None) -> Tally:  # noqa: ANN401
-        """An empty tally."""
+    def kernels(self, _layer: Layer) -> Any:  # noqa: ANN401
+        """Return the compiled code."""
+        return compiled_kernels()
+
+    def begin(self, _layer: Layer, tools: Tools) -> _Counted | _Summed:
+        """Return an empty accumulator."""
         made = _Counted if self.dtype.bits <= _DIGIT else _Summed
-        return made(self.dtype, self.needs, kernels)
+        return made(self.dtype, self.needs, tools.kernels)
 
 
 # --------------------------------------------------------------------------------------------- up to 16 bits
@@ -72,7 +60,7 @@ class _Counted:
         self._histogram: NDArray[np.int64] | None = None
         self._few: Codes | None = None
 
-    def add(self, codes: Codes) -> None:
+    def add(self, _piece: Piece, codes: Codes) -> None:
         if self._histogram is None and self._few is None and codes.size <= _FEW:
             self._few = codes.copy()
             return
@@ -84,6 +72,10 @@ class _Counted:
             few = _NO_CODES if self._few is None else self._few
             self._histogram = np.bincount(few, minlength=1 << self._dtype.bits)
         return self._histogram
+
+    def release(self) -> None:
+        self._counts()
+        self._kernels = None
 
     def merge(self, other: _Counted) -> None:
         histogram = self._counts()
@@ -139,7 +131,7 @@ class _Summed:
         self._few: Codes | None = None
         self._bins: NDArray[np.int64] | None = None
 
-    def add(self, codes: Codes) -> None:
+    def add(self, _piece: Piece, codes: Codes) -> None:
         self._see(native_view(codes, self._dtype))
         if self._sum is not None:
             self._sum.add(codes)
@@ -173,6 +165,13 @@ class _Summed:
         if number:
             self._low, self._high = (min(self._low, low), max(self._high, high)) if self._number else (low, high)
             self._number += number
+
+    def release(self) -> None:
+        if self._needs.quantiles:
+            self._counts()
+        if self._sum is not None:
+            self._sum.release()
+        self._kernels = None
 
     def merge(self, other: _Summed) -> None:
         self._extend(other._number, other._low, other._high)
@@ -229,7 +228,7 @@ def _in_order(bins: NDArray[np.int64], dtype: DType) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True)
-class Refining:
+class Refining(Unordered):
     """A pass that counts the next 16 bits of those keys that begin as some ranks' values do.
 
     ranks: of each rank that is sought, the upper bits of the key that stands there, and its rank among the keys that
@@ -242,9 +241,17 @@ class Refining:
     ranks: dict[int, tuple[int, int]]
     bits: int
 
-    def begin(self, kernels: Any = None) -> Tally:  # noqa: ANN401
-        """An empty tally."""
-        return _Refined(self, kernels)
+    def kernels(self, _layer: Layer) -> Any:  # noqa: ANN401
+        """Return the compiled code."""
+        return compiled_kernels()
+
+    def begin(self, _layer: Layer, tools: Tools) -> _Refined:
+        """Return an empty accumulator."""
+        return _Refined(self, tools.kernels)
+
+
+Pass = First | Refining
+"""One pass over a layer; it knows what the passes before have found."""
 
 
 class _Refined:
@@ -258,7 +265,7 @@ class _Refined:
         self._uppers = np.array([raw_of_key(key, known, plan.dtype) for key in self._keys], np.uint64)
         self._bins = np.zeros((len(self._keys), _BINS), np.int64)
 
-    def add(self, codes: Codes) -> None:
+    def add(self, _piece: Piece, codes: Codes) -> None:
         bits = self._plan.bits
         if self._kernels is not None:
             self._kernels.add_digits(codes, bits, self._uppers, bits - _DIGIT, self._bins)
@@ -269,6 +276,9 @@ class _Refined:
             some = codes[np.flatnonzero(beginnings == kind(upper))] >> kind(bits - _DIGIT)
             if some.size:
                 bins += np.bincount(some.astype(np.uint16), minlength=_BINS)
+
+    def release(self) -> None:
+        self._kernels = None
 
     def merge(self, other: _Refined) -> None:
         self._bins += other._bins

@@ -47,6 +47,7 @@ from wcx.measures.evidence import Evidence
 from wcx.measures.tables import load_table
 from wcx.scan import count, grid
 from wcx.scan.count import CountedLayer, count_layers
+from wcx.scan.engine import Threads
 from wcx.scan.sources import ArraySource, FileSource, Source
 from wcx.tasks.analyze.settings import make_settings
 from wcx.tasks.analyze.shuffled_null import check_size
@@ -82,7 +83,7 @@ def count_plane(plane: NDArray[Any], scheme: Scheme, compiled: bool = False, thr
     codes = np.ascontiguousarray(matrix_of(plane, scheme)).astype(np.uint8)
     cut = (DTYPES["U8"].positive,)
     layers = [layer_of("U8", *codes.shape)]
-    (found,) = count_layers(layers, [cut], scheme, lambda: ArraySource(codes), threads, compiled=compiled)
+    (found,) = count_layers(layers, [cut], scheme, lambda: ArraySource(codes), Threads(threads), compiled=compiled)
     return found
 
 
@@ -177,7 +178,7 @@ def test_counts_and_totals_of_raw_codes_are_the_oracles(scheme: Scheme, compiled
         positive, zero, nonfinite = DTYPES[dtype].positive, DTYPES[dtype].zero, DTYPES[dtype].nonfinite
         source = ArraySource(codes)
         layer = layer_of(dtype, *codes.shape)
-        (found,) = count_layers([layer], [(positive,)], scheme, lambda s=source: s, 1, compiled=compiled)
+        (found,) = count_layers([layer], [(positive,)], scheme, lambda s=source: s, compiled=compiled)
         bits = np.array([[int(code) in positive for code in row] for row in codes.tolist()], np.uint8)
         assert as_dict(found.planes[0]) == oracle(bits, scheme)
         assert found.planes[0].ones == bits.sum()
@@ -203,10 +204,8 @@ def test_bit_planes(scheme: Scheme, compiled: bool, dtype: str, cut: UniformRule
         codes = random_codes(dtype, shape[0] * shape[1], np.random.default_rng(shape), "ordinary").reshape(shape)
         codes = np.ascontiguousarray(matrix_of(codes, scheme))
         layer, source = layer_of(dtype, *codes.shape), ArraySource(codes)
-        (found,) = count_layers([layer], [cut], scheme, lambda s=source: s, 1, compiled=compiled)
-        (plain,) = count_layers(
-            [layer], [cut], replace(scheme, boundary="ignore"), lambda s=source: s, 1, compiled=False
-        )
+        (found,) = count_layers([layer], [cut], scheme, lambda s=source: s, compiled=compiled)
+        (plain,) = count_layers([layer], [cut], replace(scheme, boundary="ignore"), lambda s=source: s, compiled=False)
         numbers = DTYPES[dtype]
         if isinstance(cut, UniformRule):
             values = np.array([[numbers.value(code) for code in row] for row in codes.tolist()], np.float32)
@@ -246,7 +245,7 @@ def test_neither_grid_nor_threads_change_a_count(
     cut = (DTYPES[dtype].positive, DTYPES[dtype].negative)
 
     def counted(make: Callable[[], Source], workers: int) -> CountedLayer:
-        return next(iter(count_layers([layer], [cut], scheme, make, workers, compiled=False)))
+        return next(iter(count_layers([layer], [cut], scheme, make, Threads(workers), compiled=False)))
 
     def from_file() -> Source:
         return FileSource(BytesReader(tensor.raw))
@@ -255,7 +254,7 @@ def test_neither_grid_nor_threads_change_a_count(
     bits = np.array(tensor.values > 0, np.uint8).reshape(layer.rows, layer.columns)
     assert as_dict(expected.planes[0]) == oracle(bits, scheme)
     monkeypatch.setattr("wcx.scan.layers._SMALL_LAYER", 0)
-    monkeypatch.setattr(grid, "_PIECE_COLUMNS", 16)
+    monkeypatch.setattr(grid, "WIDEST_WHOLE_ROW", 16)
     for nbytes, across, item in ((1 << 11, 16, 1 << 10), (1 << 12, 20, 1 << 11), (1 << 20, 1 << 13, 700)):
         monkeypatch.setattr(grid, "PIECE_BYTES", max(nbytes, 96 * layer.dtype.bits))  # 768 weights at least
         monkeypatch.setattr(grid, "_SLIDING_COLUMNS", across)
@@ -268,12 +267,12 @@ def test_neither_grid_nor_threads_change_a_count(
 def test_no_piece_that_slides_is_larger_than_the_memory_it_is_read_into() -> None:
     for bits, (rows, columns) in product((8, 16, 32, 64), [(1000, 4), (50, 8195), (50, 8196), (8, 10**6), (9, 40_000)]):
         seen = 0
-        for piece in grid.sliding_pieces(grid.Stripe(0, 0, rows, last=True), rows, columns, bits):
+        for piece in grid.Sliding().pieces(grid.Stripe(0, rows), rows, columns, bits):
             assert (piece.height + piece.below) * (piece.width + piece.beside) * bits // 8 <= grid.PIECE_BYTES
             seen += piece.height * piece.width
         assert seen == rows * columns
     for bits in (8, 64):
-        for piece in grid.sliding_pieces(grid.Stripe(0, 0, 10**6, last=True), 1, 10**6, bits):
+        for piece in grid.Sliding().pieces(grid.Stripe(0, 10**6), 1, 10**6, bits):
             assert (piece.width + piece.beside) * bits // 8 <= grid.PIECE_BYTES
             assert piece.first % 768 == 0
 
@@ -290,7 +289,7 @@ def test_a_checksum_is_still_held_against_what_is_read_twice(
     layer = replace(layer_of("F32", 64, 40), tensor=info, view=info)
     monkeypatch.setattr(grid, "PIECE_BYTES", 1 << 11)
     monkeypatch.setattr(grid, "_SLIDING_COLUMNS", 16)
-    found_pieces = list(grid.sliding_pieces(grid.Stripe(0, 0, 64, last=True), 64, 40, 32))
+    found_pieces = list(grid.Sliding().pieces(grid.Stripe(0, 64), 64, 40, 32))
     with open_reader(checkpoint) as reader:
         source = FileSource(reader)
         for order in (found_pieces, found_pieces[::-1]):  # several workers read in any order

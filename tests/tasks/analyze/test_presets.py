@@ -329,7 +329,7 @@ def test_quantized_integers_have_signs_and_zeros_alone(tmp_path: Path) -> None:
     (layer,) = concatenated.parameters([tensor])
     source = FileSource(BytesReader(codes.tobytes()))
     made = make_settings(preset="momos", null="none")
-    found = concatenated.concatenate([layer], made, source, lambda _nbytes: None)
+    found = concatenated.concatenate([layer], made, lambda: source, lambda _nbytes: None)
     expected = published(((codes.astype(np.float32) - 128) * 0.25).reshape(-1))
     assert found.measures["l2_norm"] is None
     assert found.measures["sparsity"] == expected["sparsity"]

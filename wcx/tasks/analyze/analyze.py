@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wcx.blocks.layout import arrange
@@ -14,9 +15,9 @@ from wcx.core.progress import Progress
 from wcx.core.report import LayerReport, Report
 from wcx.core.settings import Settings
 from wcx.scan.threads import cores
-from wcx.tasks.analyze.plan import Plan, _presets_own, _streams, make_plan, quantizer_of
+from wcx.tasks.analyze.plan import Plan, make_plan, presets_own, quantizer_of, streams_of
 from wcx.tasks.analyze.report import make_report
-from wcx.tasks.analyze.run import Run
+from wcx.tasks.analyze.run import Reach, Run, is_large
 from wcx.tasks.analyze.selection import select
 from wcx.tasks.analyze.settings import check_whole, make_settings, scheme_of
 
@@ -68,6 +69,7 @@ def analyze_checkpoint(
     reference: what settings.reference names, opened.
     """
     from wcx.formats import open_reader
+    from wcx.scan.engine import Threads
     from wcx.scan.sources import FileSource
 
     progress = progress or Progress()
@@ -76,7 +78,11 @@ def analyze_checkpoint(
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(checkpoint))
         theirs = reader if reference is None else stack.enter_context(open_reader(reference))
-        run = Run(plan, settings, lambda: FileSource(reader), threads, progress, lambda: FileSource(theirs))
+        engine, compiled = Threads(threads), is_large(plan)
+        own, other = (
+            Reach(partial(FileSource, some), engine, progress.on_bytes, compiled) for some in (reader, theirs)
+        )
+        run = Run(plan, settings, own, progress, other)
         report = make_report(checkpoint, plan, settings, run)
         reader.check_unchanged()
         theirs.check_unchanged()
@@ -95,6 +101,7 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     """
     import numpy as np
 
+    from wcx.scan.engine import Threads
     from wcx.scan.layers import layer_of
     from wcx.scan.sources import ArraySource
 
@@ -118,8 +125,9 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
     moved = np.ascontiguousarray(little if axes is None else little.transpose(axes))
     codes = moved.reshape(layer.rows, layer.columns).view(f"<u{values.itemsize}")
-    plan = Plan(quantizer, [layer], [], _streams(made), _presets_own(made, ())[0])
-    layers, _ = Run(plan, made, lambda: ArraySource(codes, little), _workers(threads), Progress()).finish()
+    plan = Plan((quantizer, *presets_own(made, ())[0]), scheme_of(made), [layer], [], streams_of(made))
+    reach = Reach(partial(ArraySource, codes, little), Threads(_workers(threads)), compiled=is_large(plan))
+    layers, _ = Run(plan, made, reach, Progress()).finish()
     return layers[0]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wcx.core.checkpoint import Checkpoint, TensorInfo
 from wcx.core.report import SkippedTensor
+from wcx.core.scheme import Scheme
 from wcx.core.settings import Settings
 from wcx.measures import is_streamed
 from wcx.quantizers import Quantizer, parse_quantizer
@@ -21,31 +22,30 @@ if TYPE_CHECKING:
     from wcx.tasks.analyze.reference import Partners
 
 SCHEMA = "wcx/analysis/1"
-_BATCH = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is counted and what is skipped, and how: same input and settings, same plan.
 
-    concatenated: what a preset takes as one vector, and how often it reads that. stored: whether compressors take the
-    stored bytes too, not only the bits of planes.
+    quantizers: the plan's own, and the one whose planes a preset adds. concatenated: what a preset takes as one vector,
+    and how often it reads that. stored: compress the stored bytes too, not only the bits of planes.
     """
 
-    quantizer: Quantizer
+    quantizers: tuple[Quantizer, ...]
+    scheme: Scheme
     layers: list[Layer]
     skipped: list[SkippedTensor]
     streams: tuple[str, ...] = ()
-    beside: Quantizer | None = None
     partners: Partners | None = None
     concatenated: list[Layer] | None = None
     readings: int = 1
     stored: bool = True
 
     @property
-    def quantizers(self) -> list[Quantizer]:
-        """The plan's own, and the one whose planes a preset sets beside them."""
-        return [self.quantizer] if self.beside is None else [self.quantizer, self.beside]
+    def quantizer(self) -> Quantizer:
+        """The plan's own quantizer."""
+        return self.quantizers[0]
 
     @property
     def drawn(self) -> list[Layer]:
@@ -54,16 +54,21 @@ class Plan:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that will be read: twice where a quantizer has to be fitted, the reference's, and those of streams."""
-        readings = sum(2 if any(quantizer.needs) else 1 for quantizer in self.quantizers)
-        counted = sum(layer.tensor.nbytes for layer in self.layers) * readings * (1 if self.partners is None else 2)
-        counted += sum(layer.tensor.nbytes for layer in self.concatenated or ()) * self.readings
-        if not self.streams:
-            return counted
-        from wcx.scan.compress import nbytes_read
+        """Bytes that will be read: once for all fits, once or more for counts and streams, the reference's likewise."""
+        from wcx.scan.compress import stream_specs
+        from wcx.scan.count import CountBlocks
+        from wcx.scan.engine import Work, nbytes_read
 
-        planes = [len(self.quantizer.planes(layer.dtype)) for layer in self.layers]
-        return counted + nbytes_read(self.layers, planes, self.streams, self.stored)
+        fits = [any(quantizer.needs) for quantizer in self.quantizers]
+        nbytes = sum(layer.tensor.nbytes for layer in self.concatenated or ()) * self.readings
+        for layer in self.layers:
+            nbytes += layer.tensor.nbytes * any(fits)
+            if self.partners is not None:
+                nbytes += layer.tensor.nbytes * (len(fits) + sum(fits))
+            planes = len(self.quantizer.planes(layer.dtype))
+            streams = stream_specs(layer, (), planes, self.streams, self.stored) if self.streams else ()
+            nbytes += nbytes_read(Work(layer, (CountBlocks((), self.scheme), *streams)))
+        return nbytes
 
 
 def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint | None = None) -> Plan:
@@ -83,26 +88,27 @@ def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint 
         else:
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
     partners = None if reference is None else Partners(reference, settings)
-    beside, concatenated = _presets_own(settings, checkpoint.tensors)
+    more, concatenated = presets_own(settings, checkpoint.tensors)
     often = _readings(settings, concatenated)
-    return Plan(quantizer, layers, skipped, _streams(settings), beside, partners, concatenated, often)
+    scheme, streams = scheme_of(settings), streams_of(settings)
+    return Plan((quantizer, *more), scheme, layers, skipped, streams, partners, concatenated, often)
 
 
-def _streams(settings: Settings) -> tuple[str, ...]:
+def streams_of(settings: Settings) -> tuple[str, ...]:
     """Those of the measures that are no function of block counts."""
     return tuple(name for name in settings.measures if is_streamed(name))
 
 
-def _presets_own(settings: Settings, tensors: Sequence[TensorInfo]) -> tuple[Quantizer | None, list[Layer] | None]:
-    """What a preset adds: a quantizer beside the usual one, and the tensors whose signs are one string."""
+def presets_own(settings: Settings, tensors: Sequence[TensorInfo]) -> tuple[list[Quantizer], list[Layer] | None]:
+    """Return what a preset adds: a second quantizer, and the tensors whose signs are one string."""
     from wcx.tasks.analyze.vector import parameters
 
     if settings.preset is None:
-        return None, None
+        return [], None
     preset = find_preset(settings.preset)
-    beside = None if preset.beside is None else parse_quantizer(preset.beside)
+    more = [] if preset.beside is None else [parse_quantizer(preset.beside)]
     one_string = preset.concatenated and (settings.block, settings.boundary) == ("1x12", "ignore")
-    return beside, parameters(tensors) if one_string else None
+    return more, parameters(tensors) if one_string else None
 
 
 def _readings(settings: Settings, concatenated: Sequence[Layer] | None) -> int:

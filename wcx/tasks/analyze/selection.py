@@ -114,7 +114,7 @@ def _shape_reason(tensor: TensorInfo, scheme: Scheme | None) -> str | None:
         return "1-D"
     if 0 in shape:
         return "empty"
-    if scheme.block == "1x12":
+    if scheme.strings:
         return "under 12 symbols" if prod(shape) < _STRING else None
     try:
         matrix = arrange(shape, scheme.layout)

@@ -189,5 +189,5 @@ def _count(bits: NDArray[np.uint8], scheme: Scheme) -> BlockCounts:
     rows, columns = bits.shape
     dtype = DTYPES["U8"]
     layer = Layer(*(TensorInfo("", "U8", bits.shape, bits.size),) * 2, dtype, rows, columns)
-    (counted,) = count_layers([layer], [(dtype.positive,)], scheme, lambda: ArraySource(bits), threads=1)
+    (counted,) = count_layers([layer], [(dtype.positive,)], scheme, partial(ArraySource, bits))
     return counted.planes[0]

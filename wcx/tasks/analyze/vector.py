@@ -9,7 +9,7 @@ It goes through compressors in stretches of one length whatever the tensors' siz
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
@@ -30,10 +30,10 @@ from wcx.core.settings import Settings
 from wcx.measures import MEASURES
 from wcx.measures.compression import Compression, Size, Tap, Unit, in_passes
 from wcx.measures.statistics import L2_NORM
-from wcx.scan.grid import Stripe, pieces
+from wcx.scan.engine import OpenSource, Tools, Work, scan
+from wcx.scan.grid import Flat, Piece
 from wcx.scan.layers import Layer, layer_of
 from wcx.scan.moments import begin_tally
-from wcx.scan.sources import Source
 from wcx.tasks.analyze.evaluate import evaluate_plane
 
 Floats = NDArray[np.float32]
@@ -82,7 +82,11 @@ def readings(layers: Sequence[Layer], names: Sequence[str]) -> int:
 
 
 def concatenate(
-    layers: Sequence[Layer], settings: Settings, source: Source, on_bytes: Callable[[int], None], threads: int = 1
+    layers: Sequence[Layer],
+    settings: Settings,
+    open_source: OpenSource,
+    on_bytes: Callable[[int], None],
+    threads: int = 1,
 ) -> Concatenated:
     """Return the plane of all signs, one tensor after the other, and the measures of the vector that settings want.
 
@@ -90,13 +94,16 @@ def concatenate(
     """
     names = measures_wanted(settings)
     plane, sums = _Signs(), _Sums() if "l2_norm" in names else _Zeros()
-    counting: list[_Sink] = [plane, sums]
     sizes: dict[str, dict[bool, Size]] = {}
+    counting: tuple[_Sink, ...] = (plane, sums)
     for units in _passes(_units(layers, names)):
-        found = _compressed(units, counting, _stretches(layers, source, on_bytes), threads)
-        for unit, size in zip(units, found, strict=True):
-            sizes.setdefault(unit.compression.name, {})[unit.stream] = size
-        counting = []
+        taps = [_Compressing(unit) for unit in units]
+        with _Vector([*taps, *counting], threads) as vector:
+            for _ in scan([Work(layer, (vector,)) for layer in layers], open_source, on_bytes=on_bytes, together=True):
+                pass
+        for unit, tap in zip(units, taps, strict=True):
+            sizes.setdefault(unit.compression.name, {})[unit.stream] = tap.finish()
+        counting = ()
     exact = _are_known(layers)
     measures: dict[str, Any] = {}
     for name in names if layers else ():
@@ -124,23 +131,71 @@ def _are_known(layers: Sequence[Layer]) -> bool:
 # --------------------------------------------------------------------------------------------------- the vector
 
 
-def _stretches(layers: Sequence[Layer], source: Source, on_bytes: Callable[[int], None]) -> Iterator[Floats]:
-    """The vector in parts of _STRETCH weights, the last one shorter; each lives until the next."""
-    room: Floats = np.empty(_STRETCH, "<f4")
-    filled = 0
-    for layer in layers:
-        for piece in pieces(Stripe(0, 0, layer.columns, last=True), 1, layer.columns, layer.dtype.bits):
-            values = float32_values(source.codes(layer, piece), layer.dtype)
-            on_bytes(values.size * layer.stored.bits // 8)
-            while values.size:
-                some, values = values[: _STRETCH - filled], values[_STRETCH - filled :]
-                room[filled : filled + some.size] = some
-                filled += some.size
-                if filled == _STRETCH:
-                    yield room
-                    filled = 0
-    if filled:
-        yield room[:filled]
+class _Vector:
+    """The vector on its way to its sinks, in stretches of one length, the last one shorter: a spec and its accumulator.
+
+    All layers are one stream: they go through one worker, in order.
+    """
+
+    grid = Flat()
+    ordered = True
+    memory = 0
+
+    def __init__(self, sinks: Sequence[_Sink], threads: int) -> None:
+        self._sinks = sinks
+        self._room: Floats = np.empty(_STRETCH, "<f4")
+        self._filled = 0
+        self._dtype = _FLOAT
+        self._pool = ThreadPoolExecutor(min(threads, len(sinks)), "wcx-vector") if threads > 1 else None
+
+    def __enter__(self) -> _Vector:
+        return self
+
+    def __exit__(self, error: object, *_more: object) -> None:
+        if error is None and self._filled:
+            self._feed(self._room[: self._filled])
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def kernels(self, _layer: Layer) -> Any:  # noqa: ANN401
+        """Return None."""
+
+    def begin(self, layer: Layer, _tools: Tools) -> _Vector:
+        """Go on with the next layer."""
+        self._dtype = layer.dtype
+        return self
+
+    def add(self, _piece: Piece, codes: NDArray[Any]) -> None:
+        """Take the next codes."""
+        values = float32_values(codes, self._dtype)
+        while values.size:
+            some, values = values[: _STRETCH - self._filled], values[_STRETCH - self._filled :]
+            self._room[self._filled : self._filled + some.size] = some
+            self._filled += some.size
+            if self._filled == _STRETCH:
+                self._feed(self._room)
+                self._filled = 0
+
+    def _feed(self, values: Floats) -> None:
+        """Let every sink have a stretch; several at a time, each sink in order."""
+        above: NDArray[np.bool_] = values > 0
+        bits = above.view(np.uint8)
+        if self._pool is None:
+            for sink in self._sinks:
+                sink.see(values, bits)
+            return
+        for future in [self._pool.submit(sink.see, values, bits) for sink in self._sinks]:
+            future.result()
+
+    def release(self) -> None:
+        """Do nothing: the vector is one stream."""
+
+    def merge(self, other: _Vector) -> None:
+        """Refuse: the vector is one stream."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Do nothing: the next layer goes on."""
 
 
 # --------------------------------------------------------------------------------------- what stretches go through
@@ -148,35 +203,6 @@ def _stretches(layers: Sequence[Layer], source: Source, on_bytes: Callable[[int]
 
 class _Sink(Protocol):
     def see(self, values: Floats, bits: Bits) -> None: ...
-
-
-def _compressed(
-    units: Sequence[_Unit], counting: Sequence[_Sink], stretches: Iterator[Floats], threads: int
-) -> list[Size]:
-    """Read the vector once, through some compressors, which are gone before the next reading, and what counts."""
-    taps = [_Compressing(unit) for unit in units]
-    _feed([*taps, *counting], stretches, threads)
-    return [tap.finish() for tap in taps]
-
-
-def _feed(sinks: Sequence[_Sink], stretches: Iterator[Floats], threads: int) -> None:
-    """Let every sink have every stretch; several at a time, each sink in order."""
-    if threads == 1:
-        for values in stretches:
-            bits = _above(values)
-            for sink in sinks:
-                sink.see(values, bits)
-        return
-    with ThreadPoolExecutor(min(threads, len(sinks)), "wcx-concatenated") as pool:
-        for values in stretches:
-            for future in [pool.submit(sink.see, values, bits) for bits in [_above(values)] for sink in sinks]:
-                future.result()
-
-
-def _above(values: Floats) -> Bits:
-    """The bits of a stretch, one a byte."""
-    above: NDArray[np.bool_] = values > 0
-    return above.view(np.uint8)
 
 
 def _units(layers: Sequence[Layer], names: Sequence[str]) -> list[_Unit]:
@@ -249,7 +275,7 @@ class _Sums(_Zeros):
 
     def see(self, values: Floats, bits: Bits) -> None:
         super().see(values, bits)
-        self._tally.add(values.view("<u4"))
+        self._tally.add(None, values.view("<u4"))
 
     def norm(self, weights: int) -> float | None:
         """The square root of it as a double; None where a weight is NaN or infinite."""

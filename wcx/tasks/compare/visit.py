@@ -7,9 +7,10 @@ long series takes reading three.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from wcx.blocks.counts import BlockCounts
@@ -18,7 +19,7 @@ from wcx.core.plain import to_plain
 from wcx.core.quantities import change_fields
 from wcx.core.scheme import Fit
 from wcx.scan.cache import CountsWriter, LostError, Store, recall
-from wcx.scan.changes import PackedCheckpoint
+from wcx.scan.changes import Changes, PackedCheckpoint
 from wcx.scan.count import CountedLayer
 from wcx.scan.counts_file import (
     decode_changes,
@@ -32,9 +33,9 @@ from wcx.scan.keys import cache_key
 from wcx.scan.layers import Layer
 from wcx.tasks.analyze.plan import quantizer_text
 from wcx.tasks.analyze.report import notes_of
-from wcx.tasks.analyze.run import Run
+from wcx.tasks.analyze.run import LayerResults, Run
 from wcx.tasks.analyze.settings import scheme_of
-from wcx.tasks.compare.counting import Around, Member, Opened, Reading, Recalled
+from wcx.tasks.compare.counting import Around, Member, Opened, known_counts
 from wcx.tasks.compare.rows import ChangeRows, Rows, layer_rows, model_rows, plane_fields
 
 _PLANES, _PREVIOUS, _FIRST = "planes", "previous", "first"
@@ -181,7 +182,8 @@ class Walk:
         rows: dict[str, Rows] = {}
         for kind, (_, other) in missing.items():
             if other is None:
-                rows[kind] = self._evaluated(opened, number, Recalled(opened, kept[kind]))
+                known = known_counts(kept[kind])
+                rows[kind] = self._evaluated(opened, number, partial(opened.recall, known=known))
                 continue
             changes = ChangeRows(self._around.settings.analysis)
             for view in views:
@@ -229,22 +231,24 @@ class Walk:
         keys = {kind: key for kind, (key, other) in missing.items() if other is None or kind in against}
         writers = _Writers(self._store, keys, len(opened.quantizers))
 
-        def sink(view: int, layer: Layer, fit: Fit, counted: CountedLayer) -> None:
-            writers.add_planes(view, fit, counted)
-            for kind, rows in changes.items():
-                planes = None if counted.changed is None else getattr(counted.changed, kind)
-                writers.add_change(kind, view, planes)
-                self._add_change(rows, opened, number, view, layer, planes)
+        tracked = Changes(against.get(_PREVIOUS), against.get(_FIRST), keep)
 
-        member = self._members[number]
-        earlier = against.get(_PREVIOUS), against.get(_FIRST)
-        reading = Reading(opened, member, self._around, *earlier, keep, sink)
+        def scanned(at: int) -> Iterator[LayerResults]:
+            for results in opened.scan(at, tracked, streams=_PLANES in missing):
+                for view, (fit, counted) in enumerate(zip(results.fits, results.counted, strict=True)):
+                    writers.add_planes(view, fit, counted)
+                    for kind, rows in changes.items():
+                        planes = None if counted.changed is None else getattr(counted.changed, kind)
+                        writers.add_change(kind, view, planes)
+                        self._add_change(rows, opened, number, view, results.layer, planes)
+                yield results
+
         rows: dict[str, Rows] = {}
         try:
             if _PLANES in missing:
-                rows[_PLANES] = self._evaluated(opened, number, reading)
+                rows[_PLANES] = self._evaluated(opened, number, scanned)
             else:
-                opened.drain(reading)
+                _exhaust(scanned(at) for at in range(len(opened.plans)))
             opened.check_unchanged()
         except BaseException:
             keep.bits.close()
@@ -274,7 +278,8 @@ class Walk:
                 opened = Opened(member, self._around, stack)
                 keep = PackedCheckpoint()
                 try:
-                    opened.drain(Reading(opened, member, self._around, None, None, keep, lambda *_counted: None))
+                    tracked = Changes(None, None, keep)
+                    _exhaust(opened.scan(at, tracked, streams=False) for at in range(len(opened.plans)))
                     opened.check_unchanged()
                 except BaseException:
                     keep.bits.close()
@@ -282,16 +287,14 @@ class Walk:
                 self._kept[number] = keep
         return self._kept[number]
 
-    def _evaluated(self, opened: Opened, number: int, counting: Reading | Recalled) -> Rows:
-        """The numbers of a checkpoint, exactly as analyze has them."""
+    def _evaluated(self, opened: Opened, number: int, results: Callable[[int], Iterator[LayerResults]]) -> Rows:
+        """Return the numbers of a checkpoint, exactly as analyze has them; results: of the layers of each plan."""
         around, member = self._around, self._members[number]
         analysis = around.settings.analysis
         progress = replace(around.progress, on_layer=lambda _layer: None)
         rows = Rows()
         for at, plan in enumerate(opened.plans):
-            run = Run(
-                plan, analysis, opened.source, around.threads, progress, opened.reference_source, counting=counting
-            )
+            run = Run(plan, analysis, opened.reach, progress, opened.reference_reach, results(at))
             layers, model = run.finish()
             for layer in layers:
                 rows.layers[layer.name] = layer_rows(layer, analysis)
@@ -332,6 +335,13 @@ class _Writers:
         for writers in self._changes.values():
             for one in writers:
                 one.finish()
+
+
+def _exhaust(scans: Iterable[Iterator[Any]]) -> None:
+    """Read everything for what comes with the counts."""
+    for some in scans:
+        for _ in some:
+            pass
 
 
 def _all_there(items: Any) -> Any:  # noqa: ANN401

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -24,6 +25,7 @@ from wcx.core.verification import TOLERANCE, ComparedValue, Verification, Verifi
 from wcx.core.version import __version__
 from wcx.formats import open_checkpoint, open_reader
 from wcx.scan.count import count_layers
+from wcx.scan.engine import Threads
 from wcx.scan.fit import fit_layers
 from wcx.scan.layers import Layer
 from wcx.scan.sources import FileSource
@@ -126,9 +128,10 @@ def _verify_layers(
     threads: int,
 ) -> Iterator[VerifiedPlane]:
     """Fit the quantizer to whole layers, count the parts, and compare each plane with pybdm's."""
-    fits = fit_layers(layers, quantizer, lambda: FileSource(reader), threads)
-    cuts = [quantizer.cut(layer.dtype, fit) for layer, fit in zip(parts, fits, strict=True)]
-    counts = count_layers(parts, cuts, scheme_of(settings), lambda: FileSource(reader), threads, compiled=True)
+    source, engine = partial(FileSource, reader), Threads(threads)
+    fits = fit_layers(layers, [quantizer], source, engine)
+    rules = [quantizer.cut(layer.dtype, fit) for layer, (fit,) in zip(parts, fits, strict=True)]
+    counts = count_layers(parts, rules, scheme_of(settings), source, engine, compiled=True)
     for layer, counted in zip(parts, counts, strict=True):
         yield from _verify_layer(library, reader, layer, counted, quantizer, settings)
 
@@ -147,7 +150,7 @@ def _verify_layer(
     bits = recomputed_planes(layer, reader, quantizer)
     for plane in report.planes:
         matrix = bits[plane.plane].astype(np.int64)
-        strings = settings.block == "1x12"
+        strings = scheme_of(settings).strings
         reference = _pybdm_values(library, matrix.reshape(-1) if strings else matrix, scheme_of(settings))
         yield VerifiedPlane(
             name=layer.tensor.name,
