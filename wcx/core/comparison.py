@@ -1,7 +1,7 @@
-"""The frozen values of a comparison of checkpoints, and nothing else: what compare makes and outputs show.
+"""The frozen values of a comparison of checkpoints, which compare makes and outputs show.
 
-Every field has the name that it has in the JSON (docs/json.md). A series has one value a checkpoint, in the order of
-`checkpoints`, None where there is none. All quantities are in bits unless the name says otherwise.
+Fields have the names of the JSON (docs/json.md). A series has one value a checkpoint, in the order of `checkpoints`,
+None where there is none. All quantities are in bits unless the name says otherwise.
 """
 
 from __future__ import annotations
@@ -19,17 +19,15 @@ Series = tuple[float | None, ...]
 SeriesMap = Mapping[str, Series]
 """Series by the name of the measure: a plane's field with dots (null.bdm.ratio), or a stream measure (gzip.nbytes)."""
 
-LOG_SCOPE = "log"
-
 
 @dataclass(frozen=True, slots=True)
 class ComparedCheckpoint:
     """One checkpoint of the series.
 
     label: its name without what all names share, distinct within the series. step: the number in its name that it is
-    ordered by; unit: what that counts, `step` or `epoch`, None where the name does not say. epoch: where the name has
-    both. group: the run it belongs to. duplicate_of: label of an earlier one with the same tensors. error: why it
-    can't be read. log: what the training log has for it, by column.
+    ordered by; unit: `step` or `epoch`, None where the name does not say. epoch: where the name has both. group: the
+    run it belongs to. duplicate_of: label of an earlier one with the same tensors. error: why it can't be read. log:
+    its values in the training log, by column.
     """
 
     label: str
@@ -46,7 +44,7 @@ class ComparedCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class LayerSeries:
-    """One plane of one layer over the checkpoints, or (plane None) what belongs to a layer as a whole.
+    """One plane of one layer over the checkpoints, or (plane None) the measures of a layer as a whole.
 
     flips: share of the plane's bits that changed since the checkpoint before; flips_from_first: since the first.
     delta: the changed bits as a plane of their own, measured (bdm, block_entropy, mean_ctm, density, null.bdm.ratio);
@@ -104,8 +102,8 @@ class Coefficient:
 class Correlation:
     """One measure against one column of the log.
 
-    scope: pooled, sum, layer or model. transform: raw, log, detrended or diff. n: pairs of values; n_effective: as many
-    independent ones say as much. q: Benjamini-Hochberg over layers, of Spearman's p; None beyond layers.
+    scope: pooled, sum, layer or model. transform: raw, log, detrended or diff. n: pairs of values; n_effective: the
+    effective number of independent ones. q: Benjamini-Hochberg over layers, of Spearman's p; None beyond layers.
     """
 
     scope: str
@@ -127,7 +125,7 @@ class Correlation:
 class Difference:
     """Difference of two correlations with the same column, on the same resamples.
 
-    difference: r of the measure - r of what it is set against. strength: the same of their absolute values.
+    difference: r of the measure - r of its baseline. strength: the difference of their absolute values.
     """
 
     difference: float | None
@@ -138,7 +136,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class CorrelationDifference:
-    """Whether one measure tracks a column of the log better than another measure does."""
+    """The differences between the correlations of two measures with one column of the log."""
 
     scope: str
     layer: str | None
@@ -158,7 +156,7 @@ class CorrelationDifference:
 class FisherMean:
     """One coefficient over several runs: the mean of Fisher's z, turned back, and its 95 % interval over the runs.
 
-    label: all of the following in one text. n: runs. quantity: `correlation`, or of two correlations with one column
+    label: one text for all fields below. n: runs. quantity: `correlation`, or of two correlations with one column
     `difference` (z of the measure - z of `against`) or `strength` (the same of abs(z)), which are not turned back.
     """
 
@@ -179,9 +177,10 @@ class FisherMean:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What can be said of one question, in one sentence, and whether it holds for differences too and not only levels.
+    """The answer to one question in one sentence, for levels and for first differences.
 
     kind: `tracks` (does the measure move with the column?) or `better` (does it track better than `against`?).
+    survives: whether the link holds for differences too and not only for levels.
     """
 
     kind: str
@@ -198,7 +197,7 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What became of the training log's rows."""
+    """The numbers of the log's rows: used by a checkpoint, unused, and replaced by a later one of the same step."""
 
     rows: int = 0
     used: int = 0
@@ -206,15 +205,16 @@ class Joined:
     duplicates: int = 0
 
 
+TIDY_COLUMNS = ("checkpoint", "step", "layer", "plane", "measure", "value", "scope", "group")
 TidyRow = tuple[str, int | None, str, str, str, float | None, str, str]
-"""checkpoint, step, layer, plane, measure, value, scope, group."""
+"""One value for each of TIDY_COLUMNS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that wcx says of a series of checkpoints; `to_dict()` is the JSON, `table()` goes into a data frame.
+    """The results of a series of checkpoints; `to_dict()` is the JSON, `table()` goes into a data frame.
 
-    unmatched: {name, in, reason}: layers that some checkpoints (`in`, by label) have not, or not in that shape.
+    unmatched: {name, in, reason}: layers that some checkpoints (`in`, by label) lack, or have in another shape.
     """
 
     schema: str
@@ -233,61 +233,52 @@ class Comparison:
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The comparison as plain dicts and lists, exactly the fields of `wcx compare --json`."""
+        """Return plain dicts and lists, exactly the fields of `wcx compare --json`."""
         plain: dict[str, Any] = to_plain(self)
         return plain
 
     def rows(self) -> Iterator[TidyRow]:
-        """Every number that is there, one a row: checkpoint by checkpoint, the log's, the model's, then each layer's.
+        """Yield every known value, one a row: checkpoint by checkpoint, the log's, the model's, then each layer's.
 
         scope: log, layer, pooled, sum or model; layer and plane are empty where there is none.
         """
-        for at, checkpoint in enumerate(self.checkpoints):
-            for scope, layer, plane, measure, values in self._series():
-                if values[at] is not None:
-                    yield self._row(checkpoint, layer, plane, measure, values[at], scope)
+        series = list(self._series())
+        for index, checkpoint in enumerate(self.checkpoints):
+            for scope, layer, plane, measure, values in series:
+                if (value := values[index]) is not None:
+                    group = checkpoint.group or ""
+                    yield checkpoint.label, checkpoint.step, layer, plane, measure, value, scope, group
 
-    def _row(
-        self, checkpoint: ComparedCheckpoint, layer: str, plane: str, measure: str, value: float | None, scope: str
-    ) -> TidyRow:
-        return checkpoint.label, checkpoint.step, layer, plane, measure, value, scope, checkpoint.group or ""
-
-    def _series(self) -> list[tuple[str, str, str, str, Series]]:
-        """scope, layer, plane, measure and values of every series, in the order of the tidy table."""
-        found: list[tuple[str, str, str, str, Series]] = []
-        columns = {name: None for checkpoint in self.checkpoints for name in checkpoint.log}
-        for name in columns:
-            found.append((LOG_SCOPE, "", "", name, tuple(one.log.get(name) for one in self.checkpoints)))
+    def _series(self) -> Iterator[tuple[str, str, str, str, Series]]:
+        """Yield scope, layer, plane, measure and values of every series, in the order of the tidy table."""
+        for name in dict.fromkeys(name for checkpoint in self.checkpoints for name in checkpoint.log):
+            yield "log", "", "", name, tuple(checkpoint.log.get(name) for checkpoint in self.checkpoints)
         model = self.model
         for plane in model.planes:
-            found += [("pooled", "", plane.plane, *one) for one in (*plane.pooled.items(), *_changes(plane))]
-            found += [("sum", "", plane.plane, *one) for one in plane.sum.items()]
-        found += [("sum", "", "", f"total.{name}", values) for name, values in model.total.items()]
-        found += [("model", "", "", *one) for one in model.measures.items()]
-        found += [
-            ("model", "", "", f"concatenated.{name}", values) for name, values in (model.concatenated or {}).items()
-        ]
+            yield from (("pooled", "", plane.plane, *named) for named in (*plane.pooled.items(), *_changes(plane)))
+            yield from (("sum", "", plane.plane, *named) for named in plane.sum.items())
+        yield from (("sum", "", "", f"total.{name}", values) for name, values in model.total.items())
+        yield from (("model", "", "", *named) for named in model.measures.items())
+        for name, values in (model.concatenated or {}).items():
+            yield "model", "", "", f"concatenated.{name}", values
         for layer in self.layers:
             for name, values in (*layer.series.items(), *_changes(layer)):
-                found.append(("layer", layer.name, layer.plane or "", name, values))
-        return found
+                yield "layer", layer.name, layer.plane or "", name, values
 
     def table(self) -> dict[str, list[Any]]:
-        """The tidy table by column, for pandas.DataFrame(comparison.table())."""
-        names = ("checkpoint", "step", "layer", "plane", "measure", "value", "scope", "group")
+        """Return the tidy table by column, for pandas.DataFrame(comparison.table())."""
         rows = list(self.rows())
-        return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+        return {name: [row[column] for row in rows] for column, name in enumerate(TIDY_COLUMNS)}
 
     def _repr_html_(self) -> str:
-        """The comparison as HTML tables, which Jupyter shows."""
+        """Return the comparison as HTML tables, which Jupyter shows."""
         return NOTEBOOK_VIEWS[self.schema](self)
 
 
 def _changes(series: LayerSeries | ModelPlaneSeries) -> Iterator[tuple[str, Series]]:
-    """The series of what changed, by the name that they have in the tidy table."""
-    if series.plane is None:
-        return
-    yield "flips", series.flips
-    yield "flips_from_first", series.flips_from_first
-    yield from ((f"delta.{name}", values) for name, values in series.delta.items())
-    yield from ((f"delta_from_first.{name}", values) for name, values in series.delta_from_first.items())
+    """Yield the series of the changed bits by their names in the tidy table."""
+    if series.plane is not None:
+        yield "flips", series.flips
+        yield "flips_from_first", series.flips_from_first
+        yield from ((f"delta.{name}", values) for name, values in series.delta.items())
+        yield from ((f"delta_from_first.{name}", values) for name, values in series.delta_from_first.items())

@@ -17,10 +17,9 @@ import pytest
 from comparisons import COMPARISONS, checkpoint, hostile, layer, runs, training
 from depth import one_of
 
-from wcx.core.comparison import Comparison
+from wcx.core.comparison import TIDY_COLUMNS, Comparison
 from wcx.outputs import View
 from wcx.outputs.compare import COMPARISON_OUTPUTS
-from wcx.outputs.compare.csv import COLUMNS
 
 DOCS = Path(__file__).parents[3] / "docs"
 SCHEMA = json.loads((DOCS / "schema" / "comparison-1.json").read_text())
@@ -111,7 +110,7 @@ def test_csv_has_every_number_that_is_there(name: str) -> None:
     comparison = COMPARISONS[name]()
     header, *rows = csv_rows(comparison)
     expected = list(comparison.rows())
-    assert tuple(header) == COLUMNS
+    assert tuple(header) == TIDY_COLUMNS
     assert [float(row[5]) for row in rows] == [row[5] for row in expected]
     assert [row[6] for row in rows] == [row[6] for row in expected]
     assert [row[1] for row in rows] == ["" if row[1] is None else str(row[1]) for row in expected]
@@ -133,7 +132,7 @@ def test_no_spreadsheet_takes_a_name_for_a_formula() -> None:
 
 def test_the_docs_list_the_columns() -> None:
     text = (DOCS / "csv.md").read_text().partition("# Rows of `wcx compare`")[2]
-    assert [name for name in COLUMNS if f"\n| `{name}` |" not in text] == []
+    assert [name for name in TIDY_COLUMNS if f"\n| `{name}` |" not in text] == []
     kinds = {row["row"] for name in COMPARISONS for row in lines_of(COMPARISONS[name]())}
     assert [kind for kind in kinds if f"`{kind}`" not in text] == []
 
@@ -149,7 +148,7 @@ def test_json_lines_have_all_of_a_comparison_in_flat_rows(name: str) -> None:
         "difference": len(comparison.differences),
     }
     values = [row for row in rows if row["row"] == "value"]
-    assert [tuple(row[column] for column in COLUMNS) for row in values] == list(comparison.rows())
+    assert [tuple(row[column] for column in TIDY_COLUMNS) for row in values] == list(comparison.rows())
     assert not any(isinstance(value, dict) for row in rows for value in row.values())
 
 

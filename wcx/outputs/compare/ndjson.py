@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
-from wcx.core.comparison import Comparison
+from wcx.core.comparison import TIDY_COLUMNS, Comparison
 from wcx.core.plain import to_plain
 from wcx.outputs import View
-from wcx.outputs.compare.csv import COLUMNS
 from wcx.outputs.shared.json import Encoder
 
 _INTERVALS = ("ci95", "strength_ci95")
@@ -31,7 +30,7 @@ def _rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
     yield {"row": "comparison", **dict(_flat(head, ""))}
     yield from _flat_rows("checkpoint", comparison.checkpoints)
     for row in comparison.rows():
-        yield {"row": "value", **dict(zip(COLUMNS, row, strict=True))}
+        yield {"row": "value", **dict(zip(TIDY_COLUMNS, row, strict=True))}
     yield from _flat_rows("correlation", comparison.correlations)
     yield from _flat_rows("difference", comparison.differences)
     yield from _flat_rows("group", comparison.groups)

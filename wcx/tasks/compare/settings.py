@@ -1,4 +1,4 @@
-"""What was asked of a comparison, checked once at the edge."""
+"""Settings of a comparison, checked once at the edge."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wcx.tasks.compare.series.discover import Order
 from wcx.tasks.compare.statistics.correlate import RESAMPLES
 
 BASELINE = "gzip"
-"""The compressor of packed bits that BDM is set against wherever there is a log."""
+"""The compressor of packed bits that is a baseline of BDM wherever there is a log."""
 
 ORDERS = ("step", "given")
 SMOOTHINGS = ("sakabe",)
@@ -23,7 +23,7 @@ SMOOTHINGS = ("sakabe",)
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSettings:
-    """All that a comparison depends on besides the checkpoints and the log.
+    """All settings of a comparison.
 
     analysis: of each checkpoint. packed: compressors that take the bits of planes only. logs: files, one for all or one
     a run. cache: whether counts of earlier runs may be used.
@@ -41,9 +41,9 @@ class ComparisonSettings:
     cache: bool = True
 
     def to_dict(self, log: dict[str, Any] | None, block_length: int | None) -> dict[str, Any]:
-        """The settings as the JSON has them: those of an analysis, then those of the comparison."""
-        found: dict[str, Any] = to_plain(self.analysis)
-        return found | {
+        """Return the settings as the JSON has them: those of an analysis, then those of the comparison."""
+        analysis: dict[str, Any] = to_plain(self.analysis)
+        return analysis | {
             "packed": list(self.packed),
             "order": self.order,
             "group": self.group,
@@ -66,21 +66,30 @@ def make_comparison_settings(
     cache: bool = True,
     **analysis: Any,  # noqa: ANN401
 ) -> ComparisonSettings:
-    """Return checked settings; UsageError says what is wrong and what there is.
+    """Return checked settings; the UsageError of a wrong one lists the possible values.
 
-    analysis: as make_settings takes them. With a log and no measures named, the packed bits of each plane are also
-    compressed with gzip: the baseline for what BDM says of the log.
+    analysis: arguments of make_settings. With a log and no measures named, the packed bits of each plane are also
+    compressed with gzip: the baseline of what BDM says of the log.
     """
-    if order not in ORDERS:
-        raise UsageError(f"unknown order {order!r}: one of {', '.join(ORDERS)}")
-    if smooth is not None and smooth not in SMOOTHINGS:
-        raise UsageError(f"unknown smoothing {smooth!r}: one of {', '.join(SMOOTHINGS)}")
-    logs = (os.fspath(log),) if isinstance(log, (str, os.PathLike)) else tuple(os.fspath(one) for one in log)
+    _check("order", order, ORDERS)
+    if smooth is not None:
+        _check("smoothing", smooth, SMOOTHINGS)
+    logs = (os.fspath(log),) if isinstance(log, (str, os.PathLike)) else tuple(os.fspath(path) for path in log)
     if not logs and (step_column is not None or metrics or smooth is not None):
         raise UsageError("step_column, metrics and smooth are about a training log: name one with --log")
-    made = make_settings(**analysis)
-    packed = (BASELINE,) if logs and not analysis.get("measures") else ()
-    columns = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     return ComparisonSettings(
-        made, cast(Order, order), logs, step_column, columns, smooth, bool(group), packed, cache=bool(cache)
+        make_settings(**analysis),
+        order=cast(Order, order),
+        logs=logs,
+        step_column=step_column,
+        metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
+        smooth=smooth,
+        group=bool(group),
+        packed=(BASELINE,) if logs and not analysis.get("measures") else (),
+        cache=bool(cache),
     )
+
+
+def _check(name: str, value: str, values: Sequence[str]) -> None:
+    if value not in values:
+        raise UsageError(f"unknown {name} {value!r}: one of {', '.join(values)}")

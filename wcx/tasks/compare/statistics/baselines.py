@@ -1,53 +1,51 @@
-"""Which measures are set against which: complexity against the baselines that explain most of it.
+"""The baselines of each measure: simpler ones of the same plane, which explain most of its complexity.
 
 Published claims are that BDM tracks training better than block entropy does. The compressed bytes of the packed plane
-are the baseline that is left out; bit entropy is the share of ones alone.
+are the baseline that they leave out; bit entropy is the share of ones alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from wcx.core.quantities import claimed_measures, null_measures, plane_measures
 from wcx.measures import compressor_names
 from wcx.tasks.compare.statistics.records import Measured
 
-Place = tuple[str, str | None, str | None, str]
+_Key = tuple[str, str | None, str | None, str]
+"""scope, layer, plane, measure."""
 
 
-def opponents(measured: Sequence[Measured]) -> list[list[int]]:
-    """Of each measure, the numbers of those that it is set against, of the same plane of the same layer or model.
+def baselines_of(measured: Sequence[Measured]) -> list[list[int]]:
+    """Return for each series the indices of its baselines, of the same plane of the same layer or model.
 
-    A claimed measure of a plane (bdm) is also set against the bytes of the packed plane under each compressor that was
-    asked for; those of the model may stand under scope model.
+    The baselines of a claimed measure (bdm) include the bytes of the packed plane under each compressor that was asked
+    for; those of the model may have scope model.
     """
-    at: dict[Place, int] = {}
-    for number, one in enumerate(measured):
-        at.setdefault((one.scope, one.layer, one.plane, one.measure), number)
-    baselines = _baselines()
-    return [_of(one, at, baselines) for one in measured]
+    at: dict[_Key, int] = {}
+    for index, series in enumerate(measured):
+        at.setdefault((series.scope, series.layer, series.plane, series.measure), index)
+    names = {measure.name: measure.baselines for measure in plane_measures()}
+    names |= {f"null.{measure.name}.ratio": measure.null.baselines for measure in null_measures() if measure.null}
+    packed = {measure.name: compressor_names() for measure in claimed_measures()}
+    return [
+        _first_of_each(_alternatives(series, names.get(series.measure, ()), packed.get(series.measure, ())), at)
+        for series in measured
+    ]
 
 
-def _baselines() -> dict[str, tuple[str, ...]]:
-    """By series those that it is set against."""
-    own = {measure.name: measure.baselines for measure in plane_measures()}
-    return own | {f"null.{one.name}.ratio": one.null.baselines for one in null_measures() if one.null}
+def _first_of_each(alternatives: Iterator[Sequence[_Key]], at: Mapping[_Key, int]) -> list[int]:
+    indices = (next((at[key] for key in keys if key in at), None) for keys in alternatives)
+    return [index for index in indices if index is not None]
 
 
-def _of(one: Measured, at: Mapping[Place, int], baselines: Mapping[str, Sequence[str]]) -> list[int]:
-    if one.plane is None or one.scope not in ("pooled", "layer"):
-        return []
-    found = [at.get((one.scope, one.layer, one.plane, name)) for name in baselines.get(one.measure, ())]
-    if any(one.measure == measure.name for measure in claimed_measures()):
-        found += [_packed(one, compressor, at) for compressor in compressor_names()]
-    return [number for number in found if number is not None]
-
-
-def _packed(one: Measured, compressor: str, at: Mapping[Place, int]) -> int | None:
-    """The compressed bytes of the plane that a measure is of."""
-    scopes = (one.scope,) if one.scope == "layer" else (one.scope, "model")
-    for scope in scopes:
-        for plane, name in ((one.plane, f"{compressor}.nbytes"), (None, f"{compressor}.planes.{one.plane}.nbytes")):
-            if (number := at.get((scope, one.layer, plane, name))) is not None:
-                return number
-    return None
+def _alternatives(series: Measured, names: Sequence[str], compressors: Sequence[str]) -> Iterator[Sequence[_Key]]:
+    """Yield the possible keys of each baseline, best first."""
+    scope, layer, plane = series.scope, series.layer, series.plane
+    if plane is None or scope not in ("pooled", "layer"):
+        return
+    yield from ([(scope, layer, plane, name)] for name in names)
+    scopes = [scope] if scope == "layer" else [scope, "model"]
+    for compressor in compressors:
+        own, of_planes = f"{compressor}.nbytes", f"{compressor}.planes.{plane}.nbytes"
+        yield [key for of in scopes for key in ((of, layer, plane, own), (of, layer, None, of_planes))]

@@ -1,4 +1,4 @@
-"""The moving-block bootstrap: what a coefficient would be, had the training gone on in pieces in another order.
+"""The moving-block bootstrap: the spread of a coefficient over trainings made of the same pieces in another order.
 
 Kuensch, Annals of Statistics 17 (1989), 1217: overlapping blocks of neighbouring points are drawn with replacement and
 laid end to end, so that resamples keep the dependence of neighbours. Intervals are of percentiles.
@@ -16,7 +16,7 @@ _TAIL = 0.025
 
 
 def block_length(points: int) -> int:
-    """Neighbours that are drawn together: max(2, the cube root of the number of points, rounded up).
+    """Return the number of neighbours drawn together: max(2, the cube root of the number of points, rounded up).
 
     >>> [block_length(points) for points in (8, 9, 27, 28, 31, 1000, 1001)]
     [2, 3, 3, 4, 4, 10, 11]
@@ -28,27 +28,27 @@ def block_length(points: int) -> int:
 
 
 class Resamples:
-    """The resamples of `points` points: where their blocks begin, the same for the same seed and number of points."""
+    """The resamples of `points` points by the first points of their blocks; equal for equal seeds and numbers."""
 
     def __init__(self, points: int, resamples: int, seed: int) -> None:
-        self.points = points
-        self.number = resamples if points >= FEWEST else 0
+        self._points = points
+        self.count = resamples if points >= FEWEST else 0
         self._length = block_length(points)
         blocks = -(-points // self._length)
         random = np.random.default_rng([seed, points])
-        self._starts = random.integers(0, max(1, points - self._length + 1), (self.number, blocks))
+        self._starts = random.integers(0, max(1, points - self._length + 1), (self.count, blocks))
 
     def counts(self, begin: int, end: int) -> NDArray[np.int64]:
-        """How often each point is in the resamples from begin to end: [points, resamples], n in each column."""
+        """Return how often each point is in the resamples from begin to end: [points, resamples], n in each column."""
         starts = self._starts[begin:end]
-        drawn = (starts[:, :, None] + np.arange(self._length)).reshape(len(starts), -1)[:, : self.points]
-        cells = drawn + self.points * np.arange(len(starts))[:, None]
-        counts = np.bincount(cells.ravel(), minlength=len(starts) * self.points).reshape(len(starts), self.points)
+        drawn = (starts[:, :, None] + np.arange(self._length)).reshape(len(starts), -1)[:, : self._points]
+        cells = drawn + self._points * np.arange(len(starts))[:, None]
+        counts = np.bincount(cells.ravel(), minlength=len(starts) * self._points).reshape(len(starts), self._points)
         return np.ascontiguousarray(counts.T)
 
 
 def intervals(draws: Values) -> list[tuple[float, float] | None]:
-    """The 95 % interval of each row of draws [rows, resamples]: percentiles 2.5 and 97.5, linearly interpolated.
+    """Return the 95 % interval of each row of draws [rows, resamples]: percentiles 2.5 and 97.5, linearly interpolated.
 
     NaN, a resample in which a series is constant, is left out; None where more than half are, or with no draw at all.
 
@@ -65,11 +65,12 @@ def intervals(draws: Values) -> list[tuple[float, float] | None]:
 
 
 def _at(ascending: Values, known: NDArray[np.intp], share: float) -> Values:
-    """The quantile of the first `known` values of each row."""
-    place = share * np.maximum(known - 1, 0)
-    lower = np.floor(place).astype(np.intp)
-    upper = np.minimum(lower + 1, np.maximum(known - 1, 0))
+    """Return the quantile of the first `known` values of each row."""
+    last = np.maximum(known - 1, 0)
+    rank = share * last
+    lower = np.floor(rank).astype(np.intp)
+    upper = np.minimum(lower + 1, last)
     rows = np.arange(len(ascending))
     left, right = ascending[rows, lower], ascending[rows, upper]
-    quantile: Values = left + (right - left) * (place - lower)
+    quantile: Values = left + (right - left) * (rank - lower)
     return quantile

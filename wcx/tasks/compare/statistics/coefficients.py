@@ -4,7 +4,7 @@ A resample is a number for each point: how often it was drawn. Ranks and signs o
 of whole numbers, which are exact in any order; Pearson's sums are added point after point. Definitions: Spearman is
 Pearson of average ranks; Kendall is tau-b, Biometrika 33 (1945), 239; both as scipy.stats has them.
 
-Everywhere: series [rows, n], pairs of rows, counts [n, resamples] of which each column adds up to n; what comes back is
+All functions take series [rows, n], pairs of rows, and counts [n, resamples] whose columns add up to n; they return
 [pairs, resamples], NaN where one of the two series is constant.
 """
 
@@ -49,7 +49,7 @@ def _spearman(series: Values, pairs: Pairs, counts: Counts) -> Values:
 
 
 def _ranks(values: Values, counts: Whole) -> Whole:
-    """Twice the average rank of each point among those drawn, less n + 1."""
+    """Return twice the average rank of each point among those drawn, less n + 1."""
     order = np.argsort(values, kind="stable")
     upto = np.zeros((len(values) + 1, counts.shape[1]), counts.dtype)  # points drawn among the i smallest
     np.cumsum(counts[order], axis=0, out=upto[1:])
@@ -61,14 +61,14 @@ def _ranks(values: Values, counts: Whole) -> Whole:
 
 
 def _cosines(deviations: Sequence[Whole], counts: Whole, pairs: Pairs) -> Values:
-    """Sums of products over the roots of the sums of squares, each point as often as it counts."""
+    """Return sums of products over the roots of the sums of squares, each point with its count."""
     weighted = [counts * row for row in deviations]
     squares = [(times * row).sum(axis=0) for times, row in zip(weighted, deviations, strict=True)]
     out = np.full((len(pairs), counts.shape[1]), np.nan)
-    for place, (one, other) in enumerate(pairs):
-        products = (weighted[one] * deviations[other]).sum(axis=0)
-        scale = np.sqrt(squares[one].astype(np.float64) * squares[other])
-        np.divide(products, scale, out=out[place], where=scale > 0)
+    for index, (first, second) in enumerate(pairs):
+        products = (weighted[first] * deviations[second]).sum(axis=0)
+        scale = np.sqrt(squares[first].astype(np.float64) * squares[second])
+        np.divide(products, scale, out=out[index], where=scale > 0)
     return np.clip(out, -1.0, 1.0, out=out)
 
 
@@ -94,7 +94,7 @@ def kendall(series: Values, pairs: Pairs, counts: Counts) -> Values:
 
 
 def _untied(values: Values, counts: Counts) -> Values:
-    """Ordered pairs of drawn points whose values differ: n^2 less the squares of the sizes of ties."""
+    """Return the number of untied ordered pairs of drawn points: n^2 less the squares of the sizes of ties."""
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.diff(values[order], prepend=-np.inf))
     ties = np.add.reduceat(counts[order], starts, axis=0)

@@ -1,4 +1,4 @@
-"""What the statistics take and what they give back."""
+"""The inputs and results of the statistics."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from wcx.core.comparison import Conclusion, Correlation, CorrelationDifference, FisherMean, Series
 
 COEFFICIENTS = ("pearson", "spearman", "kendall")
+Sides = tuple[tuple[float | None, float | None], ...]
+"""The two correlations of a difference, by coefficient."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How many independent points a pair of series is worth, the p-values that follow, and their correction over layers.
+"""Effective points of a pair of series, the p-values that follow, and their correction over layers.
 
 Effective points: Bartlett, J. R. Stat. Soc. 98 (1935), 536; Quenouille, Associated Measurements (1952). p-values as
 scipy.stats has them, with the effective points in place of all. q: Benjamini & Hochberg, J. R. Stat. Soc. B 57 (1995).
@@ -15,7 +15,7 @@ from wcx.tasks.compare.statistics.transforms import Values
 
 
 class Ties:
-    """What ties of a series [n] take from the variance of tau; of groups of t equal values."""
+    """Corrections of the variance of tau for the ties of a series [n], from the sizes of groups of equal values."""
 
     def __init__(self, series: Values) -> None:
         _, sizes = np.unique(series, return_counts=True)
@@ -26,7 +26,7 @@ class Ties:
 
 
 def autocorrelations(series: Values) -> Values:
-    """Lag-1 autocorrelation of each row [rows, n]: products of neighbours' deviations over their squares.
+    """Return the lag-1 autocorrelation of each row [rows, n]: products of neighbours' deviations over their squares.
 
     NaN where a row is constant.
 
@@ -40,20 +40,20 @@ def autocorrelations(series: Values) -> Values:
     return lags
 
 
-def effective_points(points: int, one: float, other: float) -> float:
+def effective_points(points: int, first: float, second: float) -> float:
     """Return n (1 - r1 r2) / (1 + r1 r2), at least 2 and at most n, for lag-1 autocorrelations r1 and r2.
 
     >>> round(effective_points(50, 0.9, 0.9), 6), effective_points(50, 0.5, -0.5)
     (5.248619, 50.0)
     """
-    product = one * other
+    product = first * second
     if math.isnan(product):
         return math.nan
     return float(min(max(points * (1 - product) / (1 + product), 2.0), points))
 
 
 def student_p(r: Values, effective: Values) -> Values:
-    """Two-sided p of Pearson's or Spearman's r by Student's t with effective - 2 degrees.
+    """Return the two-sided p of Pearson's or Spearman's r by Student's t with effective - 2 degrees.
 
     NaN where r is, and at 2 effective points.
 
@@ -71,7 +71,7 @@ def student_p(r: Values, effective: Values) -> Values:
 
 
 def kendall_p(tau: Values, effective: Values, spread: Values, points: int) -> Values:
-    """Two-sided p of tau-b by the normal approximation.
+    """Return the two-sided p of tau-b by the normal approximation.
 
     spread: sd of tau were the points independent and the two unrelated, ties counted. It grows as that without ties,
     sqrt(2 (2 n + 5) / (9 n (n - 1))), does from `points` to the effective points.
@@ -85,8 +85,8 @@ def kendall_p(tau: Values, effective: Values, spread: Values, points: int) -> Va
     return np.where(usable, p, np.nan)
 
 
-def kendall_spread(points: int, one: Ties, other: Ties) -> float:
-    """The sd of tau-b of so many independent points of two unrelated series; NaN where one is constant.
+def kendall_spread(points: int, first: Ties, second: Ties) -> float:
+    """Return the sd of tau-b of `points` independent points of two unrelated series; NaN where one is constant.
 
     Kendall, Rank Correlation Methods (1970), section 4.4; scipy.stats.kendalltau with method="asymptotic" has the same.
 
@@ -94,30 +94,31 @@ def kendall_spread(points: int, one: Ties, other: Ties) -> float:
     0.248452
     """
     ordered = points * (points - 1)
-    untied = (ordered // 2 - one.pairs) * (ordered // 2 - other.pairs)
+    untied = (ordered // 2 - first.pairs) * (ordered // 2 - second.pairs)
     if not untied or points < 3:
         return math.nan
-    variance = (ordered * (2 * points + 5) - one.variance - other.variance) / 18
-    variance += 2 * one.pairs * other.pairs / ordered
-    variance += one.triples * other.triples / (9 * ordered * (points - 2))
+    variance = (ordered * (2 * points + 5) - first.variance - second.variance) / 18
+    variance += 2 * first.pairs * second.pairs / ordered
+    variance += first.triples * second.triples / (9 * ordered * (points - 2))
     return math.sqrt(variance / untied)
 
 
 def _variance(points: Values) -> Values:
-    """Variance of tau of so many independent, untied points of unrelated series."""
+    """Return the variance of tau of independent, untied points of unrelated series."""
     variance: Values = 2 * (2 * points + 5) / (9 * points * (points - 1))
     return variance
 
 
 def false_discovery(p: Sequence[float | None]) -> list[float | None]:
-    """Benjamini and Hochberg's q of each p: the least of m p(i) / i over all that are no smaller; None stays None.
+    """Return Benjamini and Hochberg's q of each p: the least of m p(i) / i over all that are no smaller; None for None.
+
+    Equal to scipy.stats.false_discovery_control to the last bit; importing scipy.stats takes longer than all else here.
 
     >>> false_discovery([0.01, None, 0.04, 0.03])
     [0.03, None, 0.04, 0.04]
     """
-    known = [value for value in p if value is not None]
-    ascending = np.sort(np.array(known))
-    scaled = ascending * (len(known) / np.arange(1, len(known) + 1))
-    least = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    found = dict(zip(ascending.tolist(), least.tolist(), strict=True))
-    return [None if value is None else found[value] for value in p]
+    ascending = np.sort(np.array([value for value in p if value is not None], dtype=np.float64))
+    scaled = ascending * (len(ascending) / np.arange(1, len(ascending) + 1))
+    least = np.minimum.accumulate(scaled[::-1])[::-1].clip(max=1.0)
+    q = dict(zip(ascending.tolist(), least.tolist(), strict=True))
+    return [None if value is None else q[value] for value in p]

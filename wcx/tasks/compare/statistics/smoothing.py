@@ -1,7 +1,7 @@
 """The smoothing that published curves have had before they were correlated.
 
 Sakabe et al. (arXiv 2505.20646) show loss and complexity after log1p, a Gaussian filter over the checkpoints and
-scaling to [0, 1]. It takes out what two series do not share and makes neighbours alike: correlations rise, and the
+scaling to [0, 1]. It removes what two series do not share and makes neighbours alike: correlations rise, and the
 number of independent points falls.
 """
 
@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from wcx.core.errors import UsageError
 from wcx.tasks.compare.statistics.transforms import Values
 
-SMOOTHINGS = ("sakabe",)
 _SIGMA = 1.0  # in checkpoints
 
 
-def smoothed(series: Values, name: str) -> Values:
-    """One series [n] as the paper called `name` smooths it, NaN where it has no value; UsageError: no such smoothing.
+def smoothed(series: Values) -> Values:
+    """Return one series [n] as Sakabe et al. smooth it, NaN where it has no value.
 
-    sakabe: log1p of the values above -1, a Gaussian filter (sigma 1 checkpoint, cut at 4, ends reflected: the defaults
-    of scipy.ndimage) over those that are there, and scaled to [0, 1]; a constant series becomes 0.
+    log1p of the values above -1, a Gaussian filter (sigma 1 checkpoint, cut at 4, ends reflected: the defaults of
+    scipy.ndimage) over those that are there, scaled to [0, 1]; a constant series becomes 0.
     """
-    if name not in SMOOTHINGS:
-        raise UsageError(f"unknown smoothing {name!r}: one of {', '.join(SMOOTHINGS)}")
     from scipy.ndimage import gaussian_filter1d
 
     known = np.isfinite(series) & (series > -1)
@@ -35,6 +31,5 @@ def smoothed(series: Values, name: str) -> Values:
 
 def _to_unit(values: Values) -> Values:
     lowest, highest = values.min(), values.max()
-    moved: Values = values - lowest
     constant = highest - lowest <= 1e-12 * max(abs(lowest), abs(highest))
-    return np.zeros_like(values) if constant else moved / (highest - lowest)
+    return np.zeros_like(values) if constant else (values - lowest) / (highest - lowest)

@@ -1,4 +1,4 @@
-"""The four ways in which two series are set against each other: levels, their logarithms, without a line, differences.
+"""The four transforms of two series before they are correlated: levels, logarithms, residuals of a line, differences.
 
 Two series that both fall over training correlate whatever they are (Yule, J. R. Stat. Soc. 89, 1926; Granger & Newbold,
 J. Econometrics 2, 1974); the residuals of a straight line and the first differences do not share that trend.
@@ -18,7 +18,7 @@ _ROUNDING = 1e-12  # of the largest magnitude: a series that varies by less is c
 
 
 def present(series: Values, transform: str) -> Flags:
-    """Where a series [..., n] has a value that the transform can take: finite, and for log positive.
+    """Return the flags of the values of a series [..., n] that a transform can take: finite, and for log positive.
 
     >>> present(np.array([1.0, 0.0, np.nan]), "log").tolist()
     [True, False, False]
@@ -28,7 +28,7 @@ def present(series: Values, transform: str) -> Flags:
 
 
 def transformed(series: Values, times: Values, transform: str) -> Values:
-    """Complete series [rows, n] in the order of times [n] as the transform has them: [rows, n], of diff [rows, n - 1].
+    """Transform complete series [rows, n] in the order of times [n] to [rows, n], of diff to [rows, n - 1].
 
     raw: as they are. log: log10. detrended: residuals of the least-squares line in `times`. diff: each value minus the
     one before it. Rows are scaled by a power of two; one that is constant up to rounding becomes 0.
@@ -49,7 +49,7 @@ def transformed(series: Values, times: Values, transform: str) -> Values:
 
 
 def _scaled(series: Values) -> Values:
-    """Rows times a power of two, the largest magnitude below 1."""
+    """Return the rows times a power of two, the largest magnitude below 1."""
     _, exponents = np.frexp(_largest(series))
     scaled: Values = np.ldexp(series, -exponents[:, None])
     return scaled
@@ -61,7 +61,7 @@ def _largest(series: Values) -> Values:
 
 
 def _residuals(series: Values, times: Values) -> Values:
-    """Without the line of least squares; where all times are one, without the mean."""
+    """Subtract the line of least squares; where all times are equal, the mean."""
     centred: Values = series - series.mean(axis=1, keepdims=True)
     time = times - times.mean()
     power = float((time * time).sum())
@@ -73,7 +73,7 @@ def _residuals(series: Values, times: Values) -> Values:
 
 
 def _tied(changed: Values, magnitudes: Values) -> Values:
-    """The rows, with values that differ by no more than rounding does made equal: ranks take any difference for one.
+    """Make values equal that differ by no more than rounding does: ranks would take any difference for a real one.
 
     magnitudes: the larger of the two values that each is the difference of.
     """
@@ -91,7 +91,7 @@ def _tied(changed: Values, magnitudes: Values) -> Values:
 
 
 def _settled(changed: Values, levels: Values) -> Values:
-    """The rows, and 0 for one whose values differ by no more than rounding does."""
+    """Return the rows, 0 for one whose values differ by no more than rounding does."""
     if not changed.shape[1]:
         return changed
     spread = changed.max(axis=1) - changed.min(axis=1)
