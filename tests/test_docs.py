@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 import children
+import measure_tables
 import pytest
 from children import Done
 from commands import run_here
@@ -180,6 +181,18 @@ def test_every_number_that_is_printed_is_defined() -> None:
     text = (ROOT / "docs" / "measures.md").read_text("utf-8")
     names = {name.partition(".")[0] for name in plane_fields()} - {"plane", "reference"} | set(MEASURES)
     assert {name for name in names if f"`{name}`" not in text} == set()
+
+
+def test_the_tables_of_measures_are_those_of_the_registry() -> None:
+    """After a wanted change: WCX_UPDATE_GOLDEN=1."""
+    page = ROOT / "docs" / "measures.md"
+    text = now = page.read_text("utf-8")
+    for name, table in measure_tables.tables().items():
+        before, _, rest = now.partition(f"<!-- table: {name} -->\n")
+        now = f"{before}<!-- table: {name} -->\n{table}{rest[rest.index('<!-- /table') :]}"
+    if os.environ.get("WCX_UPDATE_GOLDEN") == "1":
+        page.write_text(now, "utf-8")
+    assert now == text
 
 
 def test_every_way_from_a_tensor_to_blocks_is_defined() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import io
 import re
+from fractions import Fraction
+from math import isfinite
 
 import numpy as np
 import pytest
@@ -21,9 +23,11 @@ from wcx.core.measure import NUMBER_FORMATS, Measure
 from wcx.core.scheme import Fit, Statistics
 from wcx.formats.format import FileHead, Format, Match
 from wcx.measures import AnyMeasure
+from wcx.measures.compression import Compression
 from wcx.measures.evidence import Evidence
+from wcx.measures.statistics import UNIT_BITS, Moments
 from wcx.measures.tables import load_table
-from wcx.outputs import OpenWriter, View
+from wcx.outputs import Output, View
 from wcx.outputs.compare import WriteComparison
 from wcx.quantizers import Quantizer, QuantizerKind
 
@@ -42,8 +46,25 @@ def check_measure(name: str, measure: AnyMeasure) -> None:
     assert len(measure.summary) > 15
     if isinstance(measure, Measure):
         _check_of_planes(name, measure)
+    elif isinstance(measure, Compression):
+        compressor = measure.begin(1_000_000)
+        size = len(compressor.compress(memoryview(bytes(1_000_000)))) + len(compressor.flush())
+        assert abs(size - measure.example) <= measure.example // 10  # a library's version may differ a little
+        assert measure.memory(1_000_000) > 0
     else:
-        assert measure.unit
+        values, value = measure.example
+        assert measure.evaluate(_moments(values)) == value
+
+
+def _moments(values: tuple[float, ...]) -> Moments:
+    """The exact moments of some values."""
+    units = [int(Fraction(value) * (1 << UNIT_BITS)) for value in values if isfinite(value)]
+    finite = [value for value in values if isfinite(value)]
+    zeros = sum(value == 0 for value in values)
+    squares = sum(unit * unit for unit in units)
+    return Moments(
+        len(values), zeros, len(values) - len(units), len(units), min(finite), max(finite), sum(units), squares
+    )
 
 
 def _check_of_planes(name: str, measure: Measure) -> None:
@@ -202,11 +223,14 @@ def _strange_files() -> list[FileHead]:
 # ---------------------------------------------------------------------------------------------------------- outputs
 
 
-def check_output(name: str, open_writer: OpenWriter) -> None:
+def check_output(name: str, output: Output) -> None:
     """Opened on a stream, it writes there and nowhere else, also when there is nothing to write."""
+    assert output.name == name
+    assert output.summary
+    assert all(suffix.startswith(".") for suffix in output.suffixes)
     assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
     stream = io.StringIO()
-    writer = open_writer(stream, View())
+    writer = output.open_writer(stream, View())
     for method in ("layer", "report", "error", "end"):
         assert callable(getattr(writer, method))
     writer.end()

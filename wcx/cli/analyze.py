@@ -54,7 +54,7 @@ def command(
     _check_sort(output.sort, settings)
     parsed = [parse(text) for text in conditions]
     reference = open_reference(settings)
-    open_writer = OUTPUTS[choose_output(output.kind, output.output)]
+    open_writer = OUTPUTS[choose_output(output.kind, output.output)].open_writer
     failed = held = False
     with open_output(output.output) as stream:
         writer = open_writer(stream, output.view(stream, several=can_give_several(checkpoints)))

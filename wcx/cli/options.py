@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from wcx.outputs import View
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_CHECKPOINTS = (".safetensors", ".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".onnx", ".index.json")
-_KINDS = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".md": "markdown"}
+_INDEX = ".index.json"
 
 QUANTIZE = (
     "sign[:zero=one] | polarity | threshold:mean|median|VALUE | ternary[:FACTOR] | "
@@ -78,14 +77,29 @@ def choose_output(kind: str | None, output: str | None, command: str = "", offer
     Raise UsageError for a kind that is not among those `offered` by the command, and for a file with a checkpoint's
     suffix, which a report would overwrite.
     """
-    if (output or "").lower().endswith(_CHECKPOINTS):
+    name = (output or "").lower()
+    if name and name.endswith(_checkpoint_suffixes()):
         raise UsageError(
             f"-o {output}: a report would be written over what is called like a checkpoint; name a .json, say"
         )
-    kind = kind or _KINDS.get(os.path.splitext(output or "")[1].lower(), "table")
+    kind = kind or _output_of(os.path.splitext(name)[1]) or "table"
     if offered and kind not in offered:
         raise UsageError(f"-o {output}: {command} writes {', '.join(offered)}, not {kind}")
     return kind
+
+
+def _checkpoint_suffixes() -> tuple[str, ...]:
+    from wcx.formats import FORMATS
+
+    return (_INDEX, *(suffix for format_ in FORMATS.values() for suffix in format_.suffixes))
+
+
+def _output_of(suffix: str) -> str | None:
+    """The output that a suffix names, the one of the same name first: it alone is imported as a rule."""
+    from wcx.outputs import OUTPUTS
+
+    names = sorted(OUTPUTS, key=lambda name: f".{name}" != suffix) if suffix else ()
+    return next((name for name in names if suffix in OUTPUTS[name].suffixes), None)
 
 
 def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

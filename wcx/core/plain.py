@@ -7,8 +7,11 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
-SPREAD = {"spread": True}
+SPREAD = {"json": "spread"}
 """Metadata of a field whose mapping has no object of its own in the JSON: its items stand in the field's place."""
+
+OPTIONAL = {"json": "optional"}
+"""Metadata of a field that is left out of the JSON where it is empty."""
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401
@@ -29,23 +32,25 @@ def members(value: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401
     """Return the items of a mapping or the fields of a dataclass, by the names that they have in the JSON."""
     if isinstance(value, Mapping):
         return value.items()
-    names, spread = _names(value.__class__)
-    if spread:
-        return _spread(value, names, spread)
+    names, rules = _names(value.__class__)
+    if rules:
+        return _by_rules(value, names, rules)
     return ((name, getattr(value, name)) for name in names)
 
 
-def _spread(value: Any, names: tuple[str, ...], spread: frozenset[str]) -> Iterable[tuple[str, Any]]:  # noqa: ANN401
+def _by_rules(value: Any, names: tuple[str, ...], rules: Mapping[str, str]) -> Iterable[tuple[str, Any]]:  # noqa: ANN401
     for name in names:
-        item = getattr(value, name)
-        if name in spread:
+        item, rule = getattr(value, name), rules.get(name)
+        if rule == "spread":
             yield from item.items()
-        else:
+        elif rule is None or item:
             yield name, item
 
 
 @cache
-def _names(kind: Any) -> tuple[tuple[str, ...], frozenset[str]]:  # noqa: ANN401
-    """The names of the fields, and those of fields whose items stand in their place."""
+def _names(kind: Any) -> tuple[tuple[str, ...], Mapping[str, str]]:  # noqa: ANN401
+    """The names of the fields, and the rules of those that are not plain."""
     every = fields(kind)
-    return tuple(item.name for item in every), frozenset(item.name for item in every if "spread" in item.metadata)
+    return tuple(item.name for item in every), {
+        item.name: item.metadata["json"] for item in every if "json" in item.metadata
+    }

@@ -12,8 +12,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from wcx.core.errors import UsageError
 from wcx.core.measure import Measure
+from wcx.core.plain import SPREAD
 from wcx.core.registry import REGISTRIES
 from wcx.core.report import LayerReport, NullReport, NullStatistic, PlaneReport
 
@@ -28,12 +28,12 @@ _NOT_FLAT = ("name", "dtype", "shape", "planes")
 @cache
 def plane_measures() -> tuple[Measure, ...]:
     """Return the measures of planes, in the order of the registry."""
-    registered = REGISTRIES["measures"].values()
-    found = tuple(measure for measure in registered if isinstance(measure, Measure))
+    registry = REGISTRIES["measures"]
+    found = tuple(measure for measure in registry.values() if isinstance(measure, Measure))
     taken = {item.name for kind in (PlaneReport, NullReport, LayerReport) for item in fields(kind)}
     for measure in found:
         if taken & set(_names_of(measure)):
-            raise UsageError(f"the measure {measure.name!r} has the name of another field of the report: rename it")
+            raise registry.refused(measure.name, "has the name of another field of the report")
         taken.update(_names_of(measure))
     return found
 
@@ -150,7 +150,7 @@ def _leaves(kind: Any, prefix: str = "") -> Iterator[tuple[str, bool]]:  # noqa:
     for item in fields(kind):
         kinds = _kinds(hints[item.name])
         nested = next((one for one in kinds if is_dataclass(one)), None)
-        if "spread" in item.metadata:
+        if item.metadata == SPREAD:
             yield from _of_measures(kind, prefix)
         elif nested is not None:
             yield from _leaves(nested, f"{prefix}{item.name}.")

@@ -101,9 +101,14 @@ class Registry(Generic[T]):
         except (Exception, SystemExit) as error:
             reason = " ".join(str(error).split())
             raise self._refused(entry, f"can't be loaded: {type(error).__name__}: {reason}") from error
+        article = "an" if self.kind[0] in "aeiou" else "a"
         if not self._accepts(item) or getattr(item, "name", entry.name) != entry.name:
-            raise self._refused(entry, f"is not one: {entry.value} has to be a {self.kind} of that name")
+            raise self._refused(entry, f"is not one: {entry.value} has to be {article} {self.kind} of that name")
         return item
+
+    def refused(self, name: str, reason: str) -> UsageError:
+        """Return the error for a name that another package gives and that can't be had."""
+        return self._refused(self._foreign()[name], reason)
 
     def _refused(self, entry: EntryPoint, reason: str) -> UsageError:
         return UsageError(f"the {self.kind} {entry.name!r} of the package {_package(entry)} {reason}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wcx.core.checkpoint import CheckpointSummary
-from wcx.core.plain import as_dict
+from wcx.core.plain import OPTIONAL, as_dict
 
 TOLERANCE = 1e-9
 """Relative difference, absolute below 1, up to which two values agree."""
@@ -48,7 +48,7 @@ class VerifiedPlane:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All that `wcx verify` reports on one checkpoint; `to_dict()` is the JSON."""
+    """All that `wcx verify` reports on one checkpoint; `to_dict()` is the JSON. notes: what limits the verdict."""
 
     schema: str
     wcx: str
@@ -64,6 +64,7 @@ class Verification:
     layers_total: int
     agrees: bool
     planes: tuple[VerifiedPlane, ...]
+    notes: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verification as plain dicts and lists, exactly the fields of `wcx verify --json`."""

@@ -29,6 +29,8 @@ FORMATS: Registry[Format] = Registry(
         "pytorch": "wcx.formats.pytorch:FORMAT",
         "onnx": "wcx.formats.onnx:FORMAT",
     },
+    group="wcx.formats",
+    accepts=lambda item: isinstance(item, Format),
 )
 
 

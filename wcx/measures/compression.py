@@ -23,14 +23,19 @@ class Compressor(Protocol):
 class Compression:
     """A compressor by name.
 
-    begin: given how many bytes will come, a compressor for them. memory: bytes of memory that it takes for so many.
-    main: compare shows it of the model.
+    begin: takes the number of bytes that will come, returns a compressor for them. memory: takes the same, returns the
+    bytes of memory that it needs. formula, range, source: as docs/measures.md prints them. example: the size that
+    1,000,000 zero bytes have. main: compare shows it of the model.
     """
 
     name: str
     summary: str
     begin: Callable[[int], Compressor]
     memory: Callable[[int], int]
+    formula: str
+    example: int
+    range: str = "bytes"
+    source: str = ""
     unit: str = "bytes"
     main: bool = False
 

@@ -6,6 +6,7 @@ difference to it, not scaled. Floats appear at the end only: no order, chunk or 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -47,11 +48,19 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """A named function of the moments. sees_values: whether it needs more than the numbers of zeros and non-finites."""
+    """A named function of the moments.
+
+    formula, range, source: as docs/measures.md prints them. example: values of weights, and that of the statistic.
+    sees_values: True if it needs more than the numbers of zeros and of non-finite values.
+    """
 
     name: str
     unit: str
     evaluate: Callable[[Moments], float | int | None]
+    formula: str
+    example: tuple[tuple[float, ...], float | int | None]
+    range: str = "of the weights"
+    source: str = ""
     sees_values: bool = True
 
     @property
@@ -130,10 +139,39 @@ def nonfinite(moments: Moments) -> int:
     return moments.nonfinite
 
 
-SPARSITY = Statistic("sparsity", "1", sparsity, sees_values=False)
-L2_NORM = Statistic("l2_norm", "of the weights", l2_norm)
-MIN = Statistic("min", "of the weights", lowest)
-MAX = Statistic("max", "of the weights", highest)
-MEAN = Statistic("mean", "of the weights", mean)
-SD = Statistic("sd", "of the weights", sd)
-NONFINITE = Statistic("nonfinite", "weights", nonfinite, sees_values=False)
+SPARSITY = Statistic(
+    "sparsity",
+    "1",
+    sparsity,
+    formula="elements equal to 0 (or -0.0) over all elements",
+    example=((0.0, -0.0, 1.0, 2.0), 0.5),
+    range="0 .. 1",
+    sees_values=False,
+)
+L2_NORM = Statistic(
+    "l2_norm",
+    "of the weights",
+    l2_norm,
+    formula="square root of the sum of w^2",
+    example=((3.0, 4.0), 5.0),
+    range="of the weights; null beyond the largest double",
+)
+MIN = Statistic("min", "of the weights", lowest, formula="smallest value, -0.0 as 0", example=((2.0, -1.0), -1.0))
+MAX = Statistic("max", "of the weights", highest, formula="largest value, -0.0 as 0", example=((2.0, -1.0), 2.0))
+MEAN = Statistic("mean", "of the weights", mean, formula="sum of w / number", example=((1.0, 2.0), 1.5))
+SD = Statistic(
+    "sd",
+    "of the weights",
+    sd,
+    formula="square root of the mean of (w - mean)^2, the population's, divided by n and not n - 1",
+    example=((1.0, 2.0), 0.5),
+)
+NONFINITE = Statistic(
+    "nonfinite",
+    "weights",
+    nonfinite,
+    formula="NaN and infinities",
+    example=((1.0, math.inf, math.nan), 2),
+    range="0 .. n",
+    sees_values=False,
+)

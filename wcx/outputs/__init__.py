@@ -1,7 +1,8 @@
-"""Reports to text: one file per kind of output, each with `open_writer(stream, view)`.
+"""Reports to text: one file per kind of output, each with an `Output` that opens its writers.
 
 Rendering computes nothing but formatting and such plain display ratios as bits per weight. A new kind is one file and
-one line in OUTPUTS; nothing is imported before it is asked for.
+one line in OUTPUTS, or an entry point of the group `wcx.outputs` in another package, which is chosen by the suffix of
+the file that -o names; nothing is imported before it is asked for.
 
 A writer's calls come in this order: for each checkpoint its layers in file order and then its report, or, for an input
 that can't be read, one error (possibly after some of its layers); after the last checkpoint one end.
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from wcx.core.errors import CheckpointError
     from wcx.core.report import LayerReport, Report
 
-__all__ = ["OUTPUTS", "OpenWriter", "View", "Writer"]
+__all__ = ["OUTPUTS", "OpenWriter", "Output", "View", "Writer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +62,31 @@ class Writer:
 
 
 class OpenWriter(Protocol):
-    """What each output's module offers."""
+    """The function that opens a writer."""
 
     def __call__(self, stream: TextIO, view: View) -> Writer:
         """Begin writing on `stream`; raise UsageError for a view that makes no sense to this output."""
 
 
-OUTPUTS: Registry[OpenWriter] = Registry(
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One kind of output. summary: a line for `wcx kinds`. suffixes: of the files that -o writes in this way."""
+
+    name: str
+    summary: str
+    suffixes: tuple[str, ...]
+    open_writer: OpenWriter
+
+
+OUTPUTS: Registry[Output] = Registry(
     "output",
     {
-        "table": "wcx.outputs.analyze.table:open_writer",
-        "json": "wcx.outputs.analyze.json:open_writer",
-        "ndjson": "wcx.outputs.analyze.ndjson:open_writer",
-        "csv": "wcx.outputs.analyze.csv:open_writer",
-        "markdown": "wcx.outputs.analyze.markdown:open_writer",
+        "table": "wcx.outputs.analyze.table:OUTPUT",
+        "json": "wcx.outputs.analyze.json:OUTPUT",
+        "ndjson": "wcx.outputs.analyze.ndjson:OUTPUT",
+        "csv": "wcx.outputs.analyze.csv:OUTPUT",
+        "markdown": "wcx.outputs.analyze.markdown:OUTPUT",
     },
+    group="wcx.outputs",
+    accepts=lambda item: isinstance(item, Output),
 )

@@ -1,6 +1,6 @@
 """Tensor values to planes of bits, one quantizer a file; contract.py says what a quantizer must do.
 
-A new quantizer is one file and one line here.
+A new quantizer is one file and one line here, or an entry point of the group `wcx.quantizers` in another package.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ QUANTIZERS: Registry[QuantizerKind] = Registry(
         "uniform": "wcx.quantizers.uniform:KIND",
         "integer": "wcx.quantizers.integer:KIND",
     },
+    group="wcx.quantizers",
+    accepts=lambda item: isinstance(item, QuantizerKind),
 )
 
 

@@ -18,13 +18,17 @@ function that parses the parameters, and a Kind of both, which is registered und
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from wcx.core.dtypes import DType, PlaneRule
 from wcx.core.errors import UsageError
 from wcx.core.scheme import Fit, Statistics
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Needs(NamedTuple):
@@ -80,7 +84,17 @@ class Quantizer(Protocol):
     def cut(self, dtype: DType, fit: Fit) -> PlaneRule:
         """Return the rule by which the codes of a tensor become its planes."""
 
+    def recompute(
+        self, values: NDArray[np.float64], finite: NDArray[np.float64]
+    ) -> Mapping[str, NDArray[np.bool_]] | None:
+        """Return the planes by name for `wcx verify`, made of numbers alone; None where wcx's own are to be taken.
 
+        values: a matrix of weights; each plane has its shape. finite: all finite values of the tensor.
+        """
+        return None
+
+
+@runtime_checkable
 class QuantizerKind(Protocol):
     """What is registered: a name, a line for `wcx kinds`, and how its parameters are read."""
 

@@ -23,11 +23,6 @@ _SUMMARIES = {
     "permutation": "the plane's bits permuted at random, in closed form",
     "shuffle:K": "the same by K real permutations",
     "none": "no null",
-    "table": "for people",
-    "json": "all fields, one object per checkpoint",
-    "ndjson": "a flat object per layer and plane",
-    "csv": "a flat row per layer and plane",
-    "markdown": "the table in Markdown",
 }
 
 
@@ -45,7 +40,7 @@ def kinds() -> Kinds:
         measures=tuple(MeasureKind(measure.name, measure.summary, measure.unit) for measure in MEASURES.values()),
         nulls=_listed(("permutation", "shuffle:K", "none")),
         presets=tuple(Kind(preset.name, preset.summary) for preset in PRESETS.values()),
-        outputs=_listed(tuple(OUTPUTS)),
+        outputs=tuple(Kind(output.name, output.summary) for output in OUTPUTS.values()),
     )
 
 

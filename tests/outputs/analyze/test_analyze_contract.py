@@ -25,7 +25,7 @@ STEERING = set("\x00\x07\x1b\x9b\r\u202e\u2066\u2028")
 
 def text_of(kind: str, name: str, view: View) -> str:
     stream = io.StringIO()
-    write(REPORTS[name](), OUTPUTS[kind](stream, view))
+    write(REPORTS[name](), OUTPUTS[kind].open_writer(stream, view))
     return stream.getvalue()
 
 
@@ -44,8 +44,8 @@ def test_every_report_in_every_view_ends_with_one_newline_and_twice_the_same(kin
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_encoding_and_no_name_makes_an_output_fail(kind: str, encoding: str) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    write(hostile(), OUTPUTS[kind](stream, View()))
-    write(lenet(), OUTPUTS[kind](stream, View(terminal=True, width=80)))
+    write(hostile(), OUTPUTS[kind].open_writer(stream, View()))
+    write(lenet(), OUTPUTS[kind].open_writer(stream, View(terminal=True, width=80)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,8 +59,8 @@ def test_on_a_terminal_no_name_steers_it(kind: str) -> None:
 def test_no_name_breaks_a_line(kind: str) -> None:
     odd, tame = io.StringIO(), io.StringIO()
     view = View(several=True, terminal=True, width=300)
-    write(hostile(), OUTPUTS[kind](odd, view))
-    write(hostile([f"layer{index}" for index in range(len(HOSTILE))], "note"), OUTPUTS[kind](tame, view))
+    write(hostile(), OUTPUTS[kind].open_writer(odd, view))
+    write(hostile([f"layer{index}" for index in range(len(HOSTILE))], "note"), OUTPUTS[kind].open_writer(tame, view))
     assert len(odd.getvalue().splitlines()) == len(tame.getvalue().splitlines()) == odd.getvalue().count("\n")
 
 
@@ -68,7 +68,7 @@ def test_no_name_breaks_a_line(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_output_of_ten_thousand_layers_ends(kind: str) -> None:
     large = transformer(10_000)
-    write(large, OUTPUTS[kind](io.StringIO(), View()))
+    write(large, OUTPUTS[kind].open_writer(io.StringIO(), View()))
 
 
 @one_of(5)
@@ -78,17 +78,17 @@ def test_a_name_of_a_megabyte_passes(kind: str) -> None:
         long = report((layer(character * 1_000_000), layer("fc.weight")))
         for view in (View(), View(terminal=True, width=80)):
             stream = io.StringIO()
-            write(long, OUTPUTS[kind](stream, view))
+            write(long, OUTPUTS[kind].open_writer(stream, view))
             assert len(stream.getvalue()) < 30_000_000
 
 
 @pytest.mark.parametrize("kind", ["table", "csv", "markdown"])
 def test_an_error_is_no_text_for_people(kind: str) -> None:
     with_error, without = io.StringIO(), io.StringIO()
-    writer = OUTPUTS[kind](with_error, View(several=True))
+    writer = OUTPUTS[kind].open_writer(with_error, View(several=True))
     writer.error(CheckpointError("a.pt", "truncated", 12))
     write(lenet(), writer)
-    write(lenet(), OUTPUTS[kind](without, View(several=True)))
+    write(lenet(), OUTPUTS[kind].open_writer(without, View(several=True)))
     assert with_error.getvalue() == without.getvalue()
 
 
@@ -96,7 +96,7 @@ def test_an_error_is_no_text_for_people(kind: str) -> None:
 @pytest.mark.parametrize("view", [View(sort="null.bdm.zz"), View(top=-1)])
 def test_an_order_that_there_is_not_is_refused_before_anything_is_read(kind: str, view: View) -> None:
     with pytest.raises(UsageError, match=r"null\.bdm\.z\b|--top -1"):
-        OUTPUTS[kind](io.StringIO(), view)
+        OUTPUTS[kind].open_writer(io.StringIO(), view)
 
 
 def test_an_unknown_output_is_named_with_those_there_are() -> None:

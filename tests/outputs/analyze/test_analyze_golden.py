@@ -39,7 +39,7 @@ def text_of(name: str, kind: str, view: View) -> str:
     if kind == "html":
         return render_html(REPORTS[name]()) + "\n"
     stream = io.StringIO(newline="")
-    write(REPORTS[name](), OUTPUTS[kind](stream, view))
+    write(REPORTS[name](), OUTPUTS[kind].open_writer(stream, view))
     return stream.getvalue()
 
 

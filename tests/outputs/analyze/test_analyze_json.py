@@ -41,7 +41,7 @@ def loads(text: str) -> Any:  # noqa: ANN401
 
 def written(name: str, view: View) -> str:
     stream = io.StringIO()
-    write(REPORTS[name](), OUTPUTS["json"](stream, view))
+    write(REPORTS[name](), OUTPUTS["json"].open_writer(stream, view))
     return stream.getvalue()
 
 
@@ -60,7 +60,7 @@ def test_is_what_the_library_would_write(name: str) -> None:
 @pytest.mark.parametrize("name", REPORTS)
 def test_several_checkpoints_are_one_line_each(name: str) -> None:
     stream = io.StringIO()
-    writer = OUTPUTS["json"](stream, View(several=True))
+    writer = OUTPUTS["json"].open_writer(stream, View(several=True))
     writer.report(REPORTS[name]())
     writer.error(CheckpointError("odd\x1b\n.pt", "truncated", 12))
     writer.report(REPORTS[name]())
@@ -78,7 +78,7 @@ def test_the_schema_accepts_every_report(name: str) -> None:
 @pytest.mark.parametrize("offset", [None, 0, 12])
 def test_the_schema_accepts_every_error(kind: str, offset: int | None) -> None:
     stream = io.StringIO()
-    OUTPUTS[kind](stream, View()).error(CheckpointError("a.pt", "truncated", offset))
+    OUTPUTS[kind].open_writer(stream, View()).error(CheckpointError("a.pt", "truncated", offset))
     jsonschema.Draft202012Validator(SCHEMAS["error"]).validate(loads(stream.getvalue()))
 
 
@@ -113,7 +113,7 @@ def test_the_schema_refuses_what_breaks_the_contract(change: Callable[[dict[str,
 def test_nan_and_infinity_are_refused(kind: str, value: float) -> None:
     odd = report((replace(layer(), fit=replace(layer().fit, lo=value)),))
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write(odd, OUTPUTS[kind](io.StringIO(), View()))
+        write(odd, OUTPUTS[kind].open_writer(io.StringIO(), View()))
 
 
 @given(PLAIN, st.booleans(), st.booleans())
@@ -141,7 +141,7 @@ def test_text_that_does_not_print_is_written_in_escapes_and_other_text_as_it_is(
 def test_a_stream_of_another_encoding_gets_ascii() -> None:
     buffer = io.BytesIO()
     stream = io.TextIOWrapper(buffer, encoding="cp1252", newline="")
-    write(hostile(), OUTPUTS["json"](stream, View()))
+    write(hostile(), OUTPUTS["json"].open_writer(stream, View()))
     assert buffer.getvalue().isascii()
     assert loads(buffer.getvalue().decode()) == hostile().to_dict()
 
@@ -162,8 +162,8 @@ class Counting(io.StringIO):
 
 def test_a_report_is_written_layer_by_layer() -> None:
     one, many = Counting(), Counting()
-    write(report((layer(),)), OUTPUTS["json"](one, View()))
-    write(report((layer(),) * 500), OUTPUTS["json"](many, View()))
+    write(report((layer(),)), OUTPUTS["json"].open_writer(one, View()))
+    write(report((layer(),) * 500), OUTPUTS["json"].open_writer(many, View()))
     assert many.longest <= one.longest + 10
 
 

@@ -18,7 +18,7 @@ KNOWN = {"div", "p", "b", "br", "small", "table", "thead", "tbody", "tr", "th", 
 
 def markdown(name: str) -> str:
     stream = io.StringIO()
-    write(REPORTS[name](), OUTPUTS["markdown"](stream, View()))
+    write(REPORTS[name](), OUTPUTS["markdown"].open_writer(stream, View()))
     return stream.getvalue()
 
 

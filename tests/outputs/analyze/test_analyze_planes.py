@@ -27,7 +27,7 @@ def planes(bits: int) -> Report:
 
 def text(shown: Report, view: View, kind: str = "table") -> str:
     stream = io.StringIO()
-    write(shown, OUTPUTS[kind](stream, view))
+    write(shown, OUTPUTS[kind].open_writer(stream, view))
     return stream.getvalue()
 
 

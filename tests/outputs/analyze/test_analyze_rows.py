@@ -21,13 +21,13 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 def csv_rows(report: Report, view: View | None = None) -> list[dict[str, str]]:
     stream = io.StringIO(newline="")
-    write(report, OUTPUTS["csv"](stream, view or View()))
+    write(report, OUTPUTS["csv"].open_writer(stream, view or View()))
     return list(csv.DictReader(io.StringIO(stream.getvalue(), newline=""), strict=True))
 
 
 def json_rows(report: Report) -> list[dict[str, object]]:
     stream = io.StringIO()
-    write(report, OUTPUTS["ndjson"](stream, View()))
+    write(report, OUTPUTS["ndjson"].open_writer(stream, View()))
     return [json.loads(line) for line in stream.getvalue().split("\n")[:-1]]
 
 
@@ -96,7 +96,7 @@ def test_ndjson_flattens_measures_too() -> None:
 def test_a_layer_is_out_before_the_next_one_comes(kind: str) -> None:
     buffer = io.BytesIO()
     stream = io.TextIOWrapper(buffer, encoding="utf-8", write_through=False)
-    writer = OUTPUTS[kind](stream, View())
+    writer = OUTPUTS[kind].open_writer(stream, View())
     before = len(buffer.getvalue())
     writer.layer("a.pt", layer())
     assert len(buffer.getvalue()) > before
@@ -155,7 +155,7 @@ def test_any_name_reads_back_but_for_the_quote(name: str) -> None:
 
 def test_csv_lines_end_in_a_newline_alone_and_the_header_stands_once() -> None:
     stream = io.StringIO(newline="")
-    writer = OUTPUTS["csv"](stream, View(several=True))
+    writer = OUTPUTS["csv"].open_writer(stream, View(several=True))
     writer.report(lenet())
     writer.report(lenet())
     assert "\r" not in stream.getvalue()

@@ -35,7 +35,7 @@ WIDE = View(terminal=True, width=200)
 
 def table(report: Report, view: View) -> str:
     stream = io.StringIO()
-    write(report, OUTPUTS["table"](stream, view))
+    write(report, OUTPUTS["table"].open_writer(stream, view))
     return stream.getvalue()
 
 
@@ -150,7 +150,7 @@ def test_masks_and_constants_stand_apart_before_the_models_rows() -> None:
     layers = (layer("mask", (64, 64), (constant_plane(),), None, (TWO_VALUES,)), layer("fc.weight"))
     for kind in ("table", "markdown"):
         stream = io.StringIO()
-        write(report(layers), OUTPUTS[kind](stream, View()))
+        write(report(layers), OUTPUTS[kind].open_writer(stream, View()))
         text = stream.getvalue()
         places = [text.index(word) for word in ("fc.weight", "at most two distinct values", "mask", "pooled", "sum")]
         assert places[0] < places[1] < places[3] < places[4]
@@ -178,7 +178,7 @@ def test_quiet_is_the_table_alone() -> None:
 
 def test_two_reports_have_an_empty_line_between_them() -> None:
     stream = io.StringIO()
-    writer = OUTPUTS["table"](stream, View(several=True))
+    writer = OUTPUTS["table"].open_writer(stream, View(several=True))
     writer.report(lenet())
     writer.report(lenet())
     assert stream.getvalue().count("\n\nlenet.safetensors: ") == 1
@@ -266,7 +266,7 @@ def test_colour_is_the_views_alone_whatever_the_environment(
 def test_a_stream_that_takes_no_glyphs_gets_ascii() -> None:
     buffer = io.BytesIO()
     stream = io.TextIOWrapper(buffer, encoding="ascii")
-    write(hostile(), OUTPUTS["table"](stream, View(terminal=True, width=120)))
+    write(hostile(), OUTPUTS["table"].open_writer(stream, View(terminal=True, width=120)))
     assert re.search(r"-7\.0% +-37\.5 +-----", buffer.getvalue().decode("ascii"))
     assert b"\\u6f22\\u5b57" in buffer.getvalue()
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from wcx.core.report import LayerReport, Report
-from wcx.outputs import View, Writer
+from wcx.outputs import Output, View, Writer
 from wcx.outputs.analyze.rows import Row, columns, layer_rows, report_rows
 from wcx.outputs.shared.csv import CsvRows
 
@@ -36,3 +36,6 @@ class CsvWriter(Writer):
 
     def _write(self, rows: Iterable[Row]) -> None:
         self._csv.rows([row.get(column) for column in columns()] for row in rows)
+
+
+OUTPUT = Output("csv", "a flat row per layer and plane", (".csv",), open_writer)

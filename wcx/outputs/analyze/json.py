@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from wcx.outputs import View
+from wcx.outputs import Output, View
 from wcx.outputs.shared.json import JsonWriter
 
 
 def open_writer(stream: TextIO, view: View) -> JsonWriter:
     """Return a writer of JSON on `stream`."""
     return JsonWriter(stream, several=view.several)
+
+
+OUTPUT = Output("json", "all fields, one object per checkpoint", (".json",), open_writer)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from wcx.core.errors import CheckpointError
-from wcx.core.report import LayerReport, Report
-from wcx.outputs import View
+from wcx.core.report import Report
+from wcx.outputs import Output, View, Writer
 from wcx.outputs.analyze import prose
 from wcx.outputs.analyze.columns import Column, Line, bar_share, columns, layer_lines, model_lines
 from wcx.outputs.analyze.grid import longest_bar
@@ -27,7 +26,7 @@ def open_writer(stream: TextIO, view: View) -> MarkdownWriter:
     return MarkdownWriter(stream, view)
 
 
-class MarkdownWriter:
+class MarkdownWriter(Writer):
     """Writes a heading and a table for each report."""
 
     def __init__(self, stream: TextIO, view: View) -> None:
@@ -37,9 +36,6 @@ class MarkdownWriter:
         self._encoding = encoding_of(stream)
         self._first = True
 
-    def layer(self, path: str, layer: LayerReport) -> None:
-        """A table needs all its layers."""
-
     def report(self, report: Report) -> None:
         """Write the report."""
         written = "\n".join(self._lines(report)) + "\n"
@@ -47,12 +43,6 @@ class MarkdownWriter:
         self._first = False
         self._stream.write(written.encode(self._encoding, "xmlcharrefreplace").decode(self._encoding))
         self._stream.flush()
-
-    def error(self, error: CheckpointError) -> None:
-        """Write nothing: the command line has said it."""
-
-    def end(self) -> None:
-        """Nothing is left to write."""
 
     def _lines(self, report: Report) -> Iterator[str]:
         selection = select(report.layers, self._view)
@@ -103,3 +93,6 @@ def _heat(view: Heat) -> Iterator[str]:
     for name, values in view.model:
         yield row([f"**{name}**", *(view.text(value, 3) for value in values)])
     yield f"\n{text(prose.heat(view))}"
+
+
+OUTPUT = Output("markdown", "the table in Markdown", (".md",), open_writer)

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from wcx.core.errors import CheckpointError
 from wcx.core.report import LayerReport, Report
-from wcx.outputs import View, Writer
+from wcx.outputs import Output, View, Writer
 from wcx.outputs.analyze.rows import Row, columns, flat_measures, layer_rows, report_rows
 from wcx.outputs.shared.json import Encoder, error_fields
 
@@ -48,3 +48,6 @@ class NdjsonWriter(Writer):
 def _fields(row: Row) -> Row:
     fixed = {column: row.get(column) for column in columns() if column != "measures"}
     return {**fixed, **dict(flat_measures(row.get("measures") or {}))}
+
+
+OUTPUT = Output("ndjson", "a flat object per layer and plane", (".ndjson", ".jsonl"), open_writer)

@@ -13,9 +13,8 @@ from typing import TextIO
 from rich.cells import cell_len
 from rich.text import Text
 
-from wcx.core.errors import CheckpointError
-from wcx.core.report import LayerReport, Report
-from wcx.outputs import View
+from wcx.core.report import Report
+from wcx.outputs import Output, View, Writer
 from wcx.outputs.analyze import prose
 from wcx.outputs.analyze.columns import Line, columns, layer_lines, model_lines
 from wcx.outputs.analyze.grid import Grid, lay_out
@@ -31,16 +30,13 @@ def open_writer(stream: TextIO, view: View) -> TableWriter:
     return TableWriter(stream, view)
 
 
-class TableWriter:
+class TableWriter(Writer):
     """Prints a table when its report is done, with an empty line between two."""
 
     def __init__(self, stream: TextIO, view: View) -> None:
         self._view = view
         self._page = Page(stream, view)
         self._first = True
-
-    def layer(self, path: str, layer: LayerReport) -> None:
-        """A table needs all its layers."""
 
     def report(self, report: Report) -> None:
         """Print the report."""
@@ -49,12 +45,6 @@ class TableWriter:
         self._first = False
         self._page.print(self._texts(report))
         self._page.flush()
-
-    def error(self, error: CheckpointError) -> None:
-        """Print nothing: the command line has said it."""
-
-    def end(self) -> None:
-        """Nothing is left to print."""
 
     def _texts(self, report: Report) -> Iterator[Text]:
         selection = select(report.layers, self._view)
@@ -146,3 +136,6 @@ class TableWriter:
             yield Text()
         for tone, text in texts:
             yield from self._page.wrapped(Text(self._page.printable(text), STYLES[tone]))
+
+
+OUTPUT = Output("table", "for people", (), open_writer)

@@ -18,6 +18,7 @@ def write(verification: Verification, stream: TextIO) -> None:
     of_all = f"{verification.layers_checked} of {verification.layers_total} layers"
     with_pybdm = f"agree with pybdm {verification.pybdm} to {verification.tolerance:.0e}"
     stream.write(f"{agreeing} of {len(values)} values {with_pybdm}: {of_all} compared\n")
+    stream.writelines(f"note: {escape(note)}\n" for note in verification.notes)
 
 
 def _plane_lines(plane: VerifiedPlane) -> Iterator[str]:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from wcx.core.checkpoint import Quantization, TensorReader
 from wcx.core.decode import unpack
 from wcx.core.dtypes import DTYPES
-from wcx.core.errors import UsageError
 from wcx.quantizers import Quantizer
 from wcx.quantizers.integer import Integer
 from wcx.quantizers.polarity import Polarity
@@ -57,11 +56,11 @@ _ML_DTYPES = {
 }
 
 
-def recomputed_planes(layer: Layer, reader: TensorReader, quantizer: Quantizer) -> Planes:
+def recomputed_planes(layer: Layer, reader: TensorReader, quantizer: Quantizer) -> Planes | None:
     """Return the planes of a layer, or of some of its rows, by their names, each as a matrix.
 
     Only the parameters of the quantizer are used. What they need of the tensor is found in the whole of it, which is
-    held in memory for it. Raises UsageError for a quantizer that is not one of wcx.
+    held in memory for it. None for a quantizer of another package that does not recompute its planes.
     """
     if isinstance(quantizer, Integer):
         return _integer(_read(layer, reader, whole=False), DTYPES[layer.tensor.dtype].bits, layer)
@@ -78,7 +77,8 @@ def recomputed_planes(layer: Layer, reader: TensorReader, quantizer: Quantizer) 
         return {"plus": values.astype(np.float64) > bound, "minus": values.astype(np.float64) < -bound}
     if isinstance(quantizer, Threshold):
         return {"above": values.astype(np.float64) > _threshold(quantizer.bound, every)}
-    raise UsageError(f"verify has no second way to quantize by {quantizer.name}")
+    planes = quantizer.recompute(values.astype(np.float64), every)
+    return None if planes is None else dict(planes)
 
 
 def _finite(layer: Layer, reader: TensorReader) -> NDArray[np.float64]:

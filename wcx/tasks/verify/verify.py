@@ -18,7 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.core.checkpoint import TensorReader
+from wcx.core.dtypes import PlaneRule
 from wcx.core.errors import MissingDependencyError, UsageError
+from wcx.core.measure import Measure
+from wcx.core.quantities import plane_measures
+from wcx.core.report import PlaneReport
 from wcx.core.scheme import Scheme
 from wcx.core.settings import Settings
 from wcx.core.verification import TOLERANCE, ComparedValue, Verification, VerifiedPlane
@@ -33,6 +37,7 @@ from wcx.scan.threads import cores
 from wcx.tasks.analyze.evaluate import evaluate_layer
 from wcx.tasks.analyze.plan import make_plan
 from wcx.tasks.analyze.settings import check_whole, make_settings, scheme_of
+from wcx.tasks.verify.own_planes import own_planes
 from wcx.tasks.verify.recompute import recomputed_planes
 
 if TYPE_CHECKING:
@@ -43,7 +48,7 @@ SCHEMA = "wcx/verification/1"
 _LAYERS = 20
 _SYMBOLS = 1 << 20  # pybdm takes 0.4 us a symbol; of blocks that overlap there is one a symbol
 _SYMBOLS_SLIDING = 1 << 16
-_MEASURES = ("bdm", "block_entropy", "bdm_normalized", "block_entropy_normalized")
+_OWN_PLANES = "the planes of {} are those of wcx itself: this quantizer can't be recomputed independently"
 
 
 def verify(
@@ -72,8 +77,10 @@ def verify(
         raise UsageError(f"{checkpoint.path}: no layer to compare: wcx inspect says why")
     layers, parts = _drawn(plan.layers, made, full)
     with open_reader(checkpoint) as reader:
-        planes = tuple(_verify_layers(library, reader, plan.quantizer, layers, parts, made, threads or cores()))
+        found = list(_verify_layers(library, reader, plan.quantizer, layers, parts, made, threads or cores()))
         reader.check_unchanged()
+    planes = tuple(plane for verified, _ in found for plane in verified)
+    independent = all(was_recomputed for _, was_recomputed in found)
     return Verification(
         schema=SCHEMA,
         wcx=__version__,
@@ -89,6 +96,7 @@ def verify(
         layers_total=len(plan.layers),
         agrees=all(plane.agrees for plane in planes),
         planes=planes,
+        notes=() if independent else (_OWN_PLANES.format(made.quantize),),
     )
 
 
@@ -126,14 +134,14 @@ def _verify_layers(
     parts: Sequence[Layer],
     settings: Settings,
     threads: int,
-) -> Iterator[VerifiedPlane]:
+) -> Iterator[tuple[list[VerifiedPlane], bool]]:
     """Fit the quantizer to whole layers, count the parts, and compare each plane with pybdm's."""
     source, engine = partial(FileSource, reader), Threads(threads)
     fits = fit_layers(layers, [quantizer], source, engine)
     rules = [quantizer.cut(layer.dtype, fit) for layer, (fit,) in zip(parts, fits, strict=True)]
     counts = count_layers(parts, rules, scheme_of(settings), source, engine, compiled=True)
-    for layer, counted in zip(parts, counts, strict=True):
-        yield from _verify_layer(library, reader, layer, counted, quantizer, settings)
+    for layer, counted, rule in zip(parts, counts, rules, strict=True):
+        yield _verify_layer(library, reader, layer, counted, quantizer, rule, settings)
 
 
 def _verify_layer(
@@ -142,24 +150,41 @@ def _verify_layer(
     layer: Layer,
     counted: CountedLayer,
     quantizer: Quantizer,
+    rule: PlaneRule,
     settings: Settings,
-) -> Iterator[VerifiedPlane]:
-    report = evaluate_layer(
-        layer, counted, quantizer.planes(layer.dtype), replace(settings, measures=_MEASURES, null="none")
+) -> tuple[list[VerifiedPlane], bool]:
+    """Compare the planes of a layer; second, True if they were recomputed independently."""
+    names = quantizer.planes(layer.dtype)
+    measures = tuple(measure.name for measure in _measures())
+    report = evaluate_layer(layer, counted, names, replace(settings, measures=measures, null="none"))
+    recomputed = recomputed_planes(layer, reader, quantizer)
+    bits = own_planes(layer, reader, rule, names) if recomputed is None else recomputed
+    verified = [_verify_plane(library, layer, plane, bits[plane.plane], settings) for plane in report.planes]
+    return verified, recomputed is not None
+
+
+def _measures() -> list[Measure]:
+    """The measures that pybdm has too."""
+    return [measure for measure in plane_measures() if measure.pybdm is not None]
+
+
+def _verify_plane(
+    library: ModuleType, layer: Layer, plane: PlaneReport, bits: NDArray[np.bool_], settings: Settings
+) -> VerifiedPlane:
+    matrix = bits.astype(np.int64)
+    strings = scheme_of(settings).strings
+    reference = _pybdm_values(library, matrix.reshape(-1) if strings else matrix, scheme_of(settings))
+    return VerifiedPlane(
+        name=layer.tensor.name,
+        plane=plane.plane,
+        matrix=(layer.rows, layer.columns),
+        rows=(layer.first, layer.first + layer.rows),
+        symbols=layer.weights,
+        values=tuple(
+            _compare(measure.name, getattr(plane, measure.name), reference.get(measure.pybdm or ""))
+            for measure in _measures()
+        ),
     )
-    bits = recomputed_planes(layer, reader, quantizer)
-    for plane in report.planes:
-        matrix = bits[plane.plane].astype(np.int64)
-        strings = scheme_of(settings).strings
-        reference = _pybdm_values(library, matrix.reshape(-1) if strings else matrix, scheme_of(settings))
-        yield VerifiedPlane(
-            name=layer.tensor.name,
-            plane=plane.plane,
-            matrix=(layer.rows, layer.columns),
-            rows=(layer.first, layer.first + layer.rows),
-            symbols=layer.weights,
-            values=tuple(_compare(name, getattr(plane, name), reference[name]) for name in _MEASURES),
-        )
 
 
 def _compare(measure: str, own: float | None, reference: float | None) -> ComparedValue:
@@ -168,19 +193,19 @@ def _compare(measure: str, own: float | None, reference: float | None) -> Compar
 
 
 def _pybdm_values(library: ModuleType, plane: NDArray[np.int64], scheme: Scheme) -> dict[str, float | None]:
-    """Return pybdm's four values of a plane; None where it can't normalise, for overlapping or smaller blocks."""
+    """Return pybdm's values by its names; none where it can't normalise, for overlapping or smaller blocks."""
     method = _pybdm_method(library, plane.ndim, scheme)
     counter = method.decompose_and_count(plane)
     bdm, entropy = float(method.compute_bdm(counter)), float(method.compute_ent(counter))
     if scheme.shift or (scheme.least and any(size % (12 if plane.ndim == 1 else 4) for size in plane.shape)):
-        return {**dict.fromkeys(_MEASURES), "bdm": bdm, "block_entropy": entropy}
+        return {"bdm": bdm, "ent": entropy}
     low, high = method._get_min_bdm(plane), method._get_max_bdm(plane)
     entropy_range = method._get_max_ent(plane) - method._get_min_ent(plane)
     return {
         "bdm": bdm,
-        "block_entropy": entropy,
-        "bdm_normalized": float((bdm - low) / (high - low)),
-        "block_entropy_normalized": float(entropy / entropy_range) if entropy_range else None,
+        "ent": entropy,
+        "nbdm": float((bdm - low) / (high - low)),
+        "nent": float(entropy / entropy_range) if entropy_range else None,
     }
 
 
