@@ -1,4 +1,4 @@
-"""The bits of planes, from raw codes: what is stored, compressed or shown of a plane, as opposed to counted."""
+"""The bits of planes, from raw codes: for a plane that is stored, compressed or shown instead of counted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def bits_of(codes: NDArray[Any], dtype: DType, cut: PlaneRule, planes: Sequence[
 
 
 def _numbers(codes: NDArray[Any], dtype: DType, cut: UniformRule | BitRule) -> NDArray[Any]:
-    """The numbers whose bits are the planes."""
+    """Return the numbers whose bits are the planes."""
     if isinstance(cut, UniformRule):
         return levels_of(float32_values(codes, dtype), cut)
     return codes ^ codes.dtype.type(1 << (dtype.bits - 1)) if dtype.kind == "signed" else codes

@@ -1,4 +1,4 @@
-"""One worker's counter: raw codes in memory to block counts, by compiled code or by NumPy, with the same counts.
+"""One worker's counter: raw codes in memory to block counts, by compiled code or by NumPy, with equal results.
 
 Shapes and types are settled here; below, kernels.py trusts them.
 """
@@ -36,9 +36,9 @@ def compiled_kernels(
     sliding: bool = False,
     packing: bool = False,
 ) -> Any:  # noqa: ANN401
-    """Import the compiled code and run once what such a cut needs; None where it can't be had, and NumPy has to do.
+    """Import the compiled code and run once what such planes need; None where it can't be had and NumPy must serve.
 
-    packing: whether the bits are to be packed and compared.
+    packing: compile what packs bits and compares them.
 
     numba keeps what it compiled on disk. Where it finds no folder that it may write to, or what it finds there is
     damaged, it raises; then a temporary folder serves.
@@ -77,8 +77,8 @@ def _import_with_own_cache(name: str) -> Any:  # noqa: ANN401
 class Counter:
     """Counts blocks of several planes at once, in histograms that belong to one worker.
 
-    planes: the most that any layer has. strings: whether blocks are strings of 12 instead of 4x4. least: side of the
-    smallest blocks that what fills no block is cut into; 0 where it is left out. histograms: uint32
+    planes: the most that any layer has. strings: count strings of 12 instead of 4x4. least: side of the smallest blocks
+    that remainders are cut into; 0 to leave them out. histograms: uint32
     [planes, possible blocks]; edges: int64 [planes, smaller blocks]; totals: int64 [2 + planes], zeros, non-finite
     numbers and ones of each plane. All are added to by every `count` and emptied by `take` and `add_to`.
     """
@@ -103,7 +103,7 @@ class Counter:
             self._levels = np.zeros(0, np.uint8)
 
     def begin(self, dtype: DType, cut: PlaneRule) -> None:
-        """Say of which dtype the next codes are, and how they become planes."""
+        """Set the dtype of the next codes, and the rule by which they become planes."""
         if (dtype, cut) == self._begun:
             return
         self._begun = dtype, cut
@@ -153,7 +153,7 @@ class Counter:
             )
 
     def _count_by_numpy(self, matrix: NDArray[Any], packed: PackedBits | None) -> None:
-        """Count by NumPy, stripe by stripe; what is packed is put together of these."""
+        """Count by NumPy, stripe by stripe, and pack the stripes together."""
         stripes: list[list[NDArray[np.bool_]]] = [[] for _ in range(self._planes)]
 
         def bits_of(codes: NDArray[Any]) -> Iterator[NDArray[np.bool_]]:
@@ -217,7 +217,7 @@ class Counter:
             )
 
     def _bits_of(self, codes: NDArray[Any]) -> Iterator[NDArray[np.bool_]]:
-        """The bits of each plane, by NumPy."""
+        """Yield the bits of each plane, by NumPy."""
         if self._numbers is None:
             return numpy_kernels.bits_of_rules(codes, self._rules)
         return numpy_kernels.bits_of_levels(codes, *self._numbers, self._tables)

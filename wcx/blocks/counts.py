@@ -1,4 +1,4 @@
-"""BlockCounts: how often each block occurs in a plane. Everything that wcx reports is a function of these integers.
+"""BlockCounts: the number of times that each block occurs in a plane. Every number of a report follows from these.
 
 Counts are exact, they add, and they are small whatever the size of the model. They are what workers exchange.
 """
@@ -24,7 +24,7 @@ class BlockCounts:
     scheme: id of the scheme they were counted under. codes: uint16 (uint32 where there are smaller blocks), ascending,
     those blocks that occur. counts: int64, how often. symbols: cells of the plane, left-over ones included. ones: cells
     that are 1, likewise. cells: of a block. smaller: cells of the smaller blocks, whose codes follow, shape by shape.
-    overlapping: whether a cell can be in several blocks, or in none; then nothing is left over.
+    overlapping: True where a cell can be in several blocks, or in none; then nothing is left over.
 
     Laws: empty() is neutral under merge; merge is commutative and associative; counting a plane equals merging the
     counts of any split of it on block rows (unless they overlap); the cells of all blocks + left_over = symbols; equal
@@ -44,7 +44,7 @@ class BlockCounts:
     def empty(
         cls, scheme: str, cells: int = 16, smaller: tuple[int, ...] = (), *, overlapping: bool = False
     ) -> BlockCounts:
-        """No blocks at all."""
+        """Return the counts of no blocks."""
         codes = np.empty(0, np.uint32 if smaller else np.uint16)
         return cls(scheme, codes, np.empty(0, np.int64), 0, 0, cells, smaller, overlapping)
 
@@ -60,7 +60,7 @@ class BlockCounts:
         *,
         overlapping: bool = False,
     ) -> BlockCounts:
-        """From one count per possible code; raises ValueError where there are more cells in blocks than symbols."""
+        """Make counts of one number per possible code; raise ValueError where blocks have more cells than symbols."""
         codes = np.flatnonzero(histogram)
         kind = np.uint32 if smaller else np.uint16
         counts = histogram[codes].astype(np.int64)
@@ -82,7 +82,7 @@ class BlockCounts:
         return self.symbols - sum(cells * blocks for cells, blocks in self.by_size())
 
     def by_size(self) -> list[tuple[int, int]]:
-        """Cells and number of the blocks of each shape, the whole ones first."""
+        """Return cells and number of the blocks of each shape, the whole ones first."""
         found, start = [], 0
         for cells in (self.cells, *self.smaller):
             inside = slice(*np.searchsorted(self.codes, (start, start + (1 << cells))))
@@ -95,7 +95,7 @@ class BlockCounts:
         return self.scheme, self.cells, self.smaller, self.overlapping
 
     def merge(self, other: BlockCounts) -> BlockCounts:
-        """Add two counts; raises ValueError where they are of different schemes."""
+        """Add two counts; raise ValueError where they are of different schemes."""
         if self._kind != other._kind:
             raise ValueError(f"counts of scheme {self.scheme} can't be merged with counts of {other.scheme}")
         codes, place = np.unique(np.concatenate([self.codes, other.codes]), return_inverse=True)

@@ -1,4 +1,4 @@
-"""Histograms of the blocks of several planes: what counting adds to, and how it is taken out again."""
+"""Histograms of the blocks of several planes: counting adds to them, and takes out what occurred."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Found = tuple[NDArray[Any], NDArray[np.int64]]
 
 
 class Histograms:
-    """How often each block occurred in each of so many planes.
+    """One count for each possible block of several planes.
 
-    blocks: uint32 [planes, possible blocks], 4x4 or strings of 12. edges: int64 [planes, smaller blocks], those with
-    sides down to `least`, the largest first; none where that is 0.
+    blocks: uint32 [planes, possible blocks], 4x4 or strings of 12. remainders: int64 [planes, smaller blocks], those
+    with sides down to `least`, the largest first; none where that is 0.
     """
 
     def __init__(self, planes: int, kernels: Any, *, strings: bool, least: int) -> None:  # noqa: ANN401

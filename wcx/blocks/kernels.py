@@ -12,7 +12,7 @@ prunes: analyze runs the code that it would if nothing could be packed, and what
 for it.
 
 Everything compiled stays in this one file, at module level: numba's cache on disk is stamped with the content of the
-file that a function stands in and does not notice a change in a helper elsewhere.
+file that holds a function, and does not notice a change in a helper elsewhere.
 
 Block code: cell (r, c) of a block is bit 4 r + c. The CTM table is invariant under the symmetries of the square, so the
 order of the bits is free; this one makes a nibble of a bit row a row of a block.
@@ -51,13 +51,10 @@ def _mask_stream(builder: Any, arguments: Any, bits: int) -> Any:
     lanes = 512 // bits
     narrow = ir.VectorType(code, lanes)
 
-    def splat(value: Any, vector: Any) -> Any:
-        small = builder.trunc(value, code) if bits < 64 else value
-        one = builder.insert_element(ir.Constant(vector, ir.Undefined), small, ir.Constant(ir.IntType(32), 0))
-        return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None))
-
-    rule = [splat(value, wide) for value in (first, length, second, second_length)]
-    magnitudes = splat(magnitude, wide)
+    *rule, magnitudes = (
+        _splat(builder, builder.trunc(value, code) if bits < 64 else value, _LANES)
+        for value in (first, length, second, second_length, magnitude)
+    )
     entry = builder.block
     loop = builder.append_basic_block("mask_loop")
     done = builder.append_basic_block("mask_done")
@@ -205,8 +202,10 @@ def _look_up16(typing, address, number, out, table):
 
 @intrinsic
 def _quantize32(typing, address, words, out, lo, delta, highest, shift):
-    """Levels.. of 64 float32 numbers at a time: clipped by ordered comparisons, so that NaN gives 0, and then rounded
-    half to even by adding 1.5 * 2^23, whose last bits are those of the level. Division is true division.
+    """Emit the levels of 64 float32 numbers at a time.
+
+    They are clipped by ordered comparisons, so that NaN gives 0, and rounded half to even by adding 1.5 * 2^23, whose
+    last bits are those of the level. Division is true division.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -235,7 +234,7 @@ def _quantize32(typing, address, words, out, lo, delta, highest, shift):
 
 @intrinsic
 def _bits8(typing, address, words, out, bit):
-    """For each 64 bytes a mask word: those in which a bit is set."""
+    """Emit for each 64 bytes a mask word: those in which a bit is set."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address, words, out, bit = arguments
@@ -274,7 +273,7 @@ def _shuffle_signature(lanes: int) -> Any:
         return builder.or_(builder.lshr(low, shift), high)
 
     def merge(builder: Any, first: Any, second: Any, mask: int, bits: int) -> tuple[Any, Any]:
-        """What a mask takes of both, the second `bits` up; and what it leaves, the first `bits` down."""
+        """Emit what a mask takes of both, the second `bits` up; and what it leaves, the first `bits` down."""
         taken, left, by = constant(mask), constant(mask << bits), constant(bits)
         upper = builder.shl(builder.and_(second, taken), by)
         lower = builder.and_(builder.lshr(first, by), taken)
@@ -336,7 +335,7 @@ def _masks_interpreted(bits: int) -> Any:
 
 
 def _memory(address: int, number: int, kind: Any) -> Any:
-    """An array of what stands at an address."""
+    """View memory at an address as an array."""
     kind = np.dtype(kind)
     return np.frombuffer((ctypes.c_char * (int(number) * kind.itemsize)).from_address(int(address)), kind)
 
@@ -401,6 +400,16 @@ def _masks(itemsize, address, words, out, rule, magnitude):
 
 
 @njit(nogil=True, cache=True)
+def _end(bits, words):
+    """Write a word of zeros after the bits, which may be read; returns the number of ones before it."""
+    bits[words] = np.uint64(0)
+    ones = 0
+    for index in range(words):
+        ones += np.int64(_popcount(bits[index]))
+    return ones
+
+
+@njit(nogil=True, cache=True)
 def _fill(itemsize, address, weights, bits, rule, magnitude):
     """Turn `weights` >= 64 codes into bits; returns the number of ones and the extremes of the magnitudes."""
     words = weights >> 6
@@ -413,11 +422,7 @@ def _fill(itemsize, address, weights, bits, rule, magnitude):
         words += 1
         low = min(low, tail_low)
         high = max(high, tail_high)
-    bits[words] = np.uint64(0)
-    ones = 0
-    for index in range(words):
-        ones += np.int64(_popcount(bits[index]))
-    return ones, low, high
+    return _end(bits, words), low, high
 
 
 @njit(nogil=True, cache=True)
@@ -540,7 +545,7 @@ def count_rows(
 
     rules: uint64 [2 + planes, 4], the code intervals of zero, of not-finite numbers, and of each plane's ones.
     magnitude, top: a code & magnitude of 0 or of at least `top` means that a tile has zeros or non-finite numbers and
-    they are counted. strings: whether blocks are strings of 12 of one row (symbol j is bit j) instead of 4x4. bits:
+    they are counted. strings: count strings of 12 of one row (symbol j is bit j) instead of 4x4. bits:
     uint64 [TILE / 64 + 2] scratch; words: uint64 [TILE / 48 + 1] scratch, narrow: the same memory as uint16.
     histograms: uint32 [planes, possible blocks], added to. totals: int64 [2 + planes], zeros, non-finite numbers and
     each plane's ones, added to. packed: None, or uint64 [planes, words], where the planes' bits are written in the
@@ -592,11 +597,7 @@ def _fill_bits(levels, weights, bit, bits):
     _bits8(levels.ctypes.data, words, bits.ctypes.data, bit)
     if weights & 63:
         bits[words - 1] &= (np.uint64(1) << np.uint64(weights & 63)) - np.uint64(1)
-    bits[words] = np.uint64(0)
-    ones = 0
-    for index in range(words):
-        ones += np.int64(_popcount(bits[index]))
-    return ones
+    return _end(bits, words)
 
 
 @njit(nogil=True, cache=True)
@@ -629,7 +630,7 @@ def count_planes(
 
     kind, source: size and address of the elements that levels are made of: codes of 1 or 2 bytes, by `tables`, uint8
     [bytes of a level, codes]; or 4, float32 numbers, by lo, delta and the highest level. Where itemsize is 0, zeros and
-    non-finite numbers are not counted. strings: whether blocks are strings of 12 of one row. levels: uint8 [TILE + 128]
+    non-finite numbers are not counted. strings: as in count_rows. levels: uint8 [TILE + 128]
     scratch. histograms, ones: of the planes, added to. packed: of the planes, or None.
     """
     start = 0
@@ -675,11 +676,7 @@ def _difference(bits, earlier, position, weights, changed):
         changed[words - 1] = last
     if weights & 63:
         changed[words - 1] &= (np.uint64(1) << np.uint64(weights & 63)) - np.uint64(1)
-    changed[words] = np.uint64(0)
-    ones = 0
-    for index in range(words):
-        ones += np.int64(_popcount(changed[index]))
-    return ones
+    return _end(changed, words)
 
 
 @njit(nogil=True, cache=True)

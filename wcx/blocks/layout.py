@@ -1,4 +1,4 @@
-"""Layouts: how a tensor of any rank becomes the matrix whose blocks are counted. Shapes only, no data.
+"""Layouts: tensors of any rank to the matrices whose blocks are counted. Shapes only, no data.
 
 Every layout is a permutation of the axes, and then the C order of the permuted tensor cut into rows. Source: the
 flattenings of QuBD (Bakhtiarifard et al., arXiv 2605.15551, `flatten_ablation.py`).
@@ -18,7 +18,7 @@ LAYOUTS = {
     "square": "as square as the number of weights can be cut",
     "flat": "one row, for strings of 12",
 }
-"""Every layout, with what it does."""
+"""Every layout, and its effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Arrangement:
 
 
 def arrange(shape: Sequence[int], layout: str = "rows") -> Arrangement:
-    """Return how a layout turns a tensor into a matrix; ValueError, with the reason, where it has none.
+    """Return the matrix of a tensor under a layout; raise ValueError, with the reason, where it has none.
 
     >>> arrange([64, 3, 7, 7])
     Arrangement(rows=64, columns=147, axes=None)
@@ -58,7 +58,7 @@ def arrange(shape: Sequence[int], layout: str = "rows") -> Arrangement:
 
 
 def _moved(shape: Sequence[int], axes: tuple[int, ...], heads: int) -> Arrangement:
-    """The axes in a new order, of which the first `heads` make the rows."""
+    """Return the matrix of the axes in a new order, of which the first `heads` make the rows."""
     moved = [shape[axis] for axis in axes]
     same = [axis for axis in axes if shape[axis] > 1]  # axes of one element move nothing
     return Arrangement(prod(moved[:heads]), prod(moved[heads:]), None if same == sorted(same) else axes)

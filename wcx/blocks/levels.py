@@ -23,10 +23,10 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Planes first .. first + planes, and what their levels are made of.
+    """Planes first .. first + planes, and the source of their levels.
 
-    source: one element a weight, codes of 1 or 2 bytes whose levels stand in a table, or float32 numbers whose levels
-    are computed.
+    source: one element a weight, codes of 1 or 2 bytes whose levels are in a table, or float32 numbers whose levels are
+    computed.
     """
 
     source: Unsigned
@@ -56,7 +56,7 @@ def every_code(dtype: DType) -> Unsigned:
 
 
 def levels_of(numbers: Floats, cut: UniformRule) -> NDArray[np.uint16]:
-    """clamp(round_half_even((w - lo) / delta), 0, 2^bits - 1), NaN as 0; all 0 where delta is 0.
+    """Return clamp(round_half_even((w - lo) / delta), 0, 2^bits - 1), NaN as 0; all 0 where delta is 0.
 
     >>> levels_of(np.array([-9, 0, 0.5, 1.5, 2.5, np.inf, np.nan], np.float32), UniformRule(8, 0.0, 1.0)).tolist()
     [0, 0, 0, 2, 2, 255, 0]
@@ -73,7 +73,7 @@ def levels_of(numbers: Floats, cut: UniformRule) -> NDArray[np.uint16]:
 
 
 def tables_of(dtype: DType, cut: UniformRule | BitRule) -> NDArray[np.uint8]:
-    """The levels of every code, byte for byte: uint8 [bytes of a level, codes].
+    """Return the levels of every code, byte for byte: uint8 [bytes of a level, codes].
 
     Codes of 4 and 8 bytes have none, and for their own bits one that takes each byte of a code for itself.
     """
@@ -90,7 +90,7 @@ def _bytes_of(levels: NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:
 
 @cache
 def _tables_of_bits(dtype: DType) -> NDArray[np.uint8]:
-    """Codes as they are; of signed types the highest bit inverted."""
+    """Return codes as they are; of signed types the highest bit inverted."""
     highest = 1 << (dtype.bits - 1) if dtype.kind == "signed" else 0
     if dtype.bits <= 16:
         return _bytes_of(every_code(dtype) ^ np.uint16(highest), dtype.bits)

@@ -18,7 +18,7 @@ _STRING = 12
 
 
 def remainders_of(codes: NDArray[Any], *, strings: bool = False) -> list[NDArray[Any]]:
-    """Return what no 4x4 block of a matrix has: arrays [n, a, b] of its left-overs, of one shape each.
+    """Return the left-overs of a matrix that no 4x4 block has: arrays [n, a, b], of one shape each.
 
     codes: [rows, columns]; strings: one row, of which what fills no string of 12 is left.
 
@@ -29,9 +29,9 @@ def remainders_of(codes: NDArray[Any], *, strings: bool = False) -> list[NDArray
         whole = codes.shape[1] // _STRING * _STRING
         return [codes[np.newaxis, :, whole:]] if whole < codes.shape[1] else []
     rows, columns = (size // _SIDE * _SIDE for size in codes.shape)
-    below, beside = codes.shape[0] - rows, codes.shape[1] - columns
+    below, right = codes.shape[0] - rows, codes.shape[1] - columns
     parts = [
-        codes[:rows, columns:].reshape(rows // _SIDE, _SIDE, beside),
+        codes[:rows, columns:].reshape(rows // _SIDE, _SIDE, right),
         codes[rows:, :columns].reshape(below, columns // _SIDE, _SIDE).swapaxes(0, 1),
         codes[np.newaxis, rows:, columns:],
     ]

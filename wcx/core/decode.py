@@ -95,7 +95,7 @@ def _by_table(dtype: DType) -> bool:
 
 @cache
 def _table(dtype: DType, kind: Any) -> NDArray[Any]:  # noqa: ANN401
-    """The number of each byte; 0 for bytes that are not codes of a dtype of fewer than 8 bits."""
+    """Return the number of each byte; 0 for bytes that are not codes of a dtype of fewer than 8 bits."""
     table = np.zeros(256, kind)
     table[: 1 << dtype.bits] = [dtype.value(code) for code in range(1 << dtype.bits)]
     table.flags.writeable = False

@@ -175,7 +175,7 @@ def _float(
     nonfinite: CodeSet,
     bias: int | None = None,
 ) -> DType:
-    """A float with sign bit, both zeros, and so many positive codes; the bias is that of IEEE 754 unless given."""
+    """Return a float with sign bit, both zeros, and so many positive codes, with the bias of IEEE 754 unless given."""
     sign = 1 << (bits - 1)
     return DType(
         name,
@@ -191,7 +191,7 @@ def _float(
 
 
 def _ieee(name: str, bits: int, mantissa: int) -> DType:
-    """A float with infinity and NaN at the top; infinity is a positive number."""
+    """Return a float with infinity and NaN at the top; infinity is a positive number."""
     sign = 1 << (bits - 1)
     infinity = sign - (1 << mantissa)
     nonfinite = CodeSet(infinity, sign - infinity, sign + infinity, sign - infinity)
@@ -199,12 +199,12 @@ def _ieee(name: str, bits: int, mantissa: int) -> DType:
 
 
 def _finite(name: str, bits: int, mantissa: int) -> DType:
-    """A float whose every code is a finite number (FP6 and FP4)."""
+    """Return a float whose every code is a finite number (FP6 and FP4)."""
     return _float(name, bits, mantissa, (1 << (bits - 1)) - 1, CodeSet())
 
 
 def _fnuz(name: str, mantissa: int) -> DType:
-    """An 8-bit float without infinities and without -0.0, whose code 0x80 is the one NaN."""
+    """Return an 8-bit float without infinities and without -0.0, whose code 0x80 is the one NaN."""
     return _float(name, 8, mantissa, 0x7F, CodeSet(0x80, 1), bias=1 << (6 - mantissa))
 
 

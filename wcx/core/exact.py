@@ -1,4 +1,4 @@
-"""Exact arithmetic on raw codes: order keys, sums, and what is made of them once, at the end.
+"""Exact arithmetic on raw codes: order keys and sums, and the floats that are made of them once, at the end.
 
 Keys are unsigned integers in the order of the numbers: of floats the sign bit is set where it was clear and all bits
 are inverted where it was set, of signed integers the sign bit is inverted. Sums are integers, in units of 2^-1074, the
@@ -26,7 +26,7 @@ FRACTION = 26  # bits of the lower part of a double's fraction: sums of either p
 
 
 def raw_of_key(key: int, bits: int, dtype: DType) -> int:
-    """The upper `bits` bits of the raw codes whose order keys begin with those of `key`."""
+    """Return the upper `bits` bits of the raw codes whose order keys begin with `key`."""
     sign = 1 << (bits - 1)
     if dtype.kind == "float":
         return key ^ sign if key & sign else key ^ (2 * sign - 1)
@@ -34,7 +34,7 @@ def raw_of_key(key: int, bits: int, dtype: DType) -> int:
 
 
 def value_of_key(key: int, dtype: DType) -> float:
-    """The number whose order key it is; 0.0 for -0.0.
+    """Return the number of an order key; 0.0 for -0.0.
 
     >>> from wcx.core.dtypes import DTYPES
     >>> value_of_key(1082130431, DTYPES["F32"])
@@ -90,7 +90,7 @@ class ExactSum:
             self.sums[:, cell] += np.array([some.size, lower.sum(), upper.sum()], np.int64)
 
     def totals(self) -> tuple[int, int]:
-        """The sum of the numbers and that of their magnitudes, in units of 2^-1074."""
+        """Return the sum of the numbers and that of their magnitudes, in units of 2^-1074."""
         if self._dtype.kind != "float":
             plus, minus = ((int(low) + (int(high) << 32)) << UNIT for _, low, high in self.sums.T)
             return plus - minus, plus + minus
@@ -107,7 +107,7 @@ class ExactSum:
 
 
 def total_of_values(values: NDArray[np.float64], counts: NDArray[np.int64]) -> int:
-    """The sum of numbers with up to 16 significant bits that occur so often, in units of 2^-1074.
+    """Return the sum of numbers with up to 16 significant bits, each times its count, in units of 2^-1074.
 
     >>> total_of_values(np.array([0.5, -3.0]), np.array([2, 1])) == -2 << 1074
     True
@@ -120,9 +120,9 @@ def total_of_values(values: NDArray[np.float64], counts: NDArray[np.int64]) -> i
 
 
 def mean_of(total: int, number: int) -> float:
-    """A sum in units of 2^-1074, rounded to the nearest double, over a number.
+    """Return a sum in units of 2^-1074, rounded to the nearest double, over a number.
 
-    Where the sum is beyond the largest double, the exact quotient rounded.
+    Where the sum is beyond the largest double, return the exact quotient rounded.
 
     >>> mean_of(3 << 1074, 2)
     1.5
@@ -134,7 +134,7 @@ def mean_of(total: int, number: int) -> float:
 
 
 def position(share: float, number: int, *, float32_rank: bool) -> tuple[int, int, float]:
-    """Where a quantile lies among so many values: the ranks below and above it, and how far from one to the other.
+    """Return the position of a quantile among so many values: the ranks below and above it, and the weight between.
 
     float32_rank: compute the rank share * (number - 1) in float32, as torch.quantile does, which takes no more than
     2^24 values; beyond that, and otherwise, in double.
@@ -152,22 +152,22 @@ def position(share: float, number: int, *, float32_rank: bool) -> tuple[int, int
 
 
 def quantile(low: float, high: float, share: float, number: int, *, float32_rank: bool) -> float:
-    """The quantile of that share among so many values, from the two that stand at its position.
+    """Return the quantile of a share among so many values, from the two at its position.
 
-    float32_rank: as float32; up to 2^24 values just as torch.quantile.
+    float32_rank: return a float32; for up to 2^24 values that of torch.quantile.
 
     >>> quantile(1.0, 2.0, 0.5, 4, float32_rank=False)
     1.5
     """
     weight = position(share, number, float32_rank=float32_rank)[2]
     if float32_rank and number <= _TORCH_LIMIT:
-        return _interpolate_narrow(low, high, weight)
+        return _interpolate_float32(low, high, weight)
     found = _interpolate(low, high, share, weight)
-    return _narrow(Fraction(found)) if float32_rank else found
+    return _to_float32(Fraction(found)) if float32_rank else found
 
 
 def _interpolate(low: float, high: float, share: float, weight: float) -> float:
-    """low + (high - low) * weight where weight < 1/2, else high - (high - low) * (1 - weight), as numpy.quantile.
+    """Return low + (high - low) * weight where weight < 1/2, else high - (high - low) * (1 - weight), as NumPy.
 
     The median (share 1/2) of an even number is the half sum.
     """
@@ -182,20 +182,20 @@ def _interpolate(low: float, high: float, share: float, weight: float) -> float:
     return low + width * weight if weight < 0.5 else high - width * (1 - weight)
 
 
-def _interpolate_narrow(low: float, high: float, weight: float) -> float:
-    """In float32, as torch.lerp: fma(weight, high - low, low) where weight < 1/2, else fma(weight - 1, .., high)."""
-    start, end = _narrow(Fraction(low)), _narrow(Fraction(high))
-    width = _narrow(Fraction(end) - Fraction(start))
+def _interpolate_float32(low: float, high: float, weight: float) -> float:
+    """Interpolate as torch.lerp: fma(weight, high - low, low) where weight < 1/2, else fma(weight - 1, .., high)."""
+    start, end = _to_float32(Fraction(low)), _to_float32(Fraction(high))
+    width = _to_float32(Fraction(end) - Fraction(start))
     if weight < 0.5:
-        return _narrow(Fraction(weight) * Fraction(width) + Fraction(start))
-    return _narrow((Fraction(weight) - 1) * Fraction(width) + Fraction(end))
+        return _to_float32(Fraction(weight) * Fraction(width) + Fraction(start))
+    return _to_float32((Fraction(weight) - 1) * Fraction(width) + Fraction(end))
 
 
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def _narrow(number: Fraction) -> float:
-    """The nearest float32, ties to even; the largest where it is beyond them."""
+def _to_float32(number: Fraction) -> float:
+    """Return the nearest float32, ties to even; the largest where the number is beyond them."""
     if abs(number) >= _LARGEST:
         return _LARGEST if number > 0 else -_LARGEST
     nearest = np.float32(float(number))

@@ -1,4 +1,4 @@
-"""Frozen values that say how a plane is cut into blocks, and what a quantizer fitted."""
+"""The scheme by which a plane is cut into blocks, and the values that a quantizer is given and fits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How a plane is cut into blocks; equal ids, equal schemes."""
+    """The cutting of a plane into blocks; equal ids, equal schemes."""
 
     block: str = "4x4"
     boundary: str = "ignore"
@@ -40,12 +40,12 @@ class Scheme:
 
     @property
     def shift(self) -> int:
-        """By how much correlated slides the block; 0 under another boundary."""
+        """Step by which correlated slides the block; 0 under another boundary."""
         return int(self.boundary.partition(":")[2] or 1) if self.kind == "correlated" else 0
 
     @property
     def smaller(self) -> tuple[int, ...]:
-        """Sides of the blocks that recursive has beside the whole ones, the largest first."""
+        """Sides of the smaller blocks of recursive, the largest first."""
         side = 12 if self.strings else 4
         return tuple(range(side - 1, self.least - 1, -1)) if self.least else ()
 
@@ -66,7 +66,7 @@ class Scheme:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What quantizers need to know of one tensor before they cut it: over its finite values, as doubles.
+    """Statistics of the finite values of one tensor, as doubles, for quantizers.
 
     number: of finite values; the others are None where there is none, or where they were not asked for. mean, mean_abs:
     correctly rounded sums / number. quantiles: one value for each that was asked for, linearly interpolated.
@@ -82,7 +82,7 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What a quantizer learned from one tensor, as plain numbers."""
+    """The parameters that a quantizer fitted to one tensor, as plain numbers."""
 
     lo: float | None = None
     hi: float | None = None

@@ -1,4 +1,4 @@
-"""Names from a file are data: what could steer a terminal or break a line is escaped before a person sees it."""
+"""Names from a file are data: characters that could steer a terminal or break a line are escaped before display."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"([0-9]+)")
 
 
 def natural_key(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
-    """A sort key that compares runs of digits as numbers; names that differ in leading zeros compare as text.
+    """Return a sort key that compares runs of digits as numbers; names that differ in leading zeros compare as text.
 
     >>> sorted(["epoch_10", "epoch_2"], key=natural_key)
     ['epoch_2', 'epoch_10']
@@ -41,11 +41,11 @@ def natural_key(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
 
 
 def _number(digits: str) -> tuple[int, str]:
-    """What compares as the number does, however many digits it has (Python refuses to read more than 4,300)."""
+    """Return a key that compares as the number does (Python refuses to read more than 4,300 digits)."""
     significant = digits.lstrip("0")
     return len(significant), significant
 
 
 def shortened(name: str, width: int = 60) -> str:
-    """A name for a message: quoted and escaped, and cut in the middle if it is long."""
+    """Return a name for a message: quoted and escaped, and cut in the middle if it is long."""
     return f"'{escape(name if len(name) <= width else f'{name[: width // 2]}...{name[3 - width // 2 :]}')}'"

@@ -1,4 +1,4 @@
-"""The contract of a quantizer: what it must say, and what it inherits where it says nothing.
+"""The contract of a quantizer: the answers that it must give, and those that it inherits.
 
 A quantizer turns a tensor of any real dtype into planes of bits. It never sees the weights: it is given the dtype and
 exact statistics, and returns a rule that workers apply to raw codes.
@@ -96,7 +96,7 @@ class Quantizer(Protocol):
 
 @runtime_checkable
 class QuantizerKind(Protocol):
-    """What is registered: a name, a line for `wcx kinds`, and how its parameters are read."""
+    """An entry of the registry: a name, a line for `wcx kinds`, and the reading of parameters."""
 
     @property
     def name(self) -> str:

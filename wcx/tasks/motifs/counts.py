@@ -32,7 +32,7 @@ Top = tuple[int, tuple[int, ...]]
 
 @dataclass(slots=True)
 class Usage:
-    """How many distinct blocks occur how often, and which most often.
+    """The use of distinct blocks: a histogram of how often they occur, and the most frequent ones.
 
     often: number of distinct blocks by how often they occur. top: those that occur at least twice, the most frequent
     first, of equally frequent ones the one whose codes come first.
