@@ -1,33 +1,22 @@
-"""What a tensor is for, told by its name: a weight, a buffer, or the state of an optimizer.
+"""The role of a tensor, by its name: a weight, a buffer, or the state of an optimizer.
 
 Checkpoints hold no roles, so names decide, and only the last dotted part of one: the names below are those that
-PyTorch's own modules and optimizers give (`torch.nn.modules.batchnorm`, `torch.optim`), bitsandbytes and Apex beside.
-A weight that is really called so (say a layer named `step`) is one among a last part that names a module's
-parameter, `step.weight`, and stays a weight.
+PyTorch's own modules and optimizers give (`torch.nn.modules.batchnorm`, `torch.optim`), bitsandbytes and Apex. A layer with such a
+name has parameters below it, such as `step.weight`, which stay weights.
 """
 
 from __future__ import annotations
 
 _BUFFERS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 _OPTIMIZER = frozenset(
-    {
-        "exp_avg",  # Adam and its kin
-        "exp_avg_sq",
-        "max_exp_avg_sq",  # AMSGrad
-        "exp_inf",  # Adamax
-        "exp_avg_sq_row",  # Adafactor
-        "exp_avg_sq_col",
-        "momentum_buffer",  # SGD, Muon
-        "momentum",
-        "square_avg",  # RMSprop, Adadelta
-        "acc_delta",
-        "grad_avg",
-        "mu_product",  # NAdam
-        "ax",  # ASGD
-        "state1",  # bitsandbytes, 8-bit optimizers
-        "state2",
+    (
+        *("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "mu_product"),  # Adam, AMSGrad, Adamax, NAdam
+        *("exp_avg_sq_row", "exp_avg_sq_col"),  # Adafactor
+        *("momentum_buffer", "momentum"),  # SGD, Muon
+        *("square_avg", "acc_delta", "grad_avg", "ax"),  # RMSprop, Adadelta, ASGD
+        *("state1", "state2"),  # bitsandbytes, 8-bit optimizers
         "fp32_master_weight",
-    }
+    )
 )
 
 

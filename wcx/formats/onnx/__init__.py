@@ -14,7 +14,8 @@ from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
 from wcx.core.errors import CheckpointError
 from wcx.formats.format import FileHead, Format, Match
 from wcx.formats.onnx.external import ExternalFiles
-from wcx.formats.onnx.graph import Graph, Model, read_model
+from wcx.formats.onnx.graph import read_model
+from wcx.formats.onnx.model import Graph, Model
 from wcx.formats.onnx.protobuf import BYTES, VARINT, ProtobufFile, varint
 from wcx.formats.onnx.tensors import Draft, View
 from wcx.formats.onnx.uses import note_uses

@@ -79,19 +79,15 @@ class ProtobufFile:
                 wire = tag & 7
                 first = base + index
                 value = 0
-                if wire == BYTES:
+                if wire in (BYTES, VARINT):
                     value = data[index]
                     index += 1
                     if value > 127:
                         value, index = varint(data, index - 1)
-                    first = base + index
-                    index += value
-                    value = 0
-                elif wire == VARINT:
-                    value = data[index]
-                    index += 1
-                    if value > 127:
-                        value, index = varint(data, index - 1)
+                    if wire == BYTES:
+                        first = base + index
+                        index += value
+                        value = 0
                 elif wire == FIXED32:
                     index += 4
                     if tag == passed[0]:

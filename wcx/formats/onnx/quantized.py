@@ -11,7 +11,7 @@ from math import prod
 
 from wcx.core.checkpoint import Quantization
 from wcx.core.dtypes import DTYPES
-from wcx.formats.onnx.graph import Graph, Node
+from wcx.formats.onnx.model import Graph, Node
 from wcx.formats.onnx.operators import QUANTIZED, Quantized
 from wcx.formats.onnx.tensors import Draft, View
 from wcx.formats.onnx.values import Origin, Origins, UnsupportedError, Values

@@ -28,57 +28,23 @@ from wcx.formats.onnx.protobuf import (
     signed,
 )
 
-ONNX_DTYPES = {
-    1: "F32",
-    2: "U8",
-    3: "I8",
-    4: "U16",
-    5: "I16",
-    6: "I32",
-    7: "I64",
-    8: "STRING",
-    9: "BOOL",
-    10: "F16",
-    11: "F64",
-    12: "U32",
-    13: "U64",
-    14: "C64",
-    15: "C128",
-    16: "BF16",
-    17: "F8_E4M3",
-    18: "F8_E4M3FNUZ",
-    19: "F8_E5M2",
-    20: "F8_E5M2FNUZ",
-    21: "U4",
-    22: "I4",
-    23: "F4",
-    24: "F8_E8M0",
-    25: "U2",
-    26: "I2",
-    27: "F6_E2M3",
-    28: "F6_E3M2",
-}
+_DTYPES = (
+    *("F32", "U8", "I8", "U16", "I16", "I32", "I64", "STRING", "BOOL", "F16", "F64", "U32", "U64", "C64", "C128"),
+    *("BF16", "F8_E4M3", "F8_E4M3FNUZ", "F8_E5M2", "F8_E5M2FNUZ", "U4", "I4", "F4", "F8_E8M0", "U2", "I2"),
+    *("F6_E2M3", "F6_E3M2"),
+)
+ONNX_DTYPES = dict(enumerate(_DTYPES, start=1))
 """The dtypes of TensorProto.DataType."""
 
 _DIMS, _DATA_TYPE, _SEGMENT, _NAME, _RAW, _EXTERNAL, _LOCATION = 1, 2, 3, 8, 9, 13, 14
 _FLOATS, _INT32S, _STRINGS, _INT64S, _DOUBLES, _UINT64S = 4, 5, 6, 7, 10, 11
 _LISTS = {
-    _FLOATS: "float_data",
-    _INT32S: "int32_data",
-    _STRINGS: "string_data",
-    _INT64S: "int64_data",
-    _DOUBLES: "double_data",
-    _UINT64S: "uint64_data",
+    **{_FLOATS: "float_data", _INT32S: "int32_data", _STRINGS: "string_data"},
+    **{_INT64S: "int64_data", _DOUBLES: "double_data", _UINT64S: "uint64_data"},
 }
 _LIST_OF = {
-    "F32": _FLOATS,
-    "C64": _FLOATS,
-    "F64": _DOUBLES,
-    "C128": _DOUBLES,
-    "I64": _INT64S,
-    "U32": _UINT64S,
-    "U64": _UINT64S,
-    "STRING": _STRINGS,
+    **{"F32": _FLOATS, "C64": _FLOATS, "F64": _DOUBLES, "C128": _DOUBLES},
+    **{"I64": _INT64S, "U32": _UINT64S, "U64": _UINT64S, "STRING": _STRINGS},
 }  # of all others: int32_data
 _WIRE_OF = {_FLOATS: FIXED32, _DOUBLES: FIXED64, _INT32S: VARINT, _INT64S: VARINT, _UINT64S: VARINT, _STRINGS: BYTES}
 _MAX_RANK = 64  # NumPy's limit

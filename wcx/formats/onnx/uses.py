@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wcx.core.dtypes import DTYPES
-from wcx.formats.onnx.graph import Model, Node
+from wcx.formats.onnx.model import Model, Node
 from wcx.formats.onnx.operators import BUFFERS, KEEPING, LAYOUTS, MOVING, PACKING, QUANTIZED
 from wcx.formats.onnx.quantized import note_codes
 from wcx.formats.onnx.tensors import View

@@ -5,23 +5,23 @@ Also how a name that an operator uses leads to the tensor that it stands for, th
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field
-from math import isfinite, prod
+from math import prod
 
 from wcx.core.dtypes import DTYPES
 from wcx.core.errors import CheckpointError
 from wcx.formats.onnx.external import ExternalFiles
-from wcx.formats.onnx.graph import Graph, Node
+from wcx.formats.onnx.model import Graph, Node
 from wcx.formats.onnx.operators import KEEPING
 from wcx.formats.onnx.protobuf import ProtobufFile, packed_varints
 from wcx.formats.onnx.tensors import Draft
 from wcx.formats.sources import source_of
+from wcx.formats.storage.codes import float_of, integers_of
 
 _MAX_NBYTES = 1 << 20  # of one tensor that is read
 _MAX_NUMBERS = 8_000_000  # of all that are read: what they take in memory
 _MAX_WORK = 40_000_000  # what about a second takes
-_FLOATS = {"F32": "<f", "F64": "<d", "F16": "<e"}
+_SCALES = ("F32", "F64", "F16", "BF16")
 
 
 class UnsupportedError(Exception):
@@ -96,26 +96,18 @@ class Values:
         return self._read[key]
 
     def _integers(self, tensor: Draft, dtype: str) -> tuple[int, ...]:
-        kind = DTYPES[dtype]
-        if kind.kind not in ("signed", "unsigned"):
+        if DTYPES[dtype].kind not in ("signed", "unsigned"):
             raise UnsupportedError("zero points that are no integers")
-        data = self._bytes(tensor)
-        sign = 1 << (kind.bits - 1) if kind.kind == "signed" else 0
-        return tuple(_codes(data, kind.bits, sign))
+        return integers_of(self._bytes(tensor), dtype)
 
     def scale(self, tensor: Draft) -> float | None:
-        """The one number of a tensor of one float; None for other tensors, and where it is no finite number."""
-        if prod(tensor.shape) != 1 or tensor.dtype not in (*_FLOATS, "BF16"):
+        """Return the one number of a tensor of one float; None for other tensors, and where it is not finite."""
+        if prod(tensor.shape) != 1 or tensor.dtype not in _SCALES:
             return None
         try:
-            data = self._bytes(tensor)
+            return float_of(self._bytes(tensor), tensor.dtype)
         except UnsupportedError:
             return None
-        if tensor.dtype == "BF16":
-            value = struct.unpack("<f", b"\0\0" + data)[0]
-        else:
-            value = struct.unpack(_FLOATS[tensor.dtype], data)[0]
-        return float(value) if isfinite(value) else None
 
     def _bytes(self, tensor: Draft) -> bytes:
         """The elements as bytes, little-endian."""
@@ -140,13 +132,3 @@ class Values:
         source = source_of(directory)
         with source.open(source.join(directory, self.files.names[tensor.file - 1])) as file:
             return file.read(start, nbytes)
-
-
-def _codes(data: bytes, bits: int, sign: int) -> list[int]:
-    """Integers of 1 or more bytes each, or several in a byte, the low bits first."""
-    if bits >= 8:
-        width = bits // 8
-        return [int.from_bytes(data[at : at + width], "little", signed=bool(sign)) for at in range(0, len(data), width)]
-    mask = (1 << bits) - 1
-    codes = [byte >> shift & mask for byte in data for shift in range(0, 8, bits)]
-    return [(code ^ sign) - sign for code in codes] if sign else codes

@@ -1,4 +1,4 @@
-"""Names in a pickle that serve nothing but to run programs: a file with one is refused, though wcx would run nothing.
+"""Names in a pickle that only serve to run programs: a file with one is refused, though wcx would run nothing.
 
 A warning, not a defence: such lists are always incomplete, and the interpreter needs none, since it calls nothing.
 What is not listed is inert.
@@ -12,54 +12,31 @@ from wcx.core.text import shortened
 from wcx.formats.pytorch.inert import Global, Value
 
 _MODULES = frozenset(
-    {
-        "_posixsubprocess",
-        "_winapi",
-        "bdb",
-        "cProfile",
-        "code",
-        "codeop",
-        "commands",
-        "ctypes",
-        "doctest",
-        "ftplib",
-        "http",
-        "imp",
-        "importlib",
-        "marshal",
-        "nt",
-        "os",
-        "pdb",
-        "pip",
-        "popen2",
-        "posix",
-        "profile",
-        "pty",
-        "runpy",
-        "shutil",
-        "smtplib",
-        "socket",
-        "subprocess",
-        "sys",
-        "telnetlib",
-        "timeit",
-        "urllib",
-        "webbrowser",
-    }
+    (
+        *("_posixsubprocess", "_winapi", "bdb", "cProfile", "code", "codeop", "commands", "ctypes", "doctest"),
+        *("ftplib", "http", "imp", "importlib", "marshal", "nt", "os", "pdb", "pip", "popen2", "posix", "profile"),
+        *("pty", "runpy", "shutil", "smtplib", "socket", "subprocess", "sys", "telnetlib", "timeit", "urllib"),
+        *("webbrowser",),
+    )
 )
 _BUILTINS = frozenset(
-    {"__import__", "apply", "breakpoint", "compile", "delattr", "eval", "exec", "execfile", "file", "globals", "input"}
-    | {"locals", "open", "setattr", "vars"}
+    (
+        *("__import__", "apply", "breakpoint", "compile", "delattr", "eval", "exec", "execfile", "file", "globals"),
+        *("input", "locals", "open", "setattr", "vars"),
+    )
 )
 _LOADERS = frozenset(
-    {"cloudpickle.loads", "dill.load", "dill.loads", "joblib.load", "numpy.load", "pandas.read_pickle", "torch.load"}
-    | {"_pickle.load", "_pickle.loads", "pickle.load", "pickle.loads", "cPickle.load", "cPickle.loads"}
+    (
+        *("_pickle.load", "_pickle.loads", "cPickle.load", "cPickle.loads", "cloudpickle.loads", "dill.load"),
+        *("dill.loads", "joblib.load", "numpy.load", "pandas.read_pickle", "pickle.load", "pickle.loads"),
+        *("torch.load",),
+    )
 )
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def why_name_is_refused(module: str, name: str) -> str | None:
-    """Return what is wrong with a pickle that names this, or None.
+    """Return the reason to refuse a pickle that names this, or None.
 
     >>> why_name_is_refused("os", "system")
     "would run 'os.system' when loaded: do not load it elsewhere either"
@@ -78,7 +55,7 @@ def why_name_is_refused(module: str, name: str) -> str | None:
 
 
 def why_call_is_refused(function: Value, args: Value) -> str | None:
-    """Return what is wrong with a pickle that makes this call, or None.
+    """Return the reason to refuse a pickle that makes this call, or None.
 
     Only getattr: Python 3.11 pickles a member of an enum as getattr of its class and name, and nothing else may be.
     """

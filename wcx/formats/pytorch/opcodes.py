@@ -1,4 +1,4 @@
-"""What each opcode of a pickle does to the interpreter's stack and memo: one small function each, and their table.
+"""The effect of each opcode of a pickle on the interpreter's stack and memo.
 
 Source: CPython's pickletools.py (arguments) and Lib/pickle.py (effects), protocols 0 to 5. EXT1, EXT2 and EXT4 (a
 registry that a file can't hold), NEXT_BUFFER and READONLY_BUFFER (bytes outside the file) are refused.
@@ -7,7 +7,7 @@ registry that a file can't hold), NEXT_BUFFER and READONLY_BUFFER (bytes outside
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from wcx.core.text import shortened
@@ -20,26 +20,35 @@ _HIGHEST_PROTOCOL = 5
 _FLOAT = struct.Struct(">d")
 _INT = struct.Struct("<i")
 
+_Step = Callable[[Machine], None]
+
 
 def _unknown(m: Machine) -> NoReturn:
     m.window.fail(f"has the unknown opcode {m.window.buffer[m.window.at - 1]:#04x}: it is damaged, or no pickle")
 
 
-OPCODES: list[Callable[[Machine], None]] = [_unknown] * 256
+OPCODES: list[_Step] = [_unknown] * 256
 """The effect of every opcode by its byte."""
 
-_Step = Callable[[Machine], None]
 
+def _opcode(codes: bytes) -> Callable[[_Step], _Step]:
+    """Register a function under one or more opcodes."""
 
-def _opcode(code: bytes) -> Callable[[_Step], _Step]:
     def register(step: _Step) -> _Step:
-        OPCODES[code[0]] = step
+        for code in codes:
+            OPCODES[code] = step
         return step
 
     return register
 
 
-# --------------------------------------------------------------------------------------------------- the frame of it
+def _opcodes(steps: Mapping[bytes, _Step]) -> None:
+    """Register steps of one expression each."""
+    for code, step in steps.items():
+        OPCODES[code[0]] = step
+
+
+# ------------------------------------------------------------------------------------------- framing, stack and memo
 
 
 @_opcode(b"\x80")
@@ -61,106 +70,67 @@ def _stop(_m: Machine) -> None:
     raise StopError
 
 
-@_opcode(b"(")
-def _mark(m: Machine) -> None:
-    m.mark()
-
-
-@_opcode(b"0")
-def _pop(m: Machine) -> None:
-    m.pop()
-
-
 @_opcode(b"1")
 def _pop_mark(m: Machine) -> None:
     m.since_mark()
 
 
-@_opcode(b"2")
-def _dup(m: Machine) -> None:
-    m.stack.append(m.stack[-1])
-
-
-@_opcode(b"p")
-def _put(m: Machine) -> None:
-    m.put(_natural(m))
-
-
-@_opcode(b"q")
-def _binput(m: Machine) -> None:
-    m.put(m.window.number(1))
-
-
-@_opcode(b"r")
-def _long_binput(m: Machine) -> None:
-    m.put(m.window.number(4))
-
-
-@_opcode(b"\x94")
-def _memoize(m: Machine) -> None:
-    m.put(len(m.memo))
-
-
-@_opcode(b"g")
-def _get(m: Machine) -> None:
-    m.get(_natural(m))
-
-
-@_opcode(b"h")
-def _binget(m: Machine) -> None:
-    m.get(m.window.number(1))
-
-
-@_opcode(b"j")
-def _long_binget(m: Machine) -> None:
-    m.get(m.window.number(4))
+_opcodes(
+    {
+        b"(": lambda m: m.mark(),
+        b"0": lambda m: m.pop(),
+        b"2": lambda m: m.stack.append(m.stack[-1]),  # DUP
+        b"p": lambda m: m.put(_natural(m)),
+        b"q": lambda m: m.put(m.window.number(1)),
+        b"r": lambda m: m.put(m.window.number(4)),
+        b"\x94": lambda m: m.put(len(m.memo)),  # MEMOIZE
+        b"g": lambda m: m.get(_natural(m)),
+        b"h": lambda m: m.get(m.window.number(1)),
+        b"j": lambda m: m.get(m.window.number(4)),
+    }
+)
 
 
 def _natural(m: Machine) -> int:
     raw = m.decimal()
     if not raw.isdigit():
-        m.window.fail(f"has {shortened(raw.decode('latin-1'))} where a number should be")
+        _not_a_number(m, raw)
     return int(raw)
+
+
+def _not_a_number(m: Machine, raw: bytes) -> NoReturn:
+    m.window.fail(f"has {shortened(raw.decode('latin-1'))} where a number should be")
 
 
 # ------------------------------------------------------------------------------------------------------------ scalars
 
 
-def _constant(code: bytes, value: Value) -> None:
-    def push(m: Machine) -> None:
-        m.stack.append(value)
-
-    OPCODES[code[0]] = push
-
-
-_constant(b"N", None)
-
-
-_constant(b"\x88", True)
-
-
-_constant(b"\x89", False)
-
-
-_constant(b")", ())
+_opcodes(
+    {
+        b"N": lambda m: m.stack.append(None),
+        b"\x88": lambda m: m.stack.append(True),
+        b"\x89": lambda m: m.stack.append(False),
+        b"M": lambda m: m.stack.append(m.window.number(2)),
+        b"L": lambda m: m.stack.append(_decimal(m, m.decimal().removesuffix(b"L"), int)),
+        b"\x8a": lambda m: m.stack.append(m.integer(m.window.number(1))),
+        b"\x8b": lambda m: m.stack.append(m.integer(m.window.number(4))),
+        b"F": lambda m: m.stack.append(_decimal(m, m.decimal(), float)),
+        b"G": lambda m: m.stack.append(_FLOAT.unpack(m.window.take(8))[0]),
+    }
+)
 
 
 @_opcode(b"I")
 def _int(m: Machine) -> None:
     raw = m.decimal()
-    m.stack.append(raw == b"01" if raw in (b"00", b"01") else _from_decimal(m, raw))
+    m.stack.append(raw == b"01" if raw in (b"00", b"01") else _decimal(m, raw, int))
 
 
-@_opcode(b"L")
-def _long(m: Machine) -> None:
-    m.stack.append(_from_decimal(m, m.decimal().removesuffix(b"L")))
-
-
-def _from_decimal(m: Machine, raw: bytes) -> int:
+def _decimal(m: Machine, raw: bytes, kind: type[int] | type[float]) -> float:
     try:
-        return int(raw)
+        return kind(raw)
     except ValueError:
-        m.window.fail(f"has {shortened(raw.decode('latin-1'))} where a number should be")
+        _not_a_number(m, raw)
 
 
 @_opcode(b"J")
@@ -177,36 +147,28 @@ def _binint1(m: Machine) -> None:
     window.at += 1
 
 
-@_opcode(b"M")
-def _binint2(m: Machine) -> None:
-    m.stack.append(m.window.number(2))
-
-
-@_opcode(b"\x8a")
-def _long1(m: Machine) -> None:
-    m.stack.append(m.integer(m.window.number(1)))
-
-
-@_opcode(b"\x8b")
-def _long4(m: Machine) -> None:
-    m.stack.append(m.integer(m.window.number(4)))
-
-
-@_opcode(b"F")
-def _float(m: Machine) -> None:
-    raw = m.decimal()
-    try:
-        m.stack.append(float(raw))
-    except ValueError:
-        m.window.fail(f"has {shortened(raw.decode('latin-1'))} where a number should be")
-
-
-@_opcode(b"G")
-def _binfloat(m: Machine) -> None:
-    m.stack.append(_FLOAT.unpack(m.window.take(8))[0])
-
-
 # ------------------------------------------------------------------------------------------------- texts and bytes
+
+
+_opcodes(
+    {
+        b"\x8c": lambda m: m.stack.append(m.text(m.window.take(m.window.number(1)))),
+        b"X": lambda m: m.stack.append(m.long_text(m.window.number(4))),
+        b"\x8d": lambda m: m.stack.append(m.long_text(m.window.number(8))),
+        b"U": lambda m: m.stack.append(m.text_like(m.window.blob(m.window.number(1)))),
+        b"T": lambda m: m.stack.append(m.text_like(m.window.blob(m.window.number(4)))),
+        b"C": lambda m: _push_bytes(m, m.window.number(1)),
+        b"B": lambda m: _push_bytes(m, m.window.number(4)),
+        b"\x8e": lambda m: _push_bytes(m, m.window.number(8)),
+        b"\x96": lambda m: _push_bytes(m, m.window.number(8)),  # BYTEARRAY8
+    }
+)
+
+
+def _push_bytes(m: Machine, nbytes: int) -> None:
+    blob = m.window.blob(nbytes)
+    m.blob_cost(blob)
+    m.stack.append(blob)
 
 
 @_opcode(b"S")
@@ -227,83 +189,21 @@ def _unicode(m: Machine) -> None:
         m.window.fail("has a text with a broken escape")
 
 
-@_opcode(b"\x8c")
-def _short_binunicode(m: Machine) -> None:
-    m.stack.append(m.text(m.window.take(m.window.number(1))))
-
-
-@_opcode(b"X")
-def _binunicode(m: Machine) -> None:
-    m.stack.append(m.long_text(m.window.number(4)))
-
-
-@_opcode(b"\x8d")
-def _binunicode8(m: Machine) -> None:
-    m.stack.append(m.long_text(m.window.number(8)))
-
-
-@_opcode(b"U")
-def _short_binstring(m: Machine) -> None:
-    m.stack.append(m.text_like(m.window.blob(m.window.number(1))))
-
-
-@_opcode(b"T")
-def _binstring(m: Machine) -> None:
-    m.stack.append(m.text_like(m.window.blob(m.window.number(4))))
-
-
-@_opcode(b"C")
-def _short_binbytes(m: Machine) -> None:
-    _push_bytes(m, m.window.number(1))
-
-
-@_opcode(b"B")
-def _binbytes(m: Machine) -> None:
-    _push_bytes(m, m.window.number(4))
-
-
-@_opcode(b"\x8e")
-def _binbytes8(m: Machine) -> None:
-    _push_bytes(m, m.window.number(8))
-
-
-@_opcode(b"\x96")
-def _bytearray8(m: Machine) -> None:
-    _push_bytes(m, m.window.number(8))
-
-
-def _push_bytes(m: Machine, nbytes: int) -> None:
-    blob = m.window.blob(nbytes)
-    m.blob_cost(blob)
-    m.stack.append(blob)
-
-
 # ---------------------------------------------------------------------------------------------------------- containers
 
 
-@_opcode(b"]")
-def _empty_list(m: Machine) -> None:
-    m.stack.append([])
-
-
-@_opcode(b"}")
-def _empty_dict(m: Machine) -> None:
-    m.stack.append(Dict())
-
-
-@_opcode(b"\x8f")
-def _empty_set(m: Machine) -> None:
-    m.stack.append(Set())
-
-
-@_opcode(b"l")
-def _list(m: Machine) -> None:
-    m.stack.append(m.since_mark())
-
-
-@_opcode(b"t")
-def _tuple(m: Machine) -> None:
-    m.stack.append(tuple(m.since_mark()))
+_opcodes(
+    {
+        b")": lambda m: m.stack.append(()),
+        b"]": lambda m: m.stack.append([]),
+        b"}": lambda m: m.stack.append(Dict()),
+        b"\x8f": lambda m: m.stack.append(Set()),
+        b"l": lambda m: m.stack.append(m.since_mark()),
+        b"t": lambda m: m.stack.append(tuple(m.since_mark())),
+        b"d": lambda m: m.stack.append(Dict(_paired(m, m.since_mark()))),
+        b"\x91": lambda m: m.stack.append(Set(m.since_mark())),  # FROZENSET
+    }
+)
 
 
 @_opcode(b"\x85")
@@ -324,16 +224,6 @@ def _tuple3(m: Machine) -> None:
     m.stack[-1] = (m.stack[-1], middle, last)
 
 
-@_opcode(b"d")
-def _dict(m: Machine) -> None:
-    m.stack.append(Dict(_paired(m, m.since_mark())))
-
-
-@_opcode(b"\x91")
-def _frozenset(m: Machine) -> None:
-    m.stack.append(Set(m.since_mark()))
-
-
 def _paired(m: Machine, values: list[Value]) -> list[Value]:
     if len(values) % 2:
         m.window.fail("has a key without a value: it is damaged")
@@ -346,14 +236,8 @@ def _append(m: Machine) -> None:
     _add_items(m, m.stack[-1], [value])
 
 
-@_opcode(b"e")
+@_opcode(b"e\x90")
 def _appends(m: Machine) -> None:
-    values = m.since_mark()
-    _add_items(m, m.stack[-1], values)
-
-
-@_opcode(b"\x90")
-def _additems(m: Machine) -> None:
     values = m.since_mark()
     _add_items(m, m.stack[-1], values)
 
@@ -408,14 +292,8 @@ def _stack_global(m: Machine) -> None:
     m.stack.append(m.global_(module, name))
 
 
-@_opcode(b"R")
+@_opcode(b"R\x81")  # REDUCE, NEWOBJ
 def _reduce(m: Machine) -> None:
-    args = m.stack.pop()
-    m.call(m.stack.pop(), args)
-
-
-@_opcode(b"\x81")
-def _newobj(m: Machine) -> None:
     args = m.stack.pop()
     m.call(m.stack.pop(), args)
 
@@ -461,15 +339,11 @@ def _binpersid(m: Machine) -> None:
     m.stack[-1] = reference
 
 
-def _refuse(codes: bytes, what: str) -> None:
-    def refuse(m: Machine) -> NoReturn:
-        m.window.fail(f"needs {what}, which no file holds: save it again with torch.save")
-
-    for code in codes:
-        OPCODES[code] = refuse
+@_opcode(b"\x82\x83\x84")
+def _extension(m: Machine) -> NoReturn:
+    m.window.fail("needs an extension registry, which no file holds: save it again with torch.save")
 
 
-_refuse(b"\x82\x83\x84", "an extension registry")
-
-
-_refuse(b"\x97\x98", "buffers of another program")
+@_opcode(b"\x97\x98")
+def _buffer(m: Machine) -> NoReturn:
+    m.window.fail("needs buffers of another program, which no file holds: save it again with torch.save")

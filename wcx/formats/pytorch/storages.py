@@ -14,6 +14,7 @@ from wcx.formats.pytorch.streams import DeflatedStream
 from wcx.formats.pytorch.tensors import Place, View
 from wcx.formats.pytorch.zips import DEFLATED, Member, data_start
 from wcx.formats.sources.source import OpenFile
+from wcx.formats.storage.codes import integers_of
 
 _MAX_NUMBERS_NBYTES = 8 << 20  # of zero points
 _MAX_READ = 64 << 20  # of those of all tensors, and of what is unpacked for them
@@ -36,11 +37,7 @@ class _Storages:
         if nbytes > _MAX_NUMBERS_NBYTES or place.nbytes > _MAX_NUMBERS_NBYTES:
             raise ValueError(f"its zero points take more than {_MAX_NUMBERS_NBYTES >> 20} MiB")
         raw = self._bytes(place, view.first * itemsize, nbytes)
-        order = "big" if place.big_endian else "little"
-        return tuple(
-            int.from_bytes(raw[start : start + itemsize], order, signed=True)  # type: ignore[arg-type]
-            for start in range(0, nbytes, itemsize)
-        )
+        return integers_of(raw, view.dtype, big_endian=place.big_endian)
 
     def _bytes(self, place: Place, start: int, nbytes: int) -> bytes:
         """Bytes of a storage; ValueError once tensors have asked for more than any real model does."""
