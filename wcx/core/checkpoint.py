@@ -31,7 +31,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """What integer codes stand for: (code - zero point) * scale.
+    """The meaning of integer codes: (code - zero point) * scale.
 
     zero_points: in C order of `grid`, whose rank is the tensor's; each serves a block of as many elements along every
     dimension as shape / grid says (rounded up), so that a grid of ones is one zero point for all. scale: the one scale
@@ -76,7 +76,7 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What tells that a file is still the one whose header was read."""
+    """The properties of a file that change when it does, as they were when its header was read."""
 
     nbytes: int
     mtime_ns: int
@@ -109,7 +109,7 @@ class Checkpoint:
         return sum(signature.nbytes for signature in self.signatures)
 
     def summary(self) -> CheckpointSummary:
-        """Of which checkpoint a report speaks."""
+        """Return the summary that reports hold."""
         return CheckpointSummary(
             self.path, self.format, self.files, self.nbytes, dict(self.metadata), self.version, self.producer
         )
@@ -138,7 +138,7 @@ class TensorReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSummary:
-    """Of which checkpoint a report speaks."""
+    """The checkpoint that a report is about."""
 
     path: str
     format: str

@@ -31,7 +31,7 @@ _MAX_VALUE = 1 << 20
 
 
 class JsonError(Exception):
-    """What is wrong with a text and at which byte of it; callers turn it into a CheckpointError of their file."""
+    """An error in a text and the byte of it; callers turn it into a CheckpointError of their file."""
 
     def __init__(self, reason: str, position: int) -> None:
         self.reason = reason
@@ -101,20 +101,20 @@ class JsonWalker:
         return text
 
     def string_nbytes(self) -> int:
-        """The size of the string at the position, which is not read."""
+        """Return the size of the string at the position, which is not read."""
         match = _STRING.match(self._text, self.position)
         return match.end(1) - match.start(1) if match else 0
 
     def at_object(self) -> bool:
-        """Whether an object is at the position."""
+        """Return True if an object is at the position."""
         return self._text.startswith(b"{", self.position)
 
     def at_array(self) -> bool:
-        """Whether an array is at the position."""
+        """Return True if an array is at the position."""
         return self._text.startswith(b"[", self.position)
 
     def at_string(self) -> bool:
-        """Whether a string is at the position."""
+        """Return True if a string is at the position."""
         return self._text.startswith(b'"', self.position)
 
     def null(self) -> bool:

@@ -1,8 +1,8 @@
 """The role of a tensor, by its name: a weight, a buffer, or the state of an optimizer.
 
 Checkpoints hold no roles, so names decide, and only the last dotted part of one: the names below are those that
-PyTorch's own modules and optimizers give (`torch.nn.modules.batchnorm`, `torch.optim`), bitsandbytes and Apex. A layer with such a
-name has parameters below it, such as `step.weight`, which stay weights.
+PyTorch's own modules and optimizers give (`torch.nn.modules.batchnorm`, `torch.optim`), bitsandbytes and Apex. A layer
+with such a name has parameters below it, such as `step.weight`, which stay weights.
 """
 
 from __future__ import annotations

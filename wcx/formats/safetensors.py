@@ -44,7 +44,7 @@ _MAX_METADATA = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header of one file says; offsets are those of the file."""
+    """The header of one file; offsets are those of the file."""
 
     signature: Signature
     tensors: tuple[TensorInfo, ...]
@@ -56,7 +56,7 @@ _Entry = tuple[int, int, str, str, tuple[int, ...]]  # begin and end in the data
 
 @dataclass(slots=True)
 class _Draft:
-    """What has been read of a header so far, and what that may take in memory."""
+    """The part of a header that has been read so far, and what it may take in memory."""
 
     cost: int
     entries: list[_Entry] = field(default_factory=list)
@@ -225,7 +225,7 @@ def _extent(entry: _Entry) -> tuple[int, int]:
 
 
 def _stored_nbytes(dtype: str, shape: tuple[int, ...]) -> int:
-    """Bytes that a tensor takes; ValueError where that is no whole number or more than any machine can address."""
+    """Return the bytes that a tensor takes; ValueError for no whole number, or more than a machine can address."""
     nbits = _BITS[dtype]
     for size in shape:
         nbits *= size or 1
@@ -250,7 +250,7 @@ def _check_extent(begin: int, end: int, nbytes: int, position: int) -> None:
 
 
 def _check_with_library(file: OpenFile) -> None:
-    """Have the reference implementation validate a file of this machine too: what it refuses is refused."""
+    """Let the reference implementation validate a file of this machine too: what it refuses is refused."""
     if file.local_path is None:
         return
     from safetensors import SafetensorError, safe_open

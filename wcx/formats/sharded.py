@@ -30,7 +30,7 @@ _MAX_MEMBERS = 1000  # an index has two
 
 @dataclass(slots=True)
 class _Index:
-    """What an index.json says: the shard of every tensor, and its own metadata as text."""
+    """The content of an index.json: the shard of every tensor, and its own metadata as text."""
 
     shard_of: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
@@ -164,7 +164,7 @@ def _check_shards(path: str, directory: str, shards: tuple[str, ...]) -> None:
 
 
 def _stray_shard(directory: str, shards: tuple[str, ...]) -> str | None:
-    """A shard of a named series (same prefix, same total) that the index does not name, or None."""
+    """Return a shard of a named series (same prefix, same total) that the index does not name, or None."""
     series = {series_of(name) for name in shards} - {None}
     if not series:
         return None
@@ -174,7 +174,7 @@ def _stray_shard(directory: str, shards: tuple[str, ...]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Shard:
-    """What one shard says."""
+    """The content of one shard."""
 
     signature: Signature
     tensors: tuple[TensorInfo, ...]
@@ -184,7 +184,7 @@ class _Shard:
 
 
 def _kind_of(path: str, shards: tuple[str, ...]) -> str:
-    """The format that all shards are in."""
+    """Return the format that all shards are in."""
     kinds = {kind for suffix, kind in _KINDS.items() if any(name.endswith(suffix) for name in shards)}
     if len(kinds) > 1:
         raise CheckpointError(path, "the index names shards of two formats, .safetensors and .bin")

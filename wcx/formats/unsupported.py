@@ -23,7 +23,7 @@ def _starts(*magics: bytes, at: int = 0) -> Callable[[FileHead], bool]:
 
 
 def _tar_of(*members: bytes) -> Callable[[FileHead], bool]:
-    """A tar archive whose first 64 KB have the header of one of `members`."""
+    """Return a test for a tar archive whose first 64 KB have the header of one of `members`."""
 
     def test(ends: FileHead) -> bool:
         head = ends.head
@@ -34,7 +34,7 @@ def _tar_of(*members: bytes) -> Callable[[FileHead], bool]:
 
 
 def _zip_of(*members: bytes) -> Callable[[FileHead], bool]:
-    """A zip archive whose directory (at the end of the file) or first member names one of `members`."""
+    """Return a test for a zip archive whose directory (at the end) or first member names one of `members`."""
 
     def test(ends: FileHead) -> bool:
         names = ends.head[:512] + ends.tail
@@ -112,12 +112,12 @@ _TABLE: tuple[tuple[Callable[[FileHead], bool], str], ...] = (
 
 
 def describe(ends: FileHead) -> str | None:
-    """Say what a file is that wcx does not read, and what to do; None where it is nothing known."""
+    """Return what a known file is that wcx does not read, and what to do; None for an unknown one."""
     return next((text for test, text in _TABLE if test(ends)), None)
 
 
 def describe_unknown(ends: FileHead) -> str:
-    """The line for a file that is nothing known."""
+    """Return the line for an unknown file."""
     return f"nothing that wcx recognises ({ends.nbytes} bytes): {_READS}"
 
 

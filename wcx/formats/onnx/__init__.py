@@ -46,7 +46,7 @@ def sniff(ends: FileHead) -> Match:
 
 
 def _is_model(ends: FileHead) -> bool:
-    """Whether all fields that both ends of the file show are those of a model; one field may lie out of sight."""
+    """Return True if all fields in both ends of the file are those of a model; one field may lie out of sight."""
     position, graphs, versions = 0, 0, 0
     for _ in range(_MAX_FIELDS):
         if position == ends.nbytes:
@@ -79,7 +79,7 @@ def _is_model(ends: FileHead) -> bool:
 
 
 def _bytes_at(ends: FileHead, position: int) -> bytes | None:
-    """The bytes from a position on, as far as they are known."""
+    """Return the bytes from a position on, as far as they are known."""
     if position < len(ends.head):
         return ends.head[position : position + 4096]
     tail = ends.nbytes - len(ends.tail)
@@ -87,7 +87,7 @@ def _bytes_at(ends: FileHead, position: int) -> bytes | None:
 
 
 def _plausible(ends: FileHead, number: int, begin: int, nbytes: int) -> bool:
-    """Whether a text is one, and the first field of a graph or another message one that it has."""
+    """Return True if a text is one, or the first field of a graph or another message is one that it has."""
     data = (_bytes_at(ends, begin) or b"")[:nbytes]
     if number in _TEXTS:
         return not any(byte < 9 for byte in data)
@@ -138,7 +138,7 @@ def _checkpoint(path: str, name: str, model: Model, files: ExternalFiles, signat
 
 
 def _version(model: Model) -> str:
-    """Such as `IR 9, opset 17, com.microsoft 1`."""
+    """Return a text such as `IR 9, opset 17, com.microsoft 1`."""
     parts = [] if model.ir_version is None else [f"IR {model.ir_version}"]
     parts += [f"opset {model.opsets[domain]}" for domain in ("",) if domain in model.opsets]
     parts += [f"{domain} {version}" for domain, version in sorted(model.opsets.items()) if domain]
@@ -157,7 +157,7 @@ def _notes(model: Model, files: ExternalFiles) -> Iterable[str]:
 
 
 def _described(graphs: Iterable[Graph]) -> list[TensorInfo]:
-    """All tensors under names of their own: those of inner graphs behind the path of their graph."""
+    """Return all tensors under unique names: those of inner graphs behind the path of their graph."""
     names: set[str] = set()
     tensors = []
     for graph in graphs:
@@ -193,7 +193,7 @@ def _tensor(name: str, draft: Draft) -> TensorInfo:
 
 
 def _view(draft: Draft) -> View:
-    """As what its users read the tensor; an unsupported reason where they do not agree."""
+    """Return how the users of a tensor read it; unsupported where they do not agree."""
     if not draft.views:
         return View(draft.dtype, draft.shape)
     first = draft.views[0]

@@ -52,7 +52,7 @@ class ExternalFiles:
         return file, offset, None
 
     def _file(self, location: str) -> int:
-        """The index of a file, which is checked when it is first named."""
+        """Return the index of a file, which is checked when it is first named."""
         if location not in self._index:
             name = location.removeprefix("./")
             if name not in self._index:

@@ -1,4 +1,4 @@
-"""What operators do with a weight: how they read its dimensions, which give its elements on, which take codes.
+"""The use of weights by operators: layouts of their dimensions, elements passed on, codes taken.
 
 Source: the operators' documentation, https://onnx.ai/onnx/operators (domain "") and docs/ContribOperators.md of
 onnxruntime (domain "com.microsoft"). Tables and nothing else.
@@ -97,7 +97,7 @@ LAYOUTS: dict[tuple[str, str], dict[int, tuple[str, str]]] = {
 
 
 def is_of_interest(domain: str, operator: str) -> bool:
-    """Whether what an operator does with its inputs matters: those above, and all that the standard does not define."""
+    """Return True if the use of a weight by an operator matters: those above, and all that are not of the standard."""
     if domain not in ("", "ai.onnx.ml"):
         return True
     known = operator in KEEPING or operator in MOVING or operator in PACKING

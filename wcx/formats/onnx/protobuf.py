@@ -116,7 +116,7 @@ class ProtobufFile:
         return f"a field ends {field_end - end} bytes behind it"
 
     def _piece(self, position: int, end: int) -> tuple[bytes, int]:
-        """Bytes around `position`, at least the head of a field or up to `end`, and the position of the first."""
+        """Return bytes around `position`, at least the head of a field or up to `end`, and their position."""
         have = self._begin + len(self._window)
         if not self._begin <= position or have < min(end, position + _MAX_HEAD + 1):
             nbytes = min(_WINDOW, self.nbytes - position)
@@ -197,7 +197,7 @@ def varint(data: bytes, index: int) -> tuple[int, int]:
 
 
 def signed(value: int) -> int:
-    """The int64 that a variable-length integer spells.
+    """Return the int64 of a variable-length integer.
 
     >>> signed(2**64 - 1)
     -1

@@ -32,7 +32,7 @@ class _Use:
     values: Values
 
     def tensor(self, position: int) -> Draft | None:
-        """The tensor behind an input, if its elements come as they are stored."""
+        """Return the tensor behind an input, if its elements come as they are stored."""
         origin = self.origins.of(self.graph, self.node.input(position))
         return None if origin is None or origin.through else origin.tensor
 
@@ -68,7 +68,7 @@ def _view(use: _Use) -> View:
 
 
 def _quantization(use: _Use) -> Quantization:
-    """Zero points along the axes that the node says, on the tensor's own dimensions."""
+    """Return the zero points along the axes that the node says, on the tensor's own dimensions."""
     scale = _scale(use)
     tensor = use.origin.tensor
     ones = (1,) * len(tensor.shape)
@@ -102,7 +102,7 @@ def _scale(use: _Use) -> float | None:
 
 
 def _grid(use: _Use, points: tuple[int, ...]) -> tuple[int, ...]:
-    """The grid, on the tensor's own dimensions, of zero points that differ."""
+    """Return the grid, on the tensor's own dimensions, of zero points that differ."""
     axes = use.origin.axes
     if axes is None:
         raise UnsupportedError("zero points of a tensor that is rearranged before it is used")
@@ -118,7 +118,7 @@ def _grid(use: _Use, points: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _sizes(use: _Use, shape: tuple[int, ...], points: tuple[int, ...]) -> tuple[int, ...]:
-    """How many zero points stand along each dimension of the codes as the node sees them."""
+    """Return the number of zero points along each dimension of the codes as the node sees them."""
     block = use.node.number("block_size", 0)
     if use.node.operator == "DequantizeLinear" and block:
         return _blocks(shape, points, _axis(use.node.number("axis", 1), shape), block)
@@ -150,7 +150,7 @@ def _axis(axis: int, shape: tuple[int, ...]) -> int:
 
 
 def _blocks(shape: tuple[int, ...], points: tuple[int, ...], axis: int, block: int) -> tuple[int, ...]:
-    """Blocks of `block` elements along one axis, a zero point each; all other dimensions have one an element."""
+    """Check one zero point for each block of `block` elements along one axis, and for each element of the others."""
     expected = tuple(-(-size // block) if at == axis else size for at, size in enumerate(shape)) if block > 0 else ()
     if points != expected:
         raise UnsupportedError("zero points that do not fit its shape")
@@ -159,7 +159,7 @@ def _blocks(shape: tuple[int, ...], points: tuple[int, ...], axis: int, block: i
 
 
 def _check_block(size: int, count: int, block: int) -> None:
-    """A grid says of blocks only how many there are: what that leaves to guess is refused."""
+    """Refuse a block size that the number of blocks does not determine."""
     if count > 1 and -(-size // count) != block:
         raise UnsupportedError(f"blocks of {block} that do not divide its {size} elements")
 
@@ -168,7 +168,7 @@ def _check_block(size: int, count: int, block: int) -> None:
 
 
 def _nbits(use: _Use) -> View:
-    """MatMulNBits: bytes [rows, blocks, codes of one block], the low bits first; codes of padding columns are kept."""
+    """Return MatMulNBits' view: bytes [rows, blocks, codes of a block], low bits first, padding columns included."""
     node, tensor = use.node, use.origin.tensor
     rows, columns = node.number("N", 0), node.number("K", 0)
     bits, block = node.number("bits", 4), node.number("block_size", 0)
@@ -189,7 +189,7 @@ def _nbits(use: _Use) -> View:
 
 
 def _nbits_zero_points(use: _Use, grid: tuple[int, int], bits: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Packed like the codes, every row filled up to whole bytes; half the range where there are none."""
+    """Return zero points packed like the codes, each row filled up to whole bytes; half the range if none."""
     if not use.node.input(use.rule.zero_point):
         return (1 << (bits - 1),), (1, 1)
     tensor = _zero_point_tensor(use)
@@ -212,7 +212,7 @@ def _unpacked(use: _Use, tensor: Draft, grid: tuple[int, ...], bits: int) -> tup
 
 
 def _block_quantized(use: _Use) -> View:
-    """GatherBlockQuantized: codes of 4 or 8 bits with a zero point for each block along one axis."""
+    """Return GatherBlockQuantized's view: codes of 4 or 8 bits, a zero point for each block along one axis."""
     node, tensor = use.node, use.origin.tensor
     bits, block = node.number("bits", 4), node.number("block_size", 128)
     if use.origin.through or not tensor.shape:

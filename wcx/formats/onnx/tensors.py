@@ -58,7 +58,7 @@ _CONTINUED = bytes(range(128, 256))
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How an operator reads a tensor: as which dtype and shape, and what its codes stand for, or why none can say."""
+    """An operator's view of a tensor: dtype, shape, and what its codes mean, or why nothing can say."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -87,7 +87,7 @@ class Draft:
 
 @dataclass(slots=True)
 class _Runs:
-    """Where a tensor's numbers lie in the model: the list that they are in, and its pieces."""
+    """The list of the model that a tensor's numbers lie in, and its pieces."""
 
     number: int = 0
     count: int = 0
@@ -97,7 +97,7 @@ class _Runs:
 
 @dataclass(slots=True)
 class _Fields:
-    """What has been read of a tensor so far."""
+    """The fields of a tensor that have been read so far."""
 
     name: str = ""
     dims: list[int] = field(default_factory=list)
@@ -127,7 +127,7 @@ def read_tensor(source: ProtobufFile, extents: Sequence[Extent], files: External
 
 
 def _name_of(source: ProtobufFile, extents: Sequence[Extent]) -> str:
-    """The name of a tensor of which not all has been read."""
+    """Return the name of a tensor of which not all has been read."""
     for number, wire, begin, end, _value in merged_fields(source, extents, "tensor"):
         if number == _NAME and wire == BYTES:
             return source.text(begin, end, "a tensor's name")
@@ -328,7 +328,7 @@ def _place_run(draft: Draft, runs: _Runs) -> None:
 
 
 def _numbers_needed(draft: Draft) -> int:
-    """How many numbers the list has: of complex ones two each, of codes below 6 bits one a byte."""
+    """Return the number of entries of the list: two for each complex number, one a byte for codes below 6 bits."""
     if draft.dtype in ("C64", "C128"):
         return 2 * prod(draft.shape)
     return draft.nbytes if DTYPES[draft.dtype].bits < 6 else prod(draft.shape)

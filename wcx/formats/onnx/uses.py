@@ -1,4 +1,4 @@
-"""What the tensors of an ONNX model are for: which operator reads each, in which layout, and as which codes."""
+"""The uses of the tensors of an ONNX model: the operators that read each, in which layout, and as which codes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _note_use(node: Node, position: int, origin: Origin) -> None:
 
 
 def _unsupported_codes(node: Node, position: int, origin: Origin) -> str | None:
-    """Why small integers of a matrix can't be taken for what they are; None where they can, or are rules' business."""
+    """Return why small integers of a matrix are more than their values; None where they are not, or rules apply."""
     tensor = origin.tensor
     kind = DTYPES[tensor.dtype]
     if kind.kind not in ("signed", "unsigned") or kind.bits > 8 or len(tensor.shape) < 2:
@@ -57,7 +57,7 @@ def _unsupported_codes(node: Node, position: int, origin: Origin) -> str | None:
 
 
 def _use_text(node: Node, position: int, origin: Origin) -> str:
-    """Such as `MatMul B: stored [in, out]`; empty for an operator or an input of which nothing is known."""
+    """Return a text such as `MatMul B: stored [in, out]`; empty where nothing is known of the operator or input."""
     name, layout = LAYOUTS.get((node.domain, node.operator), {}).get(position, ("", ""))
     if not name:
         return ""
@@ -71,14 +71,14 @@ def _use_text(node: Node, position: int, origin: Origin) -> str:
 
 
 def _padding(node: Node) -> str:
-    """The columns that fill the last block."""
+    """Return the columns that fill the last block."""
     block, columns = node.number("block_size", 0), node.number("K", 0)
     padding = -columns % block if block > 0 else 0
     return f", {padding} padding columns" if padding else ""
 
 
 def _stored(layout: str, position: int, node: Node, origin: Origin) -> str:
-    """A layout as the tensor has it: turned where the operator or one before it transposes; empty if unclear."""
+    """Return a layout as the tensor has it: turned where the operator or one before it transposes; empty if unclear."""
     shape, axes = origin.tensor.shape, origin.axes
     if not layout or axes is None:
         return ""

@@ -39,12 +39,12 @@ class Origin:
 
 @dataclass(slots=True)
 class Origins:
-    """Which tensors the names of all graphs stand for; graphs are passed on in the order in which they run."""
+    """The tensors behind the names of all graphs; graphs are passed on in the order in which they run."""
 
     _passed: dict[tuple[int, str], Origin] = field(default_factory=dict)
 
     def of(self, graph: Graph, name: str) -> Origin | None:
-        """The tensor that `name` stands for in a graph or in one around it; None for what is computed or an input."""
+        """Return the tensor behind `name` in a graph or in one around it; None for what is computed or an input."""
         scope: Graph | None = graph
         while scope is not None and name:
             if name in scope.tensors:
@@ -110,7 +110,7 @@ class Values:
             return None
 
     def _bytes(self, tensor: Draft) -> bytes:
-        """The elements as bytes, little-endian."""
+        """Return the elements as bytes, little-endian."""
         if tensor.unsupported:
             raise UnsupportedError(f"zero point that can't be read: {tensor.unsupported}")
         if tensor.storage is None:

@@ -43,7 +43,7 @@ _MAX_RECORD = 1000  # bytes of `byteorder`, `version`
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What one file says: its tensors, its plain values, how it was written, and what a reader should know."""
+    """The content of one file: its tensors, its plain values, how it was written, and notes for the reader."""
 
     signature: Signature
     tensors: tuple[TensorInfo, ...]
@@ -113,7 +113,7 @@ def read_file(path: str, file: int = 0) -> Content:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Without the search for cycles, which takes a third of the time where a pickle has a million objects."""
+    """Disable the search for cycles, which takes a third of the time where a pickle has a million objects."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -160,7 +160,7 @@ def _notes(found: Walk, tensors: tuple[TensorInfo, ...]) -> tuple[str, ...]:
 
 @contextmanager
 def _at(path: str) -> Iterator[None]:
-    """Say of which file it is what the walk finds wrong."""
+    """Name the file in which the walk finds an error."""
     try:
         yield
     except ValueError as error:
@@ -193,13 +193,13 @@ def _read_zip(source: _PickleFile) -> tuple[Walk, str]:
 
 
 def _package_root(members: dict[str, Member]) -> str:
-    """The folder of a torch.package archive; the empty text where the archive is none."""
+    """Return the folder of a torch.package archive; the empty text where the archive is none."""
     mark = "/.data/extern_modules"
     return next((name.removesuffix(mark) for name in members if name.endswith(mark)), "")
 
 
 def _read_package(source: _PickleFile, members: dict[str, Member], root: str) -> tuple[Walk, str]:
-    """The objects that torch.package has pickled, and the TorchScript among them; names begin with the object's."""
+    """Read the objects that torch.package has pickled, and its TorchScript; names begin with the object's."""
     big_endian = _is_big_endian(source, members, root)
     storages = ZipStorages(source.file, members, f"{root}/.data/", big_endian=big_endian, suffix=".storage")
     found = Walk()
@@ -217,7 +217,7 @@ def _read_package(source: _PickleFile, members: dict[str, Member], root: str) ->
 
 
 def _is_pickled_object(source: _PickleFile, member: Member, inside: str) -> bool:
-    """Whether a member is a pickle: TorchScript's, or any outside of .data that begins like one."""
+    """Return True for a pickle: TorchScript's, or any outside of .data that begins like one."""
     if inside.startswith(".data/"):
         return inside.startswith(".data/ts_code/") and inside.endswith(("/data.pkl", "/constants.pkl"))
     if inside.endswith(".py") or member.nbytes < _LEAST_PICKLE:
@@ -226,7 +226,7 @@ def _is_pickled_object(source: _PickleFile, member: Member, inside: str) -> bool
 
 
 def _root(path: str, members: dict[str, Member]) -> str:
-    """The folder that the archive's content is in: the one with a data.pkl."""
+    """Return the folder that the archive's content is in: the one with a data.pkl."""
     roots = [name.removesuffix("/data.pkl") for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(roots) == 1:
         return roots[0]
@@ -236,7 +236,7 @@ def _root(path: str, members: dict[str, Member]) -> str:
 
 
 def _version(source: _PickleFile, members: dict[str, Member], root: str) -> str:
-    """The version of the format, which the oldest archives do not give."""
+    """Return the version of the format, which the oldest archives do not give."""
     version = (_record(source, members, f"{root}/version") or _record(source, members, f"{root}/.data/version")).strip()
     if version and not (version.isdecimal() and int(version) <= _MAX_VERSION):
         reason = f"its version is {shortened(version)}: wcx knows the versions of PyTorch's format up to {_MAX_VERSION}"
@@ -252,7 +252,7 @@ def _is_big_endian(source: _PickleFile, members: dict[str, Member], root: str) -
 
 
 def _record(source: _PickleFile, members: dict[str, Member], name: str) -> str:
-    """A short text of the archive; the empty text where there is none."""
+    """Return a short text of the archive; the empty text where there is none."""
     member = members.get(name)
     if member is None:
         return ""
@@ -282,7 +282,7 @@ def _stream_of(source: _PickleFile, member: Member) -> Stream:
 
 
 def _read_pickles(source: _PickleFile) -> tuple[Walk, str]:
-    """The layout before 1.6: magic number, version, system, the object, the storages' keys, the storages."""
+    """Read the layout before 1.6: magic number, version, system, the object, the storages' keys, the storages."""
     first = source.pickle(0)
     if first.value != _MAGIC_NUMBER:
         return _read_bare(source, first), "pickle"
@@ -307,7 +307,7 @@ def _read_pickles(source: _PickleFile) -> tuple[Walk, str]:
 
 
 def _read_bare(source: _PickleFile, content: Pickle) -> Walk:
-    """A pickle alone, which has no storages; NumPy arrays may be in it."""
+    """Read a pickle alone, which has no storages; NumPy arrays may be in it."""
     follow = source.file.nbytes - content.nbytes
     if follow:
         reason = f"{follow} bytes follow the end of the pickle: it is no file of torch.save"

@@ -1,4 +1,4 @@
-"""What an interpreted pickle is made of: plain Python values, and these, which only record what was said.
+"""The values of an interpreted pickle: plain Python values, and these, which only record what was said.
 
 Plain are None, bool, int, float, str, list and tuple. Nothing here is ever called, imported or hashed by its content.
 """

@@ -1,4 +1,4 @@
-"""From the tensors that a walk has found to the list of a checkpoint: each once, with its role and its other names."""
+"""List the tensors that a walk has found: each once, with its role and its other names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def list_tensors(found: Iterable[Found], file: int = 0) -> tuple[TensorInfo, ...
 
 
 def _numbered(found: Iterable[Found]) -> list[Found]:
-    """Tell tensors of one name apart: name, name#2, ..."""
+    """Return the tensors with unique names: name, name#2, ..."""
     taken: dict[str, int] = {}  # by its name, the last number that it was given
     numbered = []
     for tensor in found:
@@ -45,13 +45,13 @@ def _numbered(found: Iterable[Found]) -> list[Found]:
 
 
 def _are_copies(found: list[Found]) -> bool:
-    """Whether what is called EMA stands beside the weights it averages: every shape of it is one of theirs too."""
+    """Return True if all EMA tensors are copies of weights: every shape of them is one of the model's too."""
     model = {tensor.view.shape for tensor in found if not tensor.ema and tensor.role != "optimizer"}
     return all(tensor.view.shape in model for tensor in found if tensor.ema and len(tensor.view.shape) > 1)
 
 
 def _key(tensor: Found) -> _Key:
-    """What two names of the same elements have in common."""
+    """Return a key that two names of the same elements share."""
     view = tensor.view
     if view.place is None:
         return (tensor.name,)
@@ -109,7 +109,7 @@ def _needs_no_storage(view: View, place: Place, *, plain: bool) -> bool:
 
 
 def _storage(view: View, place: Place) -> Storage:
-    """The storage that a view is of; of less than 8 bits, bytes are counted instead of elements."""
+    """Return the storage that a view is of; of less than 8 bits, bytes are counted instead of elements."""
     bits = min(8, DTYPES[view.dtype].bits)
     return Storage(
         start=place.start,
@@ -124,7 +124,7 @@ def _storage(view: View, place: Place) -> Storage:
 
 
 def overlap_note(tensors: Iterable[TensorInfo]) -> str | None:
-    """A note on tensors that share numbers of one storage without being the same; None where none do."""
+    """Return a note on tensors that share numbers of one storage without being the same; None where none do."""
     extents: dict[int, list[tuple[int, int]]] = {}
     for tensor in tensors:
         storage = tensor.storage
@@ -148,7 +148,7 @@ def overlap_note(tensors: Iterable[TensorInfo]) -> str | None:
 
 
 def _overlapping(extents: list[tuple[int, int]]) -> int:
-    """How many of the extents, in order, begin before one before them has ended."""
+    """Count the extents, in order, that begin before an earlier one has ended."""
     count = 0
     end = 0
     for first, last in extents:

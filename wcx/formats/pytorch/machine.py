@@ -41,7 +41,7 @@ class Machine:
             self.window.fail("describes more than fits in the 300 MiB that wcx allows itself")
 
     def result(self) -> Value:
-        """The one value that is left at the end."""
+        """Return the one value that is left at the end."""
         if len(self.stack) != 1 or self._marks:
             self.window.fail(f"ends with {len(self.stack)} values on its stack instead of one: it is damaged")
         return self.stack[0]
@@ -106,7 +106,7 @@ class Machine:
         return self.window.line(_MAX_DIGITS)
 
     def global_(self, module: str, name: str) -> Global:
-        """The inert name of a class or function, the same for the same name."""
+        """Return the inert name of a class or function, the same for the same name."""
         found = self._globals.get((module, name))
         if found is None:
             length = len(module) + len(name)
@@ -117,7 +117,7 @@ class Machine:
         return found
 
     def global_of(self, lines: bytes) -> Global:
-        """The inert name whose module and name are two lines."""
+        """Return the inert name whose module and name are two lines."""
         found = self._globals_by_lines.get(lines)
         if found is None:
             self.spend(_COST_LINES + len(lines))
@@ -135,7 +135,7 @@ class Machine:
         self.stack.append(Call(function, args))
 
     def text_like(self, blob: Blob) -> str | Blob:
-        """What a str of Python 2 holds: a text where it is short and could be one, else bytes."""
+        """Return a str of Python 2: a text where it is short and could be one, else bytes."""
         self.blob_cost(blob)
         return blob.data.decode("ascii") if blob.data.isascii() and len(blob.data) == blob.nbytes else blob
 

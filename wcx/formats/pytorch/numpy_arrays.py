@@ -26,7 +26,7 @@ _LONGEST = 8  # characters of a dtype's name, such as <f4 or <M8[ns]
 
 
 def array_of(call: Call) -> View | None:
-    """The array that a call makes; None for a call that makes none, or one of other things than numbers.
+    """Return the array that a call makes; None for a call that makes none, or one of other things than numbers.
 
     An array that can't be read where it lies has an unsupported reason. ValueError where shape and bytes do not fit.
     """
@@ -62,7 +62,7 @@ def _fortran_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _dtype(value: Value) -> tuple[str, bool]:
-    """The kind and size of a numpy.dtype, such as f4, and whether it is big-endian."""
+    """Return the kind and size of a numpy.dtype, such as f4, and True if it is big-endian."""
     if not isinstance(value, Call) or function_of(value) != "numpy.dtype" or not isinstance(value.args, tuple):
         return "", False
     name = value.args[0] if value.args and isinstance(value.args[0], str) and len(value.args[0]) <= _LONGEST else ""

@@ -24,7 +24,7 @@ _COST_OPCODE = 76  # the most that an opcode without a text leaves behind, measu
 
 @dataclass(frozen=True, slots=True)
 class Pickle:
-    """What a pickle says: its value, its references to things outside in their order, its bytes and opcodes.
+    """The content of a pickle: its value, its references to things outside in their order, its bytes and opcodes.
 
     opcodes: how many, in full thousands.
     """

@@ -21,7 +21,7 @@ _MAX_READ = 64 << 20  # of those of all tensors, and of what is unpacked for the
 
 
 class _Storages:
-    """What both kinds share: small tensors that are needed to describe others."""
+    """The common part of both kinds: small tensors that are needed to describe others."""
 
     def __init__(self, file: OpenFile) -> None:
         self._file = file
@@ -40,7 +40,7 @@ class _Storages:
         return integers_of(raw, view.dtype, big_endian=place.big_endian)
 
     def _bytes(self, place: Place, start: int, nbytes: int) -> bytes:
-        """Bytes of a storage; ValueError once tensors have asked for more than any real model does."""
+        """Return bytes of a storage; ValueError once tensors need more than those of any real model."""
         self._read += 100 + (nbytes if place.encoding == "raw" else place.nbytes)
         if self._read > _MAX_READ:
             raise ValueError(f"the zero points up to its own take more than {_MAX_READ >> 20} MiB to read")
@@ -64,7 +64,7 @@ class ZipStorages(_Storages):
         self._places: dict[str, Place] = {}
 
     def place(self, key: str, nbytes: int) -> Place:
-        """Where the storage of that key lies, which should have `nbytes` bytes; ValueError where it does not."""
+        """Return the place of the storage of that key; ValueError where it does not have `nbytes` bytes."""
         place = self._places.get(key) or self._places.setdefault(key, self._find(key))
         if place.nbytes != nbytes:
             raise ValueError(f"its storage {shortened(key)} has {place.nbytes} bytes, not the {nbytes} it should have")
@@ -109,7 +109,7 @@ class LegacyStorages(_Storages):
         return start + 8 + nbytes
 
     def place(self, key: str, nbytes: int) -> Place:
-        """Where the storage of that key lies, which should have `nbytes` bytes; ValueError where it does not."""
+        """Return the place of the storage of that key; ValueError where it does not have `nbytes` bytes."""
         place = self._places.get(key)
         if place is None:
             raise ValueError(f"its storage {shortened(key)} is not in the file")
@@ -119,7 +119,7 @@ class LegacyStorages(_Storages):
 
 
 def _bits_by_key(references: Iterable[Persistent]) -> dict[str, int]:
-    """The size of a storage's elements, by its key, as the first reference to it says."""
+    """Return the size of a storage's elements, by its key, as the first reference to it says."""
     bits: dict[str, int] = {}
     for reference in references:
         parts = reference.id

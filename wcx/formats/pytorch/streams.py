@@ -24,10 +24,10 @@ class Stream(Protocol):
         """Pass over up to `nbytes` bytes without reading them; return how many."""
 
     def offset_of(self, position: int) -> int | None:
-        """Where in the file the byte at `position` of the stream lies as it is; None where it does not."""
+        """Return the offset in the file of the byte at `position`; None where it is not there as it is."""
 
     def place_of(self, position: int) -> int:
-        """The byte of the file to name in a message about `position`."""
+        """Return the byte of the file to name in a message about `position`."""
 
 
 class RawStream:
@@ -60,11 +60,11 @@ class RawStream:
         return nbytes
 
     def offset_of(self, position: int) -> int | None:
-        """Where in the file the byte at `position` lies."""
+        """Return the offset in the file of the byte at `position`."""
         return self._start + position
 
     def place_of(self, position: int) -> int:
-        """The byte of the file to name in a message."""
+        """Return the byte of the file to name in a message about `position`."""
         return self._start + position
 
 
@@ -106,11 +106,11 @@ class DeflatedStream:
         return 0
 
     def offset_of(self, position: int) -> int | None:
-        """None: no byte lies in the file as it is."""
+        """Return None: no byte is in the file as it is."""
         return None
 
     def place_of(self, position: int) -> int:
-        """The beginning of the deflated part."""
+        """Return the beginning of the deflated part."""
         return self._start
 
     def _bad(self, reason: str) -> CheckpointError:

@@ -1,4 +1,4 @@
-"""From PyTorch's calls that rebuild a tensor to a view of a storage: dtype, shape, strides, all bounds checked.
+"""PyTorch's calls that rebuild a tensor, as a view of a storage: dtype, shape, strides, all bounds checked.
 
 Source: torch/_utils.py and torch/_tensor.py of PyTorch 2.13 and of older versions, whose calls old files hold. Nothing
 is read here; what can't be right raises ValueError with the reason.
@@ -23,7 +23,7 @@ _INTEGER = frozenset({int})
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the `nbytes` bytes of a storage lie: `packed` bytes of the file from `start` on."""
+    """The place of a storage of `nbytes` bytes: `packed` bytes of the file from `start` on."""
 
     key: str
     start: int
@@ -52,7 +52,7 @@ class Storages(Protocol):
     """The storages of a file."""
 
     def place(self, key: str, nbytes: int) -> Place:
-        """Where the storage of that key lies, which should have `nbytes` bytes; ValueError where it does not."""
+        """Return the place of the storage of that key; ValueError where it does not have `nbytes` bytes."""
 
     def read_numbers(self, view: View) -> tuple[int, ...]:
         """Read a small one-dimensional integer tensor; ValueError where it is not one."""
@@ -69,7 +69,7 @@ class _Storage:
 
 
 def function_of(call: Call) -> str:
-    """The dotted name of what a call calls; the empty text where it is not known by a name."""
+    """Return the dotted name of the callable of a call; the empty text where it has none."""
     target = call.callable
     if isinstance(target, Persistent) and isinstance(target.id, tuple) and len(target.id) > 1:
         target = target.id[1]  # the class of a module, with its source, in files before PyTorch 1.6
@@ -80,18 +80,18 @@ _NO_STORAGES = (("module",), ("reduce_package",))
 
 
 def is_storage(value: Value) -> bool:
-    """Whether a value refers to a storage."""
+    """Return True if a value refers to a storage."""
     return isinstance(value, Persistent) and not (isinstance(value.id, tuple) and value.id[:1] in _NO_STORAGES)
 
 
 def storage_of(value: Value, storages: Storages) -> View:
-    """A storage itself as a tensor of one dimension."""
+    """Return a storage itself as a tensor of one dimension."""
     storage = _storage(value, storages)
     return _view(storage, storage.type, (0, (storage.elements,), (1,)))
 
 
 def view_of(call: Call, storages: Storages) -> View | None:
-    """The view that a call rebuilds; None for a call that rebuilds none; ValueError where it can't be right."""
+    """Return the view that a call rebuilds; None for a call that rebuilds none; ValueError where it can't be right."""
     rebuild = REBUILD.get(function_of(call))
     if rebuild is None:
         return None
@@ -120,12 +120,12 @@ def _storage(value: Value, storages: Storages) -> _Storage:
 
 
 def _named(value: Value) -> str:
-    """A class for a message; never the text of any other value, which may be nested without end."""
+    """Return a class for a message; never the text of any other value, which may be nested without end."""
     return shortened(str(value)) if isinstance(value, Global) else "(not a name)"
 
 
 def _part(storage: _Storage, metadata: Value) -> _Storage:
-    """A storage that is part of another, as files before PyTorch 1.6 may have: (key, first element, elements)."""
+    """Return a part of another storage, as files before PyTorch 1.6 may have: (key, first element, elements)."""
     if not isinstance(metadata, tuple) or len(metadata) != 3 or not all(map(_is_natural, metadata[1:])):
         raise ValueError("its storage is a part of another that is not described by (key, offset, size)")
     _key, first, elements = metadata
@@ -186,7 +186,7 @@ def _with_several(view: View, type_: TorchType) -> View:
 
 
 def numbers_of(value: Value, what: str) -> tuple[int, ...]:
-    """The natural numbers of a size or stride, a tuple, a list, or a torch.Size."""
+    """Return the natural numbers of a size or stride, a tuple, a list, or a torch.Size."""
     if isinstance(value, Call) and function_of(value) == "torch.Size" and isinstance(value.args, tuple):
         value = value.args[0] if len(value.args) == 1 else ()
     if isinstance(value, (tuple, list)) and len(value) > _MAX_RANK:
@@ -197,7 +197,7 @@ def numbers_of(value: Value, what: str) -> tuple[int, ...]:
 
 
 def _are_natural(values: Sequence[Value]) -> bool:
-    """The same as _is_natural of each, in a third of the time: a file may have 100,000 sizes of 64 dimensions."""
+    """Do as _is_natural of each, in a third of the time: a file may have 100,000 sizes of 64 dimensions."""
     if not _INTEGER.issuperset(map(type, values)):
         return False
     return not values or (min(values) >= 0 and max(values) < _MAX_NUMBER)
@@ -330,7 +330,7 @@ def _quantized_per_channel(view: View, points: Value, axis: Value, storages: Sto
 
 
 def _uninitialized(_args: tuple[Value, ...], _storages: Storages) -> View:
-    """A parameter of a lazy module that has never run: neither its shape nor its numbers exist."""
+    """Return a parameter of a lazy module that has never run: neither its shape nor its numbers exist."""
     return View("F32", (0,), unsupported="not initialised: no shape and no data yet")
 
 

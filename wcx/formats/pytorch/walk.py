@@ -82,13 +82,13 @@ class _Node:
         plain: bool = True,
         source: str | None = None,
     ) -> _Node:
-        """A place one step below."""
+        """Return a place one step below."""
         return _Node(
             self, part, self.depth + 1, self.role or role, self.ema or ema, self.plain and plain, source or self.source
         )
 
     def name(self) -> str:
-        """The whole name; ValueError for one that is too long."""
+        """Return the whole name; ValueError for one that is too long."""
         parts: list[str] = []
         node = self
         length = 0
@@ -114,7 +114,7 @@ class Found:
 
 @dataclass(slots=True)
 class Walk:
-    """What a walk has found."""
+    """All that a walk has found."""
 
     found: list[Found] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
@@ -205,7 +205,7 @@ class _Walker:
         return _children_of_call(node, call, self) if self.is_first(call) else None
 
     def may_hold(self, value: Value) -> bool:
-        """Whether a visit to a value may find tensors: not to a simple one, nor again to one that had none."""
+        """Return True if a visit to a value may find tensors: not to a simple one, nor again to one that had none."""
         kind = type(value)
         if kind is Call:
             return id(value) not in self._others and not _holds_nothing(value)
@@ -214,12 +214,12 @@ class _Walker:
         return kind is Persistent
 
     def wants_metadata(self, node: _Node) -> bool:
-        """Whether plain values one step below a place may become metadata."""
+        """Return True if plain values one step below a place may become metadata."""
         is_open = len(self.result.metadata) < _MAX_METADATA and self._plain < _MAX_PLAIN
         return is_open and node.plain and node.depth < _METADATA_DEPTH
 
     def is_first(self, value: Value) -> bool:
-        """Whether a value that may be shared is met for the first time."""
+        """Return True if a value that may be shared is met for the first time."""
         if id(value) in self._visited:
             return False
         if len(self._visited) >= _MAX_CONTAINERS:
@@ -279,12 +279,12 @@ def _children(node: _Node, value: Value, walker: _Walker) -> Iterator[_Step]:
 
 
 def _is_leaf(value: Value) -> bool:
-    """Whether a container has no items, or a few that are all simple, and so needs no visit."""
+    """Return True if a container has no items, or a few that are all simple, and so needs no visit."""
     return len(value) <= _FEW and _SIMPLE.issuperset(map(type, value))
 
 
 def _members(node: _Node, pairs: Dict, walker: _Walker) -> Iterator[_Step]:
-    """The values of a dict under its keys; keys that are no texts or numbers are looked into as well."""
+    """Yield the values of a dict under its keys, and keys that are no texts or numbers."""
     role = "optimizer" if is_optimizer_state(pairs) else None
     for index in range(0, len(pairs), 2):
         key, value = pairs[index], pairs[index + 1]
@@ -297,7 +297,7 @@ def _members(node: _Node, pairs: Dict, walker: _Walker) -> Iterator[_Step]:
 
 
 def _member(node: _Node, key: str, value: Value, role: str | None) -> _Node:
-    """The place of a dict's member, with what its key says of it."""
+    """Return the place of a dict's member, with what its key says of it."""
     if node.depth == 0 and is_optimizer_key(key, value):
         role = "optimizer"
     ema = node.depth < _EMA_DEPTH and (is_ema_key(key, value) or is_ema_prefix(key))
@@ -305,7 +305,7 @@ def _member(node: _Node, key: str, value: Value, role: str | None) -> _Node:
 
 
 def _key_text(key: Value, index: int) -> str:
-    """What a key is called in names; one that is no text, number or short run of bytes is called by its index."""
+    """Return the text of a key in names; its index for one that is no text, number or short run of bytes."""
     if isinstance(key, str):
         return key[: _MAX_NAME + 1]
     if isinstance(key, (int, float)) or key is None:
@@ -315,7 +315,7 @@ def _key_text(key: Value, index: int) -> str:
 
 
 def _bytes_of(value: Value) -> bytes | None:
-    """The bytes that a value is, if they are few; up to protocol 2 they are a call that encodes a text."""
+    """Return the bytes that a value is, if they are few; up to protocol 2 they are a call that encodes a text."""
     if isinstance(value, Blob):
         return value.data if len(value.data) == value.nbytes else None
     if not isinstance(value, Call) or function_of(value) != _ENCODE or not isinstance(value.args, tuple):
@@ -325,7 +325,7 @@ def _bytes_of(value: Value) -> bytes | None:
 
 
 def _clean(text: str) -> str:
-    """A text without lone surrogates, which no output could hold."""
+    """Return a text without lone surrogates, which no output could hold."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -333,7 +333,7 @@ def _clean(text: str) -> str:
 
 
 def _children_of_call(node: _Node, call: Call, walker: _Walker) -> Iterator[_Step]:
-    """What may hold tensors of an object: its arguments, items, pairs and attributes, by what it is."""
+    """Yield the parts of an object that may hold tensors: arguments, items, pairs and attributes, by its kind."""
     function = function_of(call)
     args = call.args if isinstance(call.args, tuple) else (call.args,)
     if function in _ONLY_FIRST or function in _SEQUENCES:
@@ -358,7 +358,7 @@ def _children_of_call(node: _Node, call: Call, walker: _Walker) -> Iterator[_Ste
 
 
 def _holds_nothing(call: Call) -> bool:
-    """Whether an object, no tensor, has no attributes, items and arguments that could hold anything."""
+    """Return True if an object, no tensor, has no attributes, items and arguments that could hold anything."""
     if call.items or call.pairs or not (call.state is None or _is_empty(call.state)):
         return False
     function = function_of(call)
@@ -370,7 +370,7 @@ def _is_empty(value: Value) -> bool:
 
 
 def _unwrapped(call: Call) -> Call:
-    """The call that rebuilds the tensor itself, inside those that make a parameter or a subclass of it."""
+    """Return the call that rebuilds the tensor itself, inside those that make a parameter or a subclass of it."""
     for _ in range(_MAX_WRAPPERS):
         args = call.args
         function = function_of(call)
@@ -386,19 +386,19 @@ def _unwrapped(call: Call) -> Call:
 
 
 def _state_of_tensor(node: _Node, call: Call, walker: _Walker) -> Iterator[_Step]:
-    """The attributes of a parameter or of a subclass of tensors: tensors may be among them, no metadata of the file."""
+    """Yield the attributes of a parameter or a subclass of tensors: tensors may be among them, no metadata."""
     if isinstance(call.args, tuple) and len(call.args) == 4:
         yield from _state(replace(node, plain=False), call.args[3], walker)
 
 
 def _is_buffer(call: Call) -> bool:
-    """Whether the first attributes of a tensor's subclass say that it is a torch.nn.Buffer."""
+    """Return True if the first attributes of a tensor's subclass say that it is a torch.nn.Buffer."""
     state = call.args[3] if isinstance(call.args, tuple) and len(call.args) == 4 else None
     return type(state) is Dict and "_is_buffer" in state[: 2 * _FIRST_ATTRIBUTES : 2]
 
 
 def _given_pairs(node: _Node, pairs: Value, walker: _Walker) -> Iterator[_Step]:
-    """The members of a dict that was made from a list of pairs, as Python 2 did, or from a dict."""
+    """Yield the members of a dict that was made from a list of pairs, as Python 2 did, or from a dict."""
     if not isinstance(pairs, list) or isinstance(pairs, Dict):
         yield node, pairs
     elif walker.is_first(pairs):
@@ -410,7 +410,7 @@ def _given_pairs(node: _Node, pairs: Value, walker: _Walker) -> Iterator[_Step]:
 
 
 def _state(node: _Node, state: Value, walker: _Walker) -> Iterator[_Step]:
-    """The attributes of an object: a dict, or a pair of a dict and of what is in slots."""
+    """Yield the attributes of an object: a dict, or a pair of a dict and of what is in slots."""
     if isinstance(state, Dict):
         if state and walker.is_first(state):
             yield from _attributes(node, state, walker)
@@ -422,7 +422,7 @@ def _state(node: _Node, state: Value, walker: _Walker) -> Iterator[_Step]:
 
 
 def _attributes(node: _Node, attributes: Dict, walker: _Walker) -> Iterator[_Step]:
-    """The attributes of an object; what a module keeps under its three dicts gets the module's own name."""
+    """Yield the attributes of an object; those in a module's three dicts get the module's own name."""
     module = "_modules" in keys_of(attributes)
     for place, value in _members(node, attributes, walker):
         if module and place.part in _MODULE_PARTS:
@@ -433,7 +433,7 @@ def _attributes(node: _Node, attributes: Dict, walker: _Walker) -> Iterator[_Ste
 
 
 def _parts(node: _Node, function: str, args: tuple[Value, ...]) -> Iterator[_Step]:
-    """The tensors that a sparse or nested one is made of, by their names."""
+    """Yield the tensors that a sparse or nested one is made of, by their names."""
     if function == _NESTED:
         names: tuple[str, ...] = ("values", "sizes", "strides", "offsets")
         values = args
@@ -456,7 +456,7 @@ _SPARSE_PARTS = {
 
 
 def _is_pickled_plainly(call: Call) -> bool:
-    """Whether a storage, or that of a tensor, is wrapped in bytes, as plain pickle does it, and never opened here."""
+    """Return True if a tensor's storage is wrapped in bytes, as plain pickle does it, and never opened here."""
     if function_of(call) == _FROM_BYTES:
         return True
     storage = call.args[0] if isinstance(call.args, tuple) and call.args else None

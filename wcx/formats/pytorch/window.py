@@ -33,7 +33,7 @@ class Window:
 
     @property
     def position(self) -> int:
-        """Where in the stream the next byte is."""
+        """The position in the stream of the next byte."""
         return self._base + self.at
 
     def refill(self) -> None:

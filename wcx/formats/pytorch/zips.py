@@ -128,7 +128,7 @@ _FULL_END = (_FULL16, _FULL16, _FULL16, _FULL16, _FULL32, _FULL32)
 
 
 def _read_end64(file: OpenFile, end: int, locator: bytes) -> tuple[int, tuple[int, ...]]:
-    """Where the zip64 end record begins, and what it says in the order of the short one."""
+    """Return the position of the zip64 end record, and its fields in the order of the short one."""
     path = file.path
     start = _LOCATOR.unpack(locator)[2]
     if start + _END64.size != end - _LOCATOR.size:
@@ -141,7 +141,7 @@ def _read_end64(file: OpenFile, end: int, locator: bytes) -> tuple[int, tuple[in
 
 
 def _no_end(file: OpenFile) -> str:
-    """Say why there is no end record at the end of the file."""
+    """Return why there is no end record at the end of the file."""
     nbytes = min(_TAIL, file.nbytes)
     tail = file.read(file.nbytes - nbytes, nbytes)
     found = tail.rfind(_END_MAGIC)
@@ -157,7 +157,7 @@ def _no_end(file: OpenFile) -> str:
 
 
 def _entries(path: str, text: bytes, start: int, count: int) -> Iterator[Member]:
-    """The entries of the directory as they stand, each checked alone; `limit` is still missing."""
+    """Yield the entries of the directory as they are, each checked alone; `limit` is still missing."""
     position = 0
     for _ in range(count):
         try:
@@ -171,7 +171,7 @@ def _entries(path: str, text: bytes, start: int, count: int) -> Iterator[Member]
 
 
 def _entry(text: bytes, position: int) -> tuple[Member, int]:
-    """One entry and its size; ValueError with what is wrong."""
+    """Return one entry and its size; ValueError with what is wrong."""
     if position + _CENTRAL.size > len(text):
         raise ValueError("it has fewer entries than its end says")
     fields = _CENTRAL.unpack_from(text, position)
@@ -238,7 +238,7 @@ def _zip64_numbers(extra: bytes) -> tuple[int, ...]:
 
 
 def _checked(path: str, entries: list[Member], directory_start: int) -> dict[str, Member]:
-    """The members by name, none twice, none overlapping the next as far as the directory tells."""
+    """Return the members by name, none twice, none overlapping the next as far as the directory tells."""
     members: dict[str, Member] = {}
     limits = [*(member.header for member in entries[1:]), directory_start]
     for member, limit in zip(entries, limits, strict=False):  # one limit more than members where there are none
@@ -257,7 +257,7 @@ def _header_of(member: Member) -> int:
 
 
 def _check_sizes(path: str, member: Member, found: tuple[int, ...]) -> None:
-    """Hold checksum and sizes of a member's own header against the directory; zeros stand for what follows later."""
+    """Check a member's own checksum and sizes against the directory; zeros mean that they follow later."""
     expected = (member.crc32 or 0, member.nbytes, member.packed)
     for value, wanted in zip(found, expected, strict=True):
         if value != wanted and not (member.flags & _SIZES_FOLLOW and value == 0):

@@ -1,4 +1,4 @@
-"""Where the bytes of checkpoints come from, below every format: one source for each scheme of paths."""
+"""Sources of the bytes of checkpoints, below every format: one for each scheme of paths."""
 
 from __future__ import annotations
 
