@@ -6,11 +6,11 @@ and the strongest answer opens the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from wcx.core.checkpoint import Checkpoint
+from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
 from wcx.formats.sources import open_file, source_of
 
 _PIECE = 64 << 10
@@ -36,6 +36,17 @@ class FileHead:
 
 
 @dataclass(frozen=True, slots=True)
+class FileContent:
+    """The content of one file: its tensors, its plain values as text, notes, and the version of the format."""
+
+    signature: Signature
+    tensors: tuple[TensorInfo, ...]
+    metadata: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     """One format: `sniff` never raises, `open` describes a file or raises CheckpointError."""
 
@@ -51,3 +62,20 @@ def read_head(path: str) -> FileHead:
         size = min(_PIECE, file.nbytes)
         name = source_of(path).split(path)[1]
         return FileHead(name, file.nbytes, file.read(0, size), file.read(file.nbytes - size, size))
+
+
+def describe_file(path: str, format_: str, content: FileContent, producer: str | None = None) -> Checkpoint:
+    """Return the description of a checkpoint that is one file."""
+    directory, name = source_of(path).split(path)
+    return Checkpoint(
+        path=path,
+        format=format_,
+        directory=directory,
+        files=(name,),
+        signatures=(content.signature,),
+        metadata=content.metadata,
+        tensors=content.tensors,
+        notes=content.notes,
+        version=content.version,
+        producer=producer,
+    )

@@ -8,15 +8,15 @@ BF16, FP8, FP6 or FP4. Only headers are read here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
+from wcx.core.checkpoint import Checkpoint, TensorInfo
 from wcx.core.dtypes import DTYPES
 from wcx.core.errors import CheckpointError
 from wcx.core.text import shortened
 from wcx.formats.file_names import series_of
-from wcx.formats.format import FileHead, Format, Match
+from wcx.formats.format import FileContent, FileHead, Format, Match, describe_file
 from wcx.formats.json_walker import JsonError, JsonWalker
 from wcx.formats.roles import role_of
 from wcx.formats.sources import open_file, source_of
@@ -40,15 +40,6 @@ _COST_TENSOR = 1200
 _COST_DIMENSION = 40
 _COST_METADATA = 450
 _MAX_METADATA = 16 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The header of one file; offsets are those of the file."""
-
-    signature: Signature
-    tensors: tuple[TensorInfo, ...]
-    metadata: dict[str, str]
 
 
 _Entry = tuple[int, int, str, str, tuple[int, ...]]  # begin and end in the data, name, dtype, shape
@@ -78,18 +69,7 @@ def sniff(ends: FileHead) -> Match:
 
 def open_checkpoint(path: str) -> Checkpoint:
     """Describe the safetensors file at `path`; CheckpointError where it is damaged."""
-    header = read_header(path)
-    directory, name = source_of(path).split(path)
-    return Checkpoint(
-        path=path,
-        format="safetensors",
-        directory=directory,
-        files=(name,),
-        signatures=(header.signature,),
-        metadata=header.metadata,
-        tensors=header.tensors,
-        notes=_notes(name),
-    )
+    return describe_file(path, "safetensors", replace(read_file(path), notes=_notes(source_of(path).split(path)[1])))
 
 
 def _notes(name: str) -> tuple[str, ...]:
@@ -99,7 +79,7 @@ def _notes(name: str) -> tuple[str, ...]:
     return (f"one shard of {series[1]}: the whole model is its index.json, or the directory",)
 
 
-def read_header(path: str, file: int = 0) -> Header:
+def read_file(path: str, file: int = 0) -> FileContent:
     """Read and check the header of one file; `file` is the index that its tensors get.
 
     Tensors come in the order of their data, those at one offset in the order of the header.
@@ -111,7 +91,7 @@ def read_header(path: str, file: int = 0) -> Header:
     del text
     _check_extents(path, draft.entries, opened.nbytes - begin, begin)
     _check_with_library(opened)
-    return Header(opened.signature, _tensors(draft.entries, begin, file), draft.metadata)
+    return FileContent(opened.signature, _tensors(draft.entries, begin, file), draft.metadata)
 
 
 def _read_text(file: OpenFile) -> bytes:

@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
+from wcx.core.checkpoint import Checkpoint, TensorInfo
 from wcx.core.errors import CheckpointError
 from wcx.core.text import natural_key, shortened
 from wcx.formats import pytorch, safetensors
 from wcx.formats.file_names import check_relative, series_of
-from wcx.formats.format import FileHead, Format, Match
+from wcx.formats.format import FileContent, FileHead, Format, Match
 from wcx.formats.json_walker import JsonError, JsonWalker
 from wcx.formats.sources import open_file, source_of
 from wcx.formats.unsupported import refuse_unsupported
 
-_KINDS = {".safetensors": "safetensors", ".bin": "pytorch"}  # the format of a shard, by its suffix
-_SNIFFS: Mapping[str, Callable[[FileHead], Match]] = {"safetensors": safetensors.sniff, "pytorch": pytorch.sniff}
+_FORMATS: Mapping[str, tuple[Format, Callable[[str, int], FileContent]]] = {
+    ".safetensors": (safetensors.FORMAT, safetensors.read_file),
+    ".bin": (pytorch.FORMAT, pytorch.read_file),
+}  # of a shard, by its suffix
 _MAX_INDEX = 100_000_000
 _MAX_TENSORS = 200_000  # what 300 MiB of memory hold
 _MAX_METADATA = 1 << 20
@@ -53,29 +55,30 @@ def open_index(path: str) -> Checkpoint:
     directory = source_of(path).split(path)[0]
     index = _read_index(path)
     shards = tuple(sorted(set(index.shard_of.values()), key=natural_key))
-    kind = _kind_of(path, shards)
+    format_, read_file = _FORMATS[_suffix_of(path, shards)]
     _check_shards(path, directory, shards)
-    read = tuple(_read_shard(path, directory, name, file, kind) for file, name in enumerate(shards))
-    tensors = tuple(tensor for shard in read for tensor in shard.tensors)
+    read = []
+    for file, name in enumerate(shards):
+        shard_path = source_of(directory).join(directory, name)
+        refuse_unsupported(shard_path, format_.sniff)
+        read.append(read_file(shard_path, file))
+    tensors = tuple(tensor for content in read for tensor in content.tensors)
     _check_weight_map(path, index.shard_of, shards, tensors)
     metadata = dict(index.metadata)
-    for shard in read:
-        for key, value in shard.metadata.items():
+    for content in read:
+        for key, value in content.metadata.items():
             metadata.setdefault(key, value)
-    notes = tuple(
-        f"{shortened(name)}: {note}" for name, shard in zip(shards, read, strict=True) for note in shard.notes
-    )
     return Checkpoint(
         path=path,
-        format=kind,
+        format=format_.name,
         directory=directory,
         files=shards,
-        signatures=tuple(shard.signature for shard in read),
+        signatures=tuple(content.signature for content in read),
         metadata=metadata,
         tensors=tensors,
-        notes=notes,
+        notes=tuple(f"{shortened(n)}: {note}" for n, c in zip(shards, read, strict=True) for note in c.notes),
         version=read[0].version,
-        producer="PyTorch" if kind == "pytorch" else None,
+        producer=pytorch.PRODUCER if format_ is pytorch.FORMAT else None,
     )
 
 
@@ -132,7 +135,7 @@ def _check_shard_name(shard: str, position: int) -> None:
         check_relative(shard)
     except ValueError as error:
         raise JsonError(f"the shard {shortened(shard)} is {error}", position) from error
-    if not shard.endswith(tuple(_KINDS)):
+    if not shard.endswith(tuple(_FORMATS)):
         raise JsonError(f"the shard {shortened(shard)} is neither a .safetensors nor a .bin file", position)
 
 
@@ -172,33 +175,12 @@ def _stray_shard(directory: str, shards: tuple[str, ...]) -> str | None:
     return min(strays, key=natural_key, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shard:
-    """The content of one shard."""
-
-    signature: Signature
-    tensors: tuple[TensorInfo, ...]
-    metadata: Mapping[str, str]
-    notes: tuple[str, ...] = ()
-    version: str | None = None
-
-
-def _kind_of(path: str, shards: tuple[str, ...]) -> str:
-    """Return the format that all shards are in."""
-    kinds = {kind for suffix, kind in _KINDS.items() if any(name.endswith(suffix) for name in shards)}
-    if len(kinds) > 1:
+def _suffix_of(path: str, shards: tuple[str, ...]) -> str:
+    """Return the suffix that all shards have, by which their format is known."""
+    suffixes = {suffix for suffix in _FORMATS if any(name.endswith(suffix) for name in shards)}
+    if len(suffixes) > 1:
         raise CheckpointError(path, "the index names shards of two formats, .safetensors and .bin")
-    return kinds.pop()
-
-
-def _read_shard(path: str, directory: str, name: str, file: int, kind: str) -> _Shard:
-    shard_path = source_of(directory).join(directory, name)
-    refuse_unsupported(shard_path, _SNIFFS[kind])
-    if kind == "pytorch":
-        content = pytorch.read_file(shard_path, file)
-        return _Shard(content.signature, content.tensors, content.metadata, content.notes, content.version)
-    header = safetensors.read_header(shard_path, file)
-    return _Shard(header.signature, header.tensors, header.metadata)
+    return suffixes.pop()
 
 
 def _check_weight_map(

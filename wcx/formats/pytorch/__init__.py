@@ -12,23 +12,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from wcx.core.checkpoint import Checkpoint, Signature, TensorInfo
+from wcx.core.checkpoint import Checkpoint, TensorInfo
 from wcx.core.errors import CheckpointError, UnknownFormatError
 from wcx.core.text import shortened
-from wcx.formats.format import FileHead, Format, Match
+from wcx.formats.format import FileContent, FileHead, Format, Match, describe_file
 from wcx.formats.pytorch.inert import Dict
 from wcx.formats.pytorch.listing import list_tensors, overlap_note
 from wcx.formats.pytorch.pickles import MAX_OPCODES, Pickle, read_pickle
 from wcx.formats.pytorch.storages import LegacyStorages, ZipStorages
 from wcx.formats.pytorch.streams import DeflatedStream, RawStream, Stream
 from wcx.formats.pytorch.tensors import Storages
-from wcx.formats.pytorch.walk import Walk, walk
+from wcx.formats.pytorch.visit import Contents, visit
 from wcx.formats.pytorch.zips import DEFLATED, Member, data_start, read_directory
-from wcx.formats.sources import open_file, source_of
+from wcx.formats.sources import open_file
 from wcx.formats.sources.source import OpenFile
 from wcx.formats.unsupported import DISTRIBUTED
 
-__all__ = ["FORMAT", "Content", "read_file", "sniff"]
+__all__ = ["FORMAT", "PRODUCER", "read_file", "sniff"]
+
+PRODUCER = "PyTorch"
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _MAGIC_TEXTS = (_MAGIC_NUMBER.to_bytes(10, "little"), b"L%dL" % _MAGIC_NUMBER)
@@ -39,17 +41,6 @@ _TEXT_PICKLES = (b"(", b"c", b"]", b"}", b"I", b"S", b"V")
 _MAX_VERSION = 10  # kMaxSupportedFileFormatVersion
 _LEAST_PICKLE = 3  # bytes of an empty one
 _MAX_RECORD = 1000  # bytes of `byteorder`, `version`
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """The content of one file: its tensors, its plain values, how it was written, and notes for the reader."""
-
-    signature: Signature
-    tensors: tuple[TensorInfo, ...]
-    metadata: dict[str, str]
-    notes: tuple[str, ...]
-    version: str
 
 
 def sniff(ends: FileHead) -> Match:
@@ -82,22 +73,10 @@ def open_checkpoint(path: str) -> Checkpoint:
     if path.endswith(".distcp"):
         raise UnknownFormatError(path, DISTRIBUTED)
     content = read_file(path)
-    directory, name = source_of(path).split(path)
-    return Checkpoint(
-        path=path,
-        format="pytorch",
-        directory=directory,
-        files=(name,),
-        signatures=(content.signature,),
-        metadata=content.metadata,
-        tensors=content.tensors,
-        notes=content.notes,
-        version=content.version,
-        producer=None if content.version == "pickle" else "PyTorch",
-    )
+    return describe_file(path, "pytorch", content, producer=None if content.version == "pickle" else PRODUCER)
 
 
-def read_file(path: str, file: int = 0) -> Content:
+def read_file(path: str, file: int = 0) -> FileContent:
     """Read what one file says without reading its tensors; `file` is the index that they get."""
     with open_file(path) as opened, _no_collection():
         source = _PickleFile(opened)
@@ -108,7 +87,7 @@ def read_file(path: str, file: int = 0) -> Content:
     tensors = list_tensors(found.found, file)
     if not tensors:
         raise CheckpointError(path, _no_tensors(found))
-    return Content(opened.signature, tensors, found.metadata, _notes(found, tensors), version)
+    return FileContent(opened.signature, tensors, found.metadata, _notes(found, tensors), version)
 
 
 @contextmanager
@@ -145,13 +124,13 @@ class _PickleFile:
         return found
 
 
-def _no_tensors(found: Walk) -> str:
+def _no_tensors(found: Contents) -> str:
     if found.unopened:
         return "its tensors were pickled by pickle.dump, which wcx does not open: save it again with torch.save"
     return "a pickle without PyTorch tensors (scikit-learn, a tokenizer, settings?): name the file with the weights"
 
 
-def _notes(found: Walk, tensors: tuple[TensorInfo, ...]) -> tuple[str, ...]:
+def _notes(found: Contents, tensors: tuple[TensorInfo, ...]) -> tuple[str, ...]:
     notes = [overlap_note(tensors)]
     if found.unopened:
         notes.append(f"{found.unopened} tensors left out: pickled by pickle.dump inside this file, which is not opened")
@@ -170,7 +149,7 @@ def _at(path: str) -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------- the zip archives
 
 
-def _read_zip(source: _PickleFile) -> tuple[Walk, str]:
+def _read_zip(source: _PickleFile) -> tuple[Contents, str]:
     members = read_directory(source.file)
     if package := _package_root(members):
         return _read_package(source, members, package)
@@ -184,10 +163,10 @@ def _read_zip(source: _PickleFile) -> tuple[Walk, str]:
 
     value = _read_member(source, members[f"{root}/data.pkl"])
     with _at(source.path):
-        found = walk(value.value, storages("data"), plain=not is_script)
+        found = visit(value.value, storages("data"), plain=not is_script)
         if is_script:
             constants = _read_member(source, members[f"{root}/constants.pkl"])
-            more = walk(constants.value, storages("constants"), "constants", source="TorchScript constant")
+            more = visit(constants.value, storages("constants"), "constants", source="TorchScript constant")
             found.add(more)
     return found, f"{'TorchScript' if is_script else 'zip'} {version}".strip()
 
@@ -198,11 +177,11 @@ def _package_root(members: dict[str, Member]) -> str:
     return next((name.removesuffix(mark) for name in members if name.endswith(mark)), "")
 
 
-def _read_package(source: _PickleFile, members: dict[str, Member], root: str) -> tuple[Walk, str]:
+def _read_package(source: _PickleFile, members: dict[str, Member], root: str) -> tuple[Contents, str]:
     """Read the objects that torch.package has pickled, and its TorchScript; names begin with the object's."""
     big_endian = _is_big_endian(source, members, root)
     storages = ZipStorages(source.file, members, f"{root}/.data/", big_endian=big_endian, suffix=".storage")
-    found = Walk()
+    found = Contents()
     for name, member in members.items():
         inside = name.removeprefix(f"{root}/")
         if not _is_pickled_object(source, member, inside):
@@ -211,7 +190,7 @@ def _read_package(source: _PickleFile, members: dict[str, Member], root: str) ->
         script = inside.startswith(".data/")
         content = _read_member(source, member)
         with _at(source.path):
-            walked = walk(content.value, storages, prefix, source="TorchScript" if script else None, plain=not script)
+            walked = visit(content.value, storages, prefix, source="TorchScript" if script else None, plain=not script)
             found.add(walked)
     return found, f"package {_version(source, members, root)}".strip()
 
@@ -281,7 +260,7 @@ def _stream_of(source: _PickleFile, member: Member) -> Stream:
 # --------------------------------------------------------------------------------------------- pickles in a sequence
 
 
-def _read_pickles(source: _PickleFile) -> tuple[Walk, str]:
+def _read_pickles(source: _PickleFile) -> tuple[Contents, str]:
     """Read the layout before 1.6: magic number, version, system, the object, the storages' keys, the storages."""
     first = source.pickle(0)
     if first.value != _MAGIC_NUMBER:
@@ -303,10 +282,10 @@ def _read_pickles(source: _PickleFile) -> tuple[Walk, str]:
     position += keys.nbytes
     storages = LegacyStorages(source.file, keys.value, content.persistent, position)
     with _at(source.path):
-        return walk(content.value, storages), f"legacy {_PROTOCOL_VERSION}"
+        return visit(content.value, storages), f"legacy {_PROTOCOL_VERSION}"
 
 
-def _read_bare(source: _PickleFile, content: Pickle) -> Walk:
+def _read_bare(source: _PickleFile, content: Pickle) -> Contents:
     """Read a pickle alone, which has no storages; NumPy arrays may be in it."""
     follow = source.file.nbytes - content.nbytes
     if follow:
@@ -314,7 +293,7 @@ def _read_bare(source: _PickleFile, content: Pickle) -> Walk:
         raise CheckpointError(source.path, reason, content.nbytes)
     storages = LegacyStorages(source.file, [], (), content.nbytes)
     with _at(source.path):
-        return walk(content.value, storages)
+        return visit(content.value, storages)
 
 
 FORMAT = Format("pytorch", _SUFFIXES, sniff, open_checkpoint)

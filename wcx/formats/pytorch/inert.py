@@ -67,3 +67,12 @@ class Blob:
     offset: int | None
     nbytes: int
     data: bytes = b""
+
+
+PLAIN = frozenset({str, int, float, bool})
+SIMPLE = PLAIN | {type(None), Blob, Global}
+"""The types of values that hold no others; an interpreted pickle has no subclasses."""
+
+CONTAINERS = frozenset({list, tuple, Dict, Set})
+FEW = 16
+"""Items that are looked at without a visit."""

@@ -9,13 +9,13 @@ from wcx.core.checkpoint import Storage, TensorInfo
 from wcx.core.dtypes import DTYPES
 from wcx.formats.pytorch.roles import EMA_COPY
 from wcx.formats.pytorch.tensors import Place, View
-from wcx.formats.pytorch.walk import Found
+from wcx.formats.pytorch.visit import NamedTensor
 from wcx.formats.roles import role_of
 
 _Key = tuple[object, ...]
 
 
-def list_tensors(found: Iterable[Found], file: int = 0) -> tuple[TensorInfo, ...]:
+def list_tensors(found: Iterable[NamedTensor], file: int = 0) -> tuple[TensorInfo, ...]:
     """Describe every tensor once, in the order of their first names.
 
     Of tensors that are the same view of the same storage (tied weights) the first that is a weight gives the name,
@@ -23,13 +23,13 @@ def list_tensors(found: Iterable[Found], file: int = 0) -> tuple[TensorInfo, ...
     """
     found = _numbered(found)
     copies = _are_copies(found)
-    groups: dict[_Key, list[Found]] = {}
+    groups: dict[_Key, list[NamedTensor]] = {}
     for tensor in found:
         groups.setdefault(_key(tensor), []).append(tensor)
     return tuple(_described(group, file, copies=copies) for group in groups.values())
 
 
-def _numbered(found: Iterable[Found]) -> list[Found]:
+def _numbered(found: Iterable[NamedTensor]) -> list[NamedTensor]:
     """Return the tensors with unique names: name, name#2, ..."""
     taken: dict[str, int] = {}  # by its name, the last number that it was given
     numbered = []
@@ -40,17 +40,19 @@ def _numbered(found: Iterable[Found]) -> list[Found]:
             name = f"{tensor.name}#{count}"
         taken[tensor.name] = count
         taken.setdefault(name, 1)
-        numbered.append(tensor if count == 1 else Found(name, tensor.view, tensor.role, tensor.ema, tensor.source))
+        numbered.append(
+            tensor if count == 1 else NamedTensor(name, tensor.view, tensor.role, tensor.ema, tensor.source)
+        )
     return numbered
 
 
-def _are_copies(found: list[Found]) -> bool:
+def _are_copies(found: list[NamedTensor]) -> bool:
     """Return True if all EMA tensors are copies of weights: every shape of them is one of the model's too."""
     model = {tensor.view.shape for tensor in found if not tensor.ema and tensor.role != "optimizer"}
     return all(tensor.view.shape in model for tensor in found if tensor.ema and len(tensor.view.shape) > 1)
 
 
-def _key(tensor: Found) -> _Key:
+def _key(tensor: NamedTensor) -> _Key:
     """Return a key that two names of the same elements share."""
     view = tensor.view
     if view.place is None:
@@ -58,89 +60,77 @@ def _key(tensor: Found) -> _Key:
     return view.place.start, view.place.key, view.first, view.shape, view.strides, view.dtype, view.unsupported
 
 
-def _described(group: list[Found], file: int, *, copies: bool) -> TensorInfo:
+def _described(group: list[NamedTensor], file: int, *, copies: bool) -> TensorInfo:
     roles = [_role(tensor, copies=copies) for tensor in group]
     index = next((index for index, (role, _source) in enumerate(roles) if role != "optimizer"), 0)
     tensor, (role, source) = group[index], roles[index]
-    aliases = tuple(other.name for other in group if other is not tensor)
-    return _tensor_info(tensor.name, tensor.view, file, role, source, aliases)
-
-
-def _role(tensor: Found, *, copies: bool) -> tuple[str, str | None]:
-    role = role_of(tensor.name) if tensor.role is None else tensor.role
-    if tensor.ema and copies:
-        return "optimizer", EMA_COPY
-    return role, tensor.source
-
-
-def _tensor_info(
-    name: str, view: View, file: int, role: str, source: str | None, aliases: tuple[str, ...]
-) -> TensorInfo:
+    view = tensor.view
     bits = DTYPES[view.dtype].bits
-    nbytes = (prod(view.shape) * bits + 7) // 8
-    place = view.place
-    if place is None:
-        return TensorInfo(
-            name, view.dtype, view.shape, nbytes, file, 0, role, source, aliases, unsupported=view.unsupported
-        )
-    plain = place.encoding == "raw" and view.strides is None
     unsupported = view.unsupported
     if bits < 8 and not unsupported and (view.strides is not None or view.first * bits % 8):
         unsupported = f"a view of {view.dtype} that cuts bytes apart"
+    offset, storage = (0, None) if view.place is None else _located(view, view.place, bits)
     return TensorInfo(
-        name=name,
+        name=tensor.name,
         dtype=view.dtype,
         shape=view.shape,
-        nbytes=nbytes,
+        nbytes=(prod(view.shape) * bits + 7) // 8,
         file=file,
-        offset=place.start + (view.first * bits // 8 if plain else 0),
+        offset=offset,
         role=role,
         source=source,
-        aliases=aliases,
-        storage=None if unsupported or _needs_no_storage(view, place, plain=plain) else _storage(view, place),
+        aliases=tuple(other.name for other in group if other is not tensor),
+        storage=None if unsupported else storage,
         quantization=view.quantization,
         unsupported=unsupported,
     )
 
 
-def _needs_no_storage(view: View, place: Place, *, plain: bool) -> bool:
-    single = DTYPES[view.dtype].bits <= 8
-    return plain and place.crc32 is None and (single or not place.big_endian)
+def _role(tensor: NamedTensor, *, copies: bool) -> tuple[str, str | None]:
+    if tensor.ema and copies:
+        return "optimizer", EMA_COPY
+    return tensor.role or role_of(tensor.name), tensor.source
 
 
-def _storage(view: View, place: Place) -> Storage:
-    """Return the storage that a view is of; of less than 8 bits, bytes are counted instead of elements."""
-    bits = min(8, DTYPES[view.dtype].bits)
-    return Storage(
+def _located(view: View, place: Place, bits: int) -> tuple[int, Storage | None]:
+    """Return the offset of a view, and its storage unless its elements are one little-endian run of the file.
+
+    Of a storage of less than 8 bits, bytes are counted instead of elements.
+    """
+    plain = place.encoding == "raw" and view.strides is None
+    if plain and place.crc32 is None and (bits <= 8 or not place.big_endian):
+        return place.start + view.first * bits // 8, None
+    unit = min(8, bits)
+    storage = Storage(
         start=place.start,
         nbytes=place.packed,
-        elements=view.elements * bits // 8,
-        first=view.first * bits // 8,
+        elements=view.elements * unit // 8,
+        first=view.first * unit // 8,
         strides=view.strides,
         encoding=place.encoding,
         big_endian=place.big_endian,
         crc32=place.crc32,
     )
+    return place.start + (view.first * bits // 8 if plain else 0), storage
 
 
 def overlap_note(tensors: Iterable[TensorInfo]) -> str | None:
     """Return a note on tensors that share numbers of one storage without being the same; None where none do."""
-    extents: dict[int, list[tuple[int, int]]] = {}
+    extents: dict[int, list[tuple[int, int]]] = {}  # bits, by the storage if it is encoded, else of the file
     for tensor in tensors:
         storage = tensor.storage
         if tensor.unsupported or tensor.nbytes == 0 or (storage is None and not tensor.offset):
             continue
-        bits = DTYPES[tensor.dtype].bits
         if storage is None:
-            first, last = tensor.offset * 8, (tensor.offset + tensor.nbytes) * 8
-            extents.setdefault(0, []).append((first, last))
+            extents.setdefault(0, []).append((tensor.offset * 8, (tensor.offset + tensor.nbytes) * 8))
             continue
-        strides = storage.strides
+        bits = DTYPES[tensor.dtype].bits
         count = prod(tensor.shape)
-        if strides is not None:
-            count = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, strides, strict=True))
-        first = (storage.start * 8 if storage.encoding == "raw" else 0) + storage.first * max(8, bits)
-        extents.setdefault(0 if storage.encoding == "raw" else storage.start, []).append((first, first + count * bits))
+        if storage.strides is not None:
+            count = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, storage.strides, strict=True))
+        raw = storage.encoding == "raw"
+        first = (storage.start * 8 if raw else 0) + storage.first * max(8, bits)
+        extents.setdefault(0 if raw else storage.start, []).append((first, first + count * bits))
     overlapping = sum(_overlapping(sorted(items)) for items in extents.values())
     if not overlapping:
         return None
