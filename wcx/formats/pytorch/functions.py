@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from wcx.formats.pytorch.inert import CONTAINERS, Call, Dict, Value
 from wcx.formats.pytorch.numpy_arrays import ARRAYS
-from wcx.formats.pytorch.tensors import REBUILD, function_of
+from wcx.formats.pytorch.rebuild import REBUILD
+from wcx.formats.pytorch.tensors import function_of
 
 ONLY_FIRST = frozenset(
     {f"torch._utils.{name}" for name in ("_rebuild_parameter", "_rebuild_device_tensor_from_cpu_tensor")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import prod
 
 from wcx.core.dtypes import DTYPES
@@ -54,7 +54,7 @@ class ZipStorages(_Storages):
     """Storages that are members of a zip archive, under one folder."""
 
     def __init__(
-        self, file: OpenFile, members: dict[str, Member], folder: str, *, big_endian: bool, suffix: str = ""
+        self, file: OpenFile, members: Mapping[str, Member], folder: str, *, big_endian: bool, suffix: str = ""
     ) -> None:
         super().__init__(file)
         self._members = members

@@ -6,15 +6,14 @@ is read here; what can't be right raises ValueError with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Protocol
 
 from wcx.core.checkpoint import Quantization
 from wcx.core.text import shortened
-from wcx.formats.pytorch.dtypes import BYTES, TorchType, storage_type, tensor_type
-from wcx.formats.pytorch.inert import Call, Dict, Global, Persistent, Value
+from wcx.formats.pytorch.dtypes import BYTES, TorchType, storage_type
+from wcx.formats.pytorch.inert import Call, Global, Persistent, Value
 
 _MAX_RANK = 64
 _MAX_NUMBER = 1 << 62
@@ -59,7 +58,7 @@ class Storages(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Storage:
+class StoragePart:
     """A storage as a tensor refers to it: `first` and `elements` of its type, where it is part of another."""
 
     place: Place
@@ -86,24 +85,15 @@ def is_storage(value: Value) -> bool:
 
 def storage_of(value: Value, storages: Storages) -> View:
     """Return a storage itself as a tensor of one dimension."""
-    storage = _storage(value, storages)
-    return _view(storage, storage.type, (0, (storage.elements,), (1,)))
-
-
-def view_of(call: Call, storages: Storages) -> View | None:
-    """Return the view that a call rebuilds; None for a call that rebuilds none; ValueError where it can't be right."""
-    rebuild = REBUILD.get(function_of(call))
-    if rebuild is None:
-        return None
-    if not isinstance(call.args, tuple):
-        raise ValueError("its arguments are no tuple")
-    return rebuild(call.args, storages)
+    storage = storage_in(value, storages)
+    return view_in(storage, storage.type, (0, (storage.elements,), (1,)))
 
 
 # --------------------------------------------------------------------------------------------------------- storages
 
 
-def _storage(value: Value, storages: Storages) -> _Storage:
+def storage_in(value: Value, storages: Storages) -> StoragePart:
+    """Return the storage that a value refers to; ValueError where that can't be right."""
     if not isinstance(value, Persistent):
         raise ValueError("its storage is none")
     reference = value.id
@@ -112,21 +102,21 @@ def _storage(value: Value, storages: Storages) -> _Storage:
     _kind, storage_class, key, _location, elements = reference[:5]
     type_ = storage_type(storage_class)
     if type_ is None:
-        raise ValueError(f"its storage is of the unknown class {_named(storage_class)}")
-    if not isinstance(key, (str, int)) or not _is_natural(elements):
+        raise ValueError(f"its storage is of the unknown class {named(storage_class)}")
+    if not isinstance(key, (str, int)) or not is_natural(elements):
         raise ValueError("its storage has a key that is no text, or a size that is no number")
-    storage = _Storage(storages.place(str(key), type_.nbytes(elements)), type_, elements)
+    storage = StoragePart(storages.place(str(key), type_.nbytes(elements)), type_, elements)
     return _part(storage, reference[5]) if len(reference) == 6 and reference[5] is not None else storage
 
 
-def _named(value: Value) -> str:
+def named(value: Value) -> str:
     """Return a class for a message; never the text of any other value, which may be nested without end."""
     return shortened(str(value)) if isinstance(value, Global) else "(not a name)"
 
 
-def _part(storage: _Storage, metadata: Value) -> _Storage:
+def _part(storage: StoragePart, metadata: Value) -> StoragePart:
     """Return a part of another storage, as files before PyTorch 1.6 may have: (key, first element, elements)."""
-    if not isinstance(metadata, tuple) or len(metadata) != 3 or not all(map(_is_natural, metadata[1:])):
+    if not isinstance(metadata, tuple) or len(metadata) != 3 or not all(map(is_natural, metadata[1:])):
         raise ValueError("its storage is a part of another that is not described by (key, offset, size)")
     _key, first, elements = metadata
     if first + elements > storage.elements:
@@ -139,10 +129,10 @@ def _part(storage: _Storage, metadata: Value) -> _Storage:
 _Layout = tuple[Value, Value, Value]  # offset, size, stride as the file has them
 
 
-def _view(storage: _Storage, type_: TorchType, layout: _Layout) -> View:
-    """Check that a view lies within its storage, and say which view it is."""
+def view_in(storage: StoragePart, type_: TorchType, layout: _Layout) -> View:
+    """Return the view that a layout describes, checked to lie within its storage."""
     first, shape, strides = layout[0], numbers_of(layout[1], "size"), numbers_of(layout[2], "stride")
-    if not _is_natural(first):
+    if not is_natural(first):
         raise ValueError("its storage offset is no natural number")
     if len(shape) != len(strides):
         raise ValueError(f"it has {len(shape)} dimensions and {len(strides)} strides")
@@ -151,7 +141,7 @@ def _view(storage: _Storage, type_: TorchType, layout: _Layout) -> View:
         elements = elements * 8 // type_.bits
     if type_.counts_numbers:
         elements *= type_.per_element
-    numel = _checked_numel(shape)
+    numel = checked_numel(shape)
     last = first + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if numel and last >= elements:
         raise ValueError(f"it reaches element {last} of a storage that has {elements}")
@@ -162,10 +152,10 @@ def _view(storage: _Storage, type_: TorchType, layout: _Layout) -> View:
     view = View(type_.dtype, shape, storage.place, elements, first + storage.first, plain, None, unsupported)
     if storage.first:
         view = replace(view, elements=elements + storage.first)
-    return _with_several(view, type_) if type_.per_element > 1 and not type_.counts_numbers else view
+    return with_several(view, type_) if type_.per_element > 1 and not type_.counts_numbers else view
 
 
-def _with_several(view: View, type_: TorchType) -> View:
+def with_several(view: View, type_: TorchType) -> View:
     """Count the numbers instead of the elements that hold several, along the last dimension."""
     count = type_.per_element
     shape = (*view.shape[:-1], view.shape[-1] * count) if view.shape else (count,)
@@ -197,17 +187,19 @@ def numbers_of(value: Value, what: str) -> tuple[int, ...]:
 
 
 def _are_natural(values: Sequence[Value]) -> bool:
-    """Do as _is_natural of each, in a third of the time: a file may have 100,000 sizes of 64 dimensions."""
+    """Do as is_natural of each, in a third of the time: a file may have 100,000 sizes of 64 dimensions."""
     if not _INTEGER.issuperset(map(type, values)):
         return False
     return not values or (min(values) >= 0 and max(values) < _MAX_NUMBER)
 
 
-def _is_natural(value: Value) -> bool:
+def is_natural(value: Value) -> bool:
+    """Return True for a natural number that can be a size."""
     return type(value) is int and 0 <= value < _MAX_NUMBER
 
 
-def _checked_numel(shape: tuple[int, ...]) -> int:
+def checked_numel(shape: tuple[int, ...]) -> int:
+    """Return the number of elements; ValueError for more than any machine can address."""
     numel = 1
     for size in shape:
         numel *= size or 1
@@ -223,124 +215,3 @@ def _is_c_order(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
             return False
         expected *= size
     return True
-
-
-# ------------------------------------------------------------------------------------------------- the calls, by name
-
-
-def _arguments(args: tuple[Value, ...], least: int, most: int) -> tuple[Value, ...]:
-    if not least <= len(args) <= most:
-        raise ValueError(f"it is rebuilt from {len(args)} arguments, not {least} to {most}")
-    return args
-
-
-def _rebuild_tensor(args: tuple[Value, ...], storages: Storages) -> View:
-    storage = _storage(_arguments(args, 4, 4)[0], storages)
-    return _view(storage, storage.type, args[1:4])
-
-
-def _rebuild_tensor_v2(args: tuple[Value, ...], storages: Storages) -> View:
-    _arguments(args, 6, 7)
-    return _with_metadata(_rebuild_tensor(args[:4], storages), args[6:])
-
-
-def _rebuild_tensor_v3(args: tuple[Value, ...], storages: Storages) -> View:
-    _arguments(args, 7, 8)
-    storage = _storage(args[0], storages)
-    type_ = _known_type(args[6])
-    if storage.type is not BYTES:
-        raise ValueError("its storage should be untyped")
-    return _with_metadata(_view(storage, type_, args[1:4]), args[7:])
-
-
-def _known_type(value: Value) -> TorchType:
-    type_ = tensor_type(value)
-    if type_ is None:
-        raise ValueError(f"its dtype is unknown: {_named(value)}")
-    return type_
-
-
-def _with_metadata(view: View, metadata: tuple[Value, ...]) -> View:
-    """Note the bits that negate or conjugate what is stored."""
-    if not metadata or not metadata[0]:
-        return view
-    pairs = metadata[0]
-    if not isinstance(pairs, Dict) or len(pairs) > 20:
-        raise ValueError("its metadata are no small dict")
-    names = [key if isinstance(key, str) else "" for key, value in zip(pairs[::2], pairs[1::2], strict=True) if value]
-    if not names:
-        return view
-    known = {"neg": "negated view", "conj": "conjugated view"}
-    return replace(view, unsupported=view.unsupported or known.get(names[0], "a view of an unknown kind"))
-
-
-def _rebuild_meta(args: tuple[Value, ...], _storages: Storages) -> View:
-    _arguments(args, 4, 4)
-    return _without_storage(args[0], args[1], "on the meta device: no data")
-
-
-def _rebuild_wrapper(args: tuple[Value, ...], _storages: Storages) -> View:
-    _arguments(args, 7, 8)
-    return _without_storage(args[1], args[2], "a wrapper class without data of its own")
-
-
-def _without_storage(dtype: Value, size: Value, unsupported: str) -> View:
-    type_ = _known_type(dtype)
-    shape = numbers_of(size, "size")
-    _checked_numel(shape)
-    view = View(type_.dtype, shape, unsupported=unsupported)
-    return _with_several(view, type_) if type_.per_element > 1 else view
-
-
-def _rebuild_qtensor(args: tuple[Value, ...], storages: Storages) -> View:
-    _arguments(args, 7, 7)
-    view = _rebuild_tensor(args[:4], storages)
-    return _quantized(view, args[4], storages)
-
-
-def _quantized(view: View, parameters: Value, storages: Storages) -> View:
-    """Give integer codes their zero points, from (scheme, scale, zero point) or (scheme, scales, points, axis)."""
-    if not isinstance(parameters, tuple) or len(parameters) not in (3, 4):
-        raise ValueError("its quantization has neither three nor four parameters")
-    scheme = str(parameters[0]) if isinstance(parameters[0], Global) else ""
-    ones = (1,) * len(view.shape)
-    if scheme == "torch.per_tensor_affine" and len(parameters) == 3:
-        scale, zero_point = parameters[1:]
-        if not isinstance(scale, (int, float)) or type(zero_point) is not int or abs(zero_point) >= 1 << 31:
-            raise ValueError("its scale and zero point are no numbers")
-        return replace(view, quantization=Quantization((zero_point,), ones, float(scale)))
-    if scheme.startswith("torch.per_channel_affine") and len(parameters) == 4:
-        return _quantized_per_channel(view, parameters[2], parameters[3], storages)
-    return replace(view, unsupported=view.unsupported or "quantized in an unknown way")
-
-
-def _quantized_per_channel(view: View, points: Value, axis: Value, storages: Storages) -> View:
-    if not _is_natural(axis) or axis >= len(view.shape):
-        raise ValueError("it is quantized along a dimension that it does not have")
-    if isinstance(points, Call):
-        points_view = view_of(points, storages)
-        if points_view is None or points_view.dtype not in ("I64", "I32"):
-            return replace(view, unsupported=view.unsupported or "quantized with zero points that are no integers")
-        points = storages.read_numbers(points_view)
-    numbers = tuple(points) if isinstance(points, (list, tuple)) and len(points) == view.shape[axis] else ()
-    if len(numbers) != view.shape[axis] or not all(type(n) is int and abs(n) < 1 << 31 for n in numbers):
-        raise ValueError("its zero points are not one integer for each channel")
-    grid = tuple(len(numbers) if dimension == axis else 1 for dimension in range(len(view.shape)))
-    return replace(view, quantization=Quantization(numbers, grid) if prod(grid) else None)
-
-
-def _uninitialized(_args: tuple[Value, ...], _storages: Storages) -> View:
-    """Return a parameter of a lazy module that has never run: neither its shape nor its numbers exist."""
-    return View("F32", (0,), unsupported="not initialised: no shape and no data yet")
-
-
-REBUILD: dict[str, Callable[[tuple[Value, ...], Storages], View]] = {
-    "torch._utils._rebuild_tensor": _rebuild_tensor,
-    "torch._utils._rebuild_tensor_v2": _rebuild_tensor_v2,
-    "torch._utils._rebuild_tensor_v3": _rebuild_tensor_v3,
-    "torch._utils._rebuild_qtensor": _rebuild_qtensor,
-    "torch._utils._rebuild_meta_tensor_no_storage": _rebuild_meta,
-    "torch._utils._rebuild_wrapper_subclass": _rebuild_wrapper,
-    "torch.nn.parameter.UninitializedParameter": _uninitialized,
-    "torch.nn.parameter.UninitializedBuffer": _uninitialized,
-}

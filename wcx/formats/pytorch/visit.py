@@ -21,7 +21,8 @@ from wcx.formats.pytorch.functions import (
 )
 from wcx.formats.pytorch.inert import CONTAINERS, FEW, PLAIN, SIMPLE, Call, Persistent, Value
 from wcx.formats.pytorch.numpy_arrays import array_of
-from wcx.formats.pytorch.tensors import Storages, View, function_of, is_storage, storage_of, view_of
+from wcx.formats.pytorch.rebuild import view_of
+from wcx.formats.pytorch.tensors import Storages, View, function_of, is_storage, storage_of
 
 _MAX_DEPTH = 1000
 _MAX_CONTAINERS = 500_000
@@ -48,16 +49,16 @@ class NamedTensor:
 class Contents:
     """All that a visit has found."""
 
-    found: list[NamedTensor] = field(default_factory=list)
+    tensors: list[NamedTensor] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
     unopened: int = 0  # tensors that plain pickle has wrapped in bytes
 
     def add(self, other: Contents) -> None:
         """Add what another visit to the same file has found; ValueError where that is more than one may find."""
-        self.found += other.found
+        self.tensors += other.tensors
         self.metadata |= other.metadata
         self.unopened += other.unopened
-        if len(self.found) > _MAX_NAMES:
+        if len(self.tensors) > _MAX_NAMES:
             raise ValueError(f"more than {_MAX_NAMES} tensors")
 
 
@@ -167,7 +168,7 @@ class _Visit:
             return self._add(node, lambda: view, source)
         for make, source in ((lambda: view_of(inner, self._storages), None), (lambda: array_of(inner), "NumPy array")):
             if self._add(node, make, source):
-                self._views[id(call)] = call, self.result.found[-1].view, source
+                self._views[id(call)] = call, self.result.tensors[-1].view, source
                 return True
         return False
 
@@ -181,9 +182,9 @@ class _Visit:
             return False
         name = node.name() or "tensor"
         self._length += len(name) + (16 * len(view.quantization.zero_points) if view.quantization else 0)
-        if len(self.result.found) >= _MAX_NAMES or self._length > _MAX_NAMES_LENGTH:
+        if len(self.result.tensors) >= _MAX_NAMES or self._length > _MAX_NAMES_LENGTH:
             raise ValueError(f"more than {_MAX_NAMES} tensors, or {_MAX_NAMES_LENGTH >> 20} MiB of their names")
-        self.result.found.append(NamedTensor(name, view, node.role, node.ema, node.source or source))
+        self.result.tensors.append(NamedTensor(name, view, node.role, node.ema, node.source or source))
         return True
 
     def _add_metadata(self, node: Node, value: str | float) -> None:
