@@ -1,4 +1,4 @@
-"""Frozen values that describe a checkpoint: files, tensors, storages. No data and no open file."""
+"""Frozen values that describe a checkpoint: files, tensors, storages. No data and no open file; all of them pickle."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Protocol
 class Storage:
     """The storage that a tensor is a view of, where its bytes are not simply one run of its file.
 
-    start, nbytes: the run of bytes of the file that holds the storage. elements: how many numbers of the tensor's dtype
-    it holds once decoded (bytes, for dtypes of fewer than 8 bits, which are always in C order). first: which of them
-    the tensor begins with. strides: in elements, one a dimension, 0 where
-    it is expanded; None for C order. encoding: `raw`, `deflate` (a compressed zip member) or `varint` (protobuf: one
-    variable-length integer a number; of 4-bit types one a byte). big_endian: whether raw and deflated numbers are.
-    crc32: of the decoded storage, checked when a tensor that is all of it has been read; None where it is not known.
+    start, nbytes: the run of bytes of the file that holds the storage. elements: the number of elements of the tensor's
+    dtype once decoded (of bytes, for dtypes of fewer than 8 bits, which are always in C order). first: the element that
+    the tensor begins with. strides: in elements, one for each dimension, 0 where it is expanded; None for C order.
+    encoding: `raw`, `deflate` (a compressed zip member) or `varint` (protobuf: one variable-length integer for each
+    number; one for each byte of 4-bit types). big_endian: True for raw and deflated numbers in that order. crc32: of
+    the decoded storage, checked when a tensor that is all of it has been read; None where it is not known.
     """
 
     start: int
@@ -33,8 +33,8 @@ class Storage:
 class Quantization:
     """The meaning of integer codes: (code - zero point) * scale.
 
-    zero_points: in C order of `grid`, whose rank is the tensor's; each serves a block of as many elements along every
-    dimension as shape / grid says (rounded up), so that a grid of ones is one zero point for all. scale: the one scale
+    zero_points: in C order of `grid`, whose rank is the tensor's; each serves a block of shape / grid elements
+    (rounded up) along every dimension, so that a grid of ones is one zero point for all. scale: the one scale
     of the whole tensor, or None where it has several.
     """
 
@@ -54,10 +54,10 @@ class TensorInfo:
 
     dtype: as safetensors writes it (F32, BF16, F8_E4M3, ...). nbytes: size of its elements, as if they lay in one run.
     file: index into Checkpoint.files. offset: of its first byte in that file (of its storage, if that is encoded).
-    role: weight, buffer or optimizer. source: where in the file it came from, for formats that have more than one
-    place. aliases: other names of the same elements. storage: None where the `nbytes` bytes from `offset` on are the
-    elements, little-endian, in C order. quantization: of integers that stand for other numbers. unsupported: why its
-    values can't be given, as one short phrase (then it is listed and skipped); None as a rule.
+    role: weight, buffer or optimizer. source: its place in the file, for formats that have several kinds of
+    them. aliases: other names of the same elements. storage: None where the `nbytes` bytes from `offset` on are the
+    elements, little-endian, in C order. quantization: of integers that encode other numbers. unsupported: the reason,
+    one short phrase, why its values can't be given (then it is listed and skipped); None as a rule.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Checkpoint:
     """The description of a checkpoint: what is in it and where; it holds no open file and no data.
 
     path: what the user wrote. directory: what the file names are relative to. signatures: one per file, taken when the
-    header was read. notes: things about the files that a reader of the report should know. version: of the format, in
+    header was read. notes: remarks about the files for the reader of a report. version: of the format, in
     its own words; producer: the program that wrote it; None where the file does not say.
     """
 
@@ -133,7 +133,7 @@ class TensorReader(Protocol):
         """Fill `out` with the bytes of `tensor` from byte `start` on, in C order; CheckpointError where it can't."""
 
     def check_unchanged(self) -> None:
-        """Raise ChangedFileError when a file is no longer the one whose header was read."""
+        """Raise ChangedFileError if a file has changed since its header was read."""
 
 
 @dataclass(frozen=True, slots=True)

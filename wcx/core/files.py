@@ -129,7 +129,7 @@ def read_extent(descriptor: int, path: str, start: int, nbytes: int) -> bytes:
 
 
 def read_extent_into(descriptor: int, path: str, start: int, out: memoryview) -> None:
-    """Fill `out` from byte `start` on, by as many reads as it takes."""
+    """Fill `out` from byte `start` on, however many reads it takes."""
     done = 0
     while done < len(out):
         try:

@@ -1,4 +1,4 @@
-"""Names of files inside files: those of shards, prefix-00002-of-00007.safetensors, and those that may be followed."""
+"""Names of files: those of shards, prefix-00002-of-00007.safetensors, and relative ones that files may hold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SHARD = re.compile(r"(.*)-([0-9]{1,9})-of-([0-9]{1,9})\.(?:safetensors|bin)", r
 
 
 def series_of(name: str) -> tuple[str, int] | None:
-    """Return the prefix and the number of shards that a shard's name gives; None for a file that is no shard.
+    """Return the prefix and the number of shards in a shard's name; None for the name of any other file.
 
     >>> series_of("model-00002-of-00007.safetensors")
     ('model', 7)
@@ -18,7 +18,7 @@ def series_of(name: str) -> tuple[str, int] | None:
 
 
 def check_relative(name: str) -> None:
-    """Raise ValueError, saying why, for a name that is no plain path below a directory."""
+    """Raise ValueError, saying why, for any name but a plain path below a directory."""
     if not name:
         raise ValueError("an empty path")
     if "\0" in name or "\\" in name:

@@ -33,9 +33,9 @@ _NEVER = (
 def find_checkpoints(arguments: Iterable[str | os.PathLike[str]]) -> list[str]:
     """Return the paths of all checkpoints that the arguments name, in their order, each to be opened on its own.
 
-    A file is itself; a directory that holds one checkpoint is itself, one that holds several gives each; a pattern
-    that is no file's name gives what it matches, in the order in which a person counts. Names that lead nowhere are
-    kept: opening them raises.
+    A file is itself; a directory that holds one checkpoint is itself, one that holds several gives each; a pattern,
+    unless a file has that name, gives its matches in natural order. Names that lead nowhere are kept: opening them
+    raises.
     """
     return [path for argument in arguments for path in _expand(os.fspath(argument))]
 
@@ -52,7 +52,7 @@ def has_wildcard(path: str) -> bool:
 
 
 def candidates_of(directory: str) -> list[str]:
-    """Return the names of the checkpoints that a directory stands for; CheckpointError where it can't be listed.
+    """Return the names of the checkpoints of a directory; CheckpointError where it can't be listed.
 
     Its index if there is one (of safetensors before that of PyTorch), else model.safetensors, the only *.safetensors,
     pytorch_model.bin, in this order; else all checkpoint files. Files next to a model, such as optimizer.pt, are never
@@ -87,7 +87,7 @@ def _is_directory(path: str) -> bool:
 
 
 def is_pattern(argument: str) -> bool:
-    """Return True for a path with wildcards that is no name of a file."""
+    """Return True for a path with wildcards that nothing has as its name."""
     return has_wildcard(argument) and source_of(argument).kind(argument) is None
 
 

@@ -64,7 +64,7 @@ class CheckpointReader:
                 self._storages.read_into(file.read_into, file.path, tensor, tensor.storage, start, out)
 
     def check_unchanged(self) -> None:
-        """Raise ChangedFileError when a file is no longer the one whose header was read."""
+        """Raise ChangedFileError if a file has changed since its header was read."""
         for index, path in enumerate(self._paths):
             self._check(index, self._source.signature(path))
 

@@ -9,6 +9,7 @@ BF16, FP8, FP6 or FP4. Only headers are read here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 from wcx.core.checkpoint import Checkpoint, TensorInfo
@@ -156,7 +157,8 @@ def _read_entry(walker: JsonWalker, draft: _Draft, name: str) -> None:
 def _checked_entry(entry: dict[str, Any]) -> tuple[str, tuple[int, ...], tuple[int, int]]:
     """Return dtype, shape and offsets of a tensor; ValueError with the reason where one is not what it should be."""
     if entry.keys() != _FIELDS:
-        raise ValueError(f"described by {_listed(entry)}, not by dtype, shape and data_offsets")
+        names = shortened(", ".join(list(entry)[:5])) if entry else "nothing"
+        raise ValueError(f"described by {names}, not by dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str):
         raise ValueError("the dtype is no string")
@@ -171,10 +173,6 @@ def _checked_entry(entry: dict[str, Any]) -> tuple[str, tuple[int, ...], tuple[i
     return dtype, tuple(shape), (offsets[0], offsets[1])
 
 
-def _listed(entry: dict[str, Any]) -> str:
-    return shortened(", ".join(list(entry)[:5])) if entry else "nothing"
-
-
 def _natural_numbers(value: object) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < _MAX_NUMBER for item in value)
 
@@ -185,7 +183,7 @@ def _natural_numbers(value: object) -> bool:
 def _check_extents(path: str, entries: list[_Entry], data_nbytes: int, data_begin: int) -> None:
     """Check that every tensor has the bytes that its shape needs, and that together they fill the data exactly."""
     position = 0
-    for begin, end, name, dtype, shape in sorted(entries, key=_extent):
+    for begin, end, name, dtype, shape in sorted(entries, key=itemgetter(0, 1)):
         try:
             nbytes = _stored_nbytes(dtype, shape)
             _check_extent(begin, end, nbytes, position)
@@ -198,10 +196,6 @@ def _check_extents(path: str, entries: list[_Entry], data_nbytes: int, data_begi
     if position < data_nbytes:
         reason = f"{data_nbytes - position} bytes follow the last tensor that belong to none"
         raise CheckpointError(path, reason, data_begin + position)
-
-
-def _extent(entry: _Entry) -> tuple[int, int]:
-    return entry[0], entry[1]
 
 
 def _stored_nbytes(dtype: str, shape: tuple[int, ...]) -> int:
@@ -246,12 +240,8 @@ def _check_with_library(file: OpenFile) -> None:
 def _tensors(entries: list[_Entry], data_begin: int, file: int) -> tuple[TensorInfo, ...]:
     return tuple(
         TensorInfo(name, dtype, shape, end - begin, file, data_begin + begin, role_of(name))
-        for begin, end, name, dtype, shape in sorted(entries, key=_begin)
+        for begin, end, name, dtype, shape in sorted(entries, key=itemgetter(0))
     )
-
-
-def _begin(entry: _Entry) -> int:
-    return entry[0]
 
 
 FORMAT = Format("safetensors", (".safetensors",), sniff, open_checkpoint)

@@ -151,7 +151,7 @@ def _read_metadata(walker: JsonWalker, index: _Index) -> None:
 
 
 def _check_shards(path: str, directory: str, shards: tuple[str, ...]) -> None:
-    """Check that all shards are there, inside the directory, and that none of their series is beside them unnamed."""
+    """Check that all shards are there, inside the directory, and that the index names all of their series."""
     source = source_of(directory)
     for name in shards:
         try:

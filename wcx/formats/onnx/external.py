@@ -1,4 +1,4 @@
-"""Files beside an ONNX model that hold weights: which a tensor may name, and whether they have what it needs.
+"""External files of an ONNX model that hold weights: those that a tensor may name, and their sizes.
 
 Source: the keys of external_data in onnx.proto3. The onnx library refuses every symbolic link, which breaks models in
 the Hugging Face cache; here a link is followed where it stays in the model's directory or in its repository there.

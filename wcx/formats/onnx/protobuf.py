@@ -1,7 +1,7 @@
 """The wire format of protobuf, read by position: which fields a message has and where they lie. Knows no schema.
 
 Source: https://protobuf.dev/programming-guides/encoding. A field is a tag (number and wire type) and a variable-length
-integer, 4 or 8 bytes, or a length and as many bytes. Fields of bytes are only located, never read, so that a message
+integer, 4 or 8 bytes, or a length and its bytes. Fields of bytes are only located, never read, so that a message
 may be of any size; what small fields hold is asked for by their extent. Groups, which no schema has used since 2008,
 are refused, as is everything that is not well formed.
 """
@@ -51,7 +51,7 @@ class ProtobufFile:
         """Yield the fields of the message at `begin`..`end`; CheckpointError, with the place, where it is damaged.
 
         unread: the number of a field of 4 bytes that is left out (below 16); runs of it, such as the floats of an
-        attribute, which stand in the file one by one, are passed over at once.
+        attribute, which are in the file one by one, are skipped at once.
         """
         passed = bytes([unread << 3 | FIXED32])
         self._spend_work(_WORK_OF_MESSAGE, begin)
@@ -170,7 +170,7 @@ class ProtobufFile:
 
 
 def merged_fields(source: ProtobufFile, extents: Sequence[Extent], what: str) -> Iterator[Field]:
-    """Yield the fields of a message that stands in several pieces: protobuf merges them."""
+    """Yield the fields of a message in several pieces: protobuf merges them."""
     for begin, end in extents:
         yield from source.fields(begin, end, what)
 

@@ -13,7 +13,7 @@ from wcx.core.checkpoint import Quantization
 from wcx.core.dtypes import DTYPES
 from wcx.formats.onnx.model import Graph, Node
 from wcx.formats.onnx.operators import QUANTIZED, Quantized
-from wcx.formats.onnx.tensors import Draft, View
+from wcx.formats.onnx.tensors import Draft, OperatorView
 from wcx.formats.onnx.values import Origin, Origins, UnsupportedError, Values
 
 _NBITS = {2: "U2", 4: "U4", 8: "U8"}
@@ -38,7 +38,7 @@ class _Use:
 
 
 def note_codes(graph: Graph, node: Node, origins: Origins, values: Values) -> None:
-    """Note on every weight of codes that a node uses what these stand for, and that scales and zero points are none."""
+    """Note the meaning of every weight of codes that a node uses, and that scales and zero points are buffers."""
     for rule in QUANTIZED.get((node.domain, node.operator), ()):
         for position in (rule.scale, rule.zero_point):
             _mark_buffer(origins.of(graph, node.input(position)))
@@ -54,9 +54,9 @@ def _mark_buffer(origin: Origin | None) -> None:
         origin.tensor.role = "buffer"
 
 
-def _view(use: _Use) -> View:
+def _view(use: _Use) -> OperatorView:
     tensor = use.origin.tensor
-    plain = View(tensor.dtype, tensor.shape)
+    plain = OperatorView(tensor.dtype, tensor.shape)
     try:
         if (use.node.domain, use.node.operator) == (_MICROSOFT, "MatMulNBits"):
             return _nbits(use)
@@ -167,7 +167,7 @@ def _check_block(size: int, count: int, block: int) -> None:
 # -------------------------------------------------------------------------------------- operators with codes in bytes
 
 
-def _nbits(use: _Use) -> View:
+def _nbits(use: _Use) -> OperatorView:
     """Return MatMulNBits' view: bytes [rows, blocks, codes of a block], low bits first, padding columns included."""
     node, tensor = use.node, use.origin.tensor
     rows, columns = node.number("N", 0), node.number("K", 0)
@@ -185,7 +185,7 @@ def _nbits(use: _Use) -> View:
         raise UnsupportedError("MatMulNBits with sizes that do not fit")
     points, grid = _nbits_zero_points(use, (rows, blocks), bits)
     scale = _scale(use)
-    return View(_NBITS[bits], (rows, blocks * block), Quantization(points, grid, scale))
+    return OperatorView(_NBITS[bits], (rows, blocks * block), Quantization(points, grid, scale))
 
 
 def _nbits_zero_points(use: _Use, grid: tuple[int, int], bits: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -211,7 +211,7 @@ def _unpacked(use: _Use, tensor: Draft, grid: tuple[int, ...], bits: int) -> tup
     return numbers, grid
 
 
-def _block_quantized(use: _Use) -> View:
+def _block_quantized(use: _Use) -> OperatorView:
     """Return GatherBlockQuantized's view: codes of 4 or 8 bits, a zero point for each block along one axis."""
     node, tensor = use.node, use.origin.tensor
     bits, block = node.number("bits", 4), node.number("block_size", 128)
@@ -225,7 +225,7 @@ def _block_quantized(use: _Use) -> View:
     ones = (1,) * len(shape)
     scale = _scale(use)
     if not use.node.input(use.rule.zero_point):
-        return View(dtype, shape, Quantization((1 << (bits - 1) if packed else 0,), ones, scale))
+        return OperatorView(dtype, shape, Quantization((1 << (bits - 1) if packed else 0,), ones, scale))
     axis = _axis(node.number("quantize_axis", 1), shape)
     points = _zero_point_tensor(use)
     if block < 1 or points.dtype != tensor.dtype:
@@ -233,8 +233,8 @@ def _block_quantized(use: _Use) -> View:
     grid = tuple(-(-size // block) if at == axis else size for at, size in enumerate(shape))
     _check_block(shape[axis], grid[axis], block)
     if packed:
-        return View(dtype, shape, Quantization(*_unpacked(use, points, grid, bits), scale))
+        return OperatorView(dtype, shape, Quantization(*_unpacked(use, points, grid, bits), scale))
     if points.shape != grid:
         raise UnsupportedError("zero points that do not fit its shape")
     numbers = use.values.integers(points, dtype, prod(grid))[: prod(grid)]
-    return View(dtype, shape, Quantization(numbers, grid, scale))
+    return OperatorView(dtype, shape, Quantization(numbers, grid, scale))

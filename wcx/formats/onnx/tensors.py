@@ -1,7 +1,7 @@
 """One tensor of an ONNX model (TensorProto): its type, its shape, and where its numbers lie. Reads no numbers.
 
 Source: onnx.proto3 of ONNX 1.21 and later, whose field numbers these are. Numbers lie in raw_data, in the list of their
-type (float_data, int32_data, ...), or in a file beside the model; that list is one run of the file as a rule.
+type (float_data, int32_data, ...), or in an external file; that list is one run of the file as a rule.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _CONTINUED = bytes(range(128, 256))
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class OperatorView:
     """An operator's view of a tensor: dtype, shape, and what its codes mean, or why nothing can say."""
 
     dtype: str
@@ -82,7 +82,7 @@ class Draft:
     place: str = ""
     role: str = "weight"
     uses: list[str] = field(default_factory=list)
-    views: list[View] = field(default_factory=list)
+    views: list[OperatorView] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -109,9 +109,9 @@ class _Fields:
 
 
 def read_tensor(source: ProtobufFile, extents: Sequence[Extent], files: ExternalFiles, known_as: str = "") -> Draft:
-    """Describe the tensor whose message stands at `extents`; CheckpointError where it contradicts itself.
+    """Describe the tensor whose message is at `extents`; CheckpointError where it contradicts itself.
 
-    known_as: what it is called in messages, where it has no name of its own.
+    known_as: its name in messages, where it has none of its own.
     """
     position = extents[0][0]
     source.spend(_COST, position)

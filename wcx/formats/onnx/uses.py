@@ -6,14 +6,14 @@ from wcx.core.dtypes import DTYPES
 from wcx.formats.onnx.model import Model, Node
 from wcx.formats.onnx.operators import BUFFERS, KEEPING, LAYOUTS, MOVING, PACKING, QUANTIZED
 from wcx.formats.onnx.quantized import note_codes
-from wcx.formats.onnx.tensors import View
+from wcx.formats.onnx.tensors import OperatorView
 from wcx.formats.onnx.values import Origin, Origins, Values
 
 _MAX_USES = 2  # that a source tells
 
 
 def note_uses(model: Model, values: Values) -> None:
-    """Note on every tensor of the model who uses it, and what its codes stand for there."""
+    """Note on every tensor of the model its uses, and the meaning of its codes there."""
     origins = Origins()
     for graph in model.graphs:
         for node in graph.nodes:
@@ -33,7 +33,7 @@ def _note_use(node: Node, position: int, origin: Origin) -> None:
         tensor.role = "buffer"
     unsupported = _unsupported_codes(node, position, origin)
     if unsupported is not None and not any(view.unsupported == unsupported for view in tensor.views):
-        tensor.views.append(View(tensor.dtype, tensor.shape, unsupported=unsupported))
+        tensor.views.append(OperatorView(tensor.dtype, tensor.shape, unsupported=unsupported))
     text = _use_text(node, position, origin)
     if text and text not in tensor.uses and len(tensor.uses) < _MAX_USES:
         tensor.uses.append(text)

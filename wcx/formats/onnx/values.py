@@ -1,6 +1,6 @@
 """The few numbers of an ONNX model that describe other tensors: zero points and single scales. Bounded reads.
 
-Also how a name that an operator uses leads to the tensor that it stands for, through operators that only pass it on.
+Also the tensors behind the names that operators use, through operators that only pass a tensor on.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _moved(node: Node, axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
 
 @dataclass(slots=True)
 class Values:
-    """Reads the numbers of small tensors, of the model or of a file beside it."""
+    """Reads the numbers of small tensors, of the model or of an external file."""
 
     source: ProtobufFile
     files: ExternalFiles

@@ -13,7 +13,7 @@ Value = Any
 
 
 class Dict(list[Value]):
-    """A dict as a flat list of keys and values by turns: keys are not hashed, and may stand twice."""
+    """A dict as a flat list of keys and values by turns: keys are not hashed, and may occur twice."""
 
     __slots__ = ()
 

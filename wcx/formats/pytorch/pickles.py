@@ -40,7 +40,7 @@ def read_pickle(stream: Stream, path: str, opcodes: int = MAX_OPCODES) -> Pickle
 
     opcodes: the most that it may have.
 
-    Raises CheckpointError, with the byte, for what is no pickle, is damaged, would run a program, or goes beyond the
+    Raises CheckpointError, with the byte, for what is not a pickle, is damaged, would run a program, or goes beyond the
     limits.
     """
     window = Window(stream, path)

@@ -21,11 +21,22 @@ _MAX_READ = 64 << 20  # of those of all tensors, and of what is unpacked for the
 
 
 class _Storages:
-    """The common part of both kinds: small tensors that are needed to describe others."""
+    """The common part of both kinds: places by key, and small tensors that are needed to describe others."""
 
     def __init__(self, file: OpenFile) -> None:
         self._file = file
+        self._places: dict[str, Place] = {}
         self._read = 0
+
+    def place(self, key: str, nbytes: int) -> Place:
+        """Return the place of the storage of that key; ValueError where it does not have `nbytes` bytes."""
+        place = self._places.get(key) or self._places.setdefault(key, self._find(key))
+        if place.nbytes != nbytes:
+            raise ValueError(f"its storage {shortened(key)} has {place.nbytes} bytes, not the {nbytes} it should have")
+        return place
+
+    def _find(self, key: str) -> Place:
+        raise ValueError(f"its storage {shortened(key)} is not in the file")
 
     def read_numbers(self, view: View) -> tuple[int, ...]:
         """Read a one-dimensional integer tensor of at most 8 MiB; ValueError where it is not one."""
@@ -61,14 +72,6 @@ class ZipStorages(_Storages):
         self._folder = folder
         self._suffix = suffix
         self._big_endian = big_endian
-        self._places: dict[str, Place] = {}
-
-    def place(self, key: str, nbytes: int) -> Place:
-        """Return the place of the storage of that key; ValueError where it does not have `nbytes` bytes."""
-        place = self._places.get(key) or self._places.setdefault(key, self._find(key))
-        if place.nbytes != nbytes:
-            raise ValueError(f"its storage {shortened(key)} has {place.nbytes} bytes, not the {nbytes} it should have")
-        return place
 
     def _find(self, key: str) -> Place:
         member = self._members.get(f"{self._folder}{key}") or self._members.get(f"{self._folder}{key}{self._suffix}")
@@ -88,7 +91,6 @@ class LegacyStorages(_Storages):
     def __init__(self, file: OpenFile, keys: list[Value], references: Iterable[Persistent], start: int) -> None:
         super().__init__(file)
         end = file.nbytes
-        self._places: dict[str, Place] = {}
         bits = _bits_by_key(references)
         for key in keys:
             start = self._add(str(key), bits, start, end)
@@ -107,15 +109,6 @@ class LegacyStorages(_Storages):
             raise CheckpointError(path, f"truncated: {shown} should have {elements} elements, download it again", start)
         self._places[key] = Place(key, start + 8, nbytes, nbytes)
         return start + 8 + nbytes
-
-    def place(self, key: str, nbytes: int) -> Place:
-        """Return the place of the storage of that key; ValueError where it does not have `nbytes` bytes."""
-        place = self._places.get(key)
-        if place is None:
-            raise ValueError(f"its storage {shortened(key)} is not in the file")
-        if place.nbytes != nbytes:
-            raise ValueError(f"its storage {shortened(key)} has {place.nbytes} bytes, not the {nbytes} it should have")
-        return place
 
 
 def _bits_by_key(references: Iterable[Persistent]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The directory of a zip archive, read strictly: where each member lies, or why the archive is refused.
 
 Source: PKWARE APPNOTE 6.3.10, sections 4.3 (records) and 4.4 (fields), with zip64. Two readers of a zip can see two
-different archives (a prefix, a second directory, names that stand twice, headers that disagree); whatever allows that
+different archives (a prefix, a second directory, duplicate names, headers that disagree); whatever allows that
 is refused here. The members' own headers are read only for those that are used, by `data_start`.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from wcx.core.errors import CheckpointError
 from wcx.core.text import shortened
@@ -44,7 +45,7 @@ class Member:
     """One file of the archive: `packed` bytes of it that give `nbytes` once unpacked.
 
     header: where its own header begins. limit: where the next member or the directory begins. crc32: None where the
-    archive gives none (torch.save writes 0 if told to compute none).
+    archive gives none (torch.save writes 0 where it computes none).
     """
 
     name: str
@@ -65,7 +66,7 @@ def read_directory(file: OpenFile) -> dict[str, Member]:
     path = file.path
     start, nbytes, count = _find_directory(file)
     text = file.read(start, nbytes)
-    entries = sorted(_entries(path, text, start, count), key=_header_of)
+    entries = sorted(_entries(path, text, start, count), key=attrgetter("header"))
     if entries and entries[0].header != 0:
         raise CheckpointError(path, f"{entries[0].header} bytes stand before the archive: download it again", 0)
     return _checked(path, entries, start)
@@ -246,14 +247,8 @@ def _checked(path: str, entries: list[Member], directory_start: int) -> dict[str
             raise _bad(path, member, "stands twice in the zip directory")
         if member.header + _LOCAL.size + len(member.name.encode()) + member.packed > limit:
             raise _bad(path, member, "overlaps what follows, or goes beyond the archive")
-        members[member.name] = Member(
-            member.name, member.method, member.flags, member.crc32, member.packed, member.nbytes, member.header, limit
-        )
+        members[member.name] = replace(member, limit=limit)
     return {name: member for name, member in members.items() if not name.endswith("/")}
-
-
-def _header_of(member: Member) -> int:
-    return member.header
 
 
 def _check_sizes(path: str, member: Member, found: tuple[int, ...]) -> None:

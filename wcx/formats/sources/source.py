@@ -3,7 +3,7 @@
 A source gives files by their paths. A path is text: on this machine as the user writes it, elsewhere with the source's
 scheme in front (`mem://model/weights.pt`), so that what a Checkpoint names can be opened again by anyone who has it.
 
-* `open` raises CheckpointError for what is no readable file, before any of it is read.
+* `open` raises CheckpointError for all but readable files, before any of it is read.
 * A read is positioned and whole: it gives exactly the bytes that are wanted, or raises CheckpointError
   (ChangedFileError where the file got shorter). Several threads read one file at once.
 * `read` allocates what it returns, so its callers check the number of bytes against `nbytes` first.
