@@ -44,13 +44,7 @@ class Node:
     source: str | None = None
 
     def child(
-        self,
-        part: str,
-        *,
-        role: str | None = None,
-        ema: bool = False,
-        plain: bool = True,
-        source: str | None = None,
+        self, part: str, *, role: str | None = None, ema: bool = False, plain: bool = True, source: str | None = None
     ) -> Node:
         """Return a place one step below."""
         return Node(
