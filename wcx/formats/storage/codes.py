@@ -1,4 +1,4 @@
-"""The few numbers that describe other tensors, such as zero points and scales: bytes to codes to numbers."""
+"""The few numbers that describe other tensors, such as zero points and scales: from bytes by wcx.core.decode."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ if TYPE_CHECKING:
 
 def integers_of(raw: bytes, dtype: str, *, big_endian: bool = False) -> tuple[int, ...]:
     """Return the integers that bytes hold; of 2 or 4 bits those in the low bits of a byte first."""
-    from wcx.core.decode import plain_numbers
+    from wcx.core.decode import integer_values
 
-    kind = DTYPES[dtype]
-    codes = _codes(raw, kind, big_endian=big_endian)
-    return tuple(value for value in plain_numbers(codes, kind) if isinstance(value, int))
+    return tuple(integer_values(_codes(raw, DTYPES[dtype], big_endian=big_endian), DTYPES[dtype]).tolist())
 
 
 def float_of(raw: bytes, dtype: str) -> float | None:
     """Return the one float that bytes hold; None where it is not finite."""
-    from wcx.core.decode import numbers
+    from wcx.core.decode import float64_values
 
-    kind = DTYPES[dtype]
-    value = float(numbers(_codes(raw, kind), kind)[0])
+    value = float(float64_values(_codes(raw, DTYPES[dtype]), DTYPES[dtype])[0])
     return value if isfinite(value) else None
 
 
