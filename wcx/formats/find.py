@@ -1,7 +1,7 @@
 """Find checkpoints by the arguments of a command: globs that the shell did not expand, and directories.
 
-Nothing is opened here and nothing raises: what can't be resolved is passed on as it is, so that opening it says why
-and the other arguments are still done.
+Nothing is opened here and nothing raises: an argument that can't be resolved is passed on as it is, so that opening it
+says why and the other arguments are still done.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads large JSON objects from hostile files member by member, with memory bounded by what the caller keeps.
+"""Read large JSON objects from hostile files member by member, with memory bounded by what the caller keeps.
 
 json.loads builds everything before anything can be checked: 100 MB of `[],[],...` become gigabytes. Here the outer
 object is walked with one regular expression a step, and only small flat values reach the json module. Stricter than

@@ -26,7 +26,7 @@ class _Borrowed:
 
 
 class CheckpointReader:
-    """Reads the tensors of a checkpoint; safe from several threads, holds few files open.
+    """A reader of the tensors of a checkpoint; safe from several threads, holds few files open.
 
     Files are opened when first read and must still be those whose headers were read (ChangedFileError).
     """

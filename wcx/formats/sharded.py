@@ -25,7 +25,7 @@ _FORMATS: Mapping[str, tuple[Format, Callable[[str, int], FileContent]]] = {
     ".bin": (pytorch.FORMAT, pytorch.read_file),
 }  # of a shard, by its suffix
 _MAX_INDEX = 100_000_000
-_MAX_TENSORS = 200_000  # what 300 MiB of memory hold
+_MAX_TENSORS = 200_000  # by the memory that they take
 _MAX_METADATA = 1 << 20
 _MAX_MEMBERS = 1000  # an index has two
 

@@ -126,7 +126,7 @@ def _view(draft: Draft) -> OperatorView:
 
 
 def _with_aliases(tensors: list[TensorInfo]) -> tuple[TensorInfo, ...]:
-    """Make tensors that share their bytes in an external file one: the first, with the others' names as aliases."""
+    """Merge tensors that share their bytes in an external file: the first stays, with the other names as aliases."""
     first: dict[tuple[object, ...], int] = {}
     aliases: dict[int, list[str]] = {}
     kept: list[TensorInfo] = []

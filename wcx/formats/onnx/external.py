@@ -16,7 +16,7 @@ from wcx.formats.file_names import check_relative
 from wcx.formats.sources import source_of
 
 _KEYS = frozenset({"location", "offset", "length", "checksum", "basepath"})  # no reader uses the last two
-_IN_MEMORY = "*/_ORT_MEM_ADDR_/*"  # where ONNX Runtime keeps what it has not written out
+_IN_MEMORY = "*/_ORT_MEM_ADDR_/*"  # of weights that ONNX Runtime has not written out
 _PREPACKED = "prepacked"  # how the keys begin by which ONNX Runtime finds its own copies of a weight
 _MAX_FILES = 10_000
 _MAX_DIGITS = 19

@@ -93,7 +93,7 @@ LAYOUTS: dict[tuple[str, str], dict[int, tuple[str, str]]] = {
     (_MICROSOFT, "GatherBlockQuantized"): {0: ("data", "")},
     (_MICROSOFT, "MatMulNBits"): {1: ("B", "[out, in]")},
 }
-"""What an input is called, and its dimensions as they are stored (empty: nothing worth saying)."""
+"""The name of an input, and its dimensions as they are stored (empty: nothing worth saying)."""
 
 
 def is_of_interest(domain: str, operator: str) -> bool:

@@ -30,7 +30,7 @@ _MAX_TEXT = 1 << 20
 # Measured: a field takes 0.6 us, a message 2 us more. All that may be walked of a file takes about 3 s.
 _MAX_WORK = 5_000_000
 _WORK_OF_MESSAGE = 4
-_MAX_MEMORY = 150_000_000  # what is kept of a file; with Python and the lists made of it this stays under 300 MiB
+_MAX_MEMORY = 150_000_000  # kept of a file; with Python and the lists made of it this stays under 300 MiB
 _MAX_COUNTED = 1 << 30
 
 

@@ -245,7 +245,7 @@ def _count_varints(source: ProtobufFile, begin: int, end: int) -> int:
     return count
 
 
-# ------------------------------------------------------------------------------------------------- what they amount to
+# --------------------------------------------------------------------------------------------------------- description
 
 
 def _checked(source: ProtobufFile, found: _Fields, files: ExternalFiles, position: int) -> Draft:

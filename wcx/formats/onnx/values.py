@@ -19,8 +19,8 @@ from wcx.formats.sources import source_of
 from wcx.formats.storage.codes import float_of, integers_of
 
 _MAX_NBYTES = 1 << 20  # of one tensor that is read
-_MAX_NUMBERS = 8_000_000  # of all that are read: what they take in memory
-_MAX_WORK = 40_000_000  # what about a second takes
+_MAX_NUMBERS = 8_000_000  # of all that are read, by their memory
+_MAX_WORK = 40_000_000  # takes about a second
 _SCALES = ("F32", "F64", "F16", "BF16")
 
 
@@ -74,7 +74,7 @@ def _moved(node: Node, axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
 
 @dataclass(slots=True)
 class Values:
-    """Reads the numbers of small tensors, of the model or of an external file."""
+    """A reader of the numbers of small tensors, of the model or of an external file."""
 
     source: ProtobufFile
     files: ExternalFiles

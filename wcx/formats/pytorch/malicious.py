@@ -43,7 +43,7 @@ def why_name_is_refused(module: str, name: str) -> str | None:
     """
     whole = f"{module}.{name}"
     last = name.rpartition(".")[2]
-    inside = name.split(".")[:-1]  # what a dotted name goes through: serialization.os.system
+    inside = name.split(".")[:-1]  # the parts of a dotted name: serialization.os.system
     if (
         module.partition(".")[0] in _MODULES
         or not _MODULES.isdisjoint(inside)

@@ -16,7 +16,7 @@ from wcx.formats.pytorch.streams import Stream
 from wcx.formats.pytorch.window import AHEAD, Window
 
 MAX_OPCODES = 2_000_000
-"""What one file may have in all its pickles."""
+"""The limit for all pickles of one file."""
 
 _BATCH = 1000  # opcodes between two looks at the budget
 _COST_OPCODE = 76  # the most that an opcode without a text leaves behind, measured
@@ -26,7 +26,7 @@ _COST_OPCODE = 76  # the most that an opcode without a text leaves behind, measu
 class Pickle:
     """The content of a pickle: its value, its references to things outside in their order, its bytes and opcodes.
 
-    opcodes: how many, in full thousands.
+    opcodes: their number, in full thousands.
     """
 
     value: Value

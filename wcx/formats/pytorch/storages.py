@@ -17,7 +17,7 @@ from wcx.formats.sources.source import OpenFile
 from wcx.formats.storage.codes import integers_of
 
 _MAX_NUMBERS_NBYTES = 8 << 20  # of zero points
-_MAX_READ = 64 << 20  # of those of all tensors, and of what is unpacked for them
+_MAX_READ = 64 << 20  # of those of all tensors, unpacked bytes included
 
 
 class _Storages:

@@ -84,8 +84,8 @@ class _Visit:
         self.result = Contents()
         self._storages = storages
         self._visited: dict[int, Value] = {}  # by identity; keeping them keeps the identities apart
-        self._views: dict[int, tuple[Call, View, str | None]] = {}  # likewise, of calls met before: the tensors
-        self._others: set[int] = set()  # and what are none, all of which were visited
+        self._views: dict[int, tuple[Call, View, str | None]] = {}  # likewise: calls that make tensors
+        self._others: set[int] = set()  # calls that make none, all of them visited
         self._length = 0
         self._plain = 0
 

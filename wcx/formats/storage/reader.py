@@ -25,7 +25,7 @@ _STREAMS = 8
 
 
 class StorageReader:
-    """Reads tensors that have a Storage, from several threads at once."""
+    """A reader of tensors that have a Storage, for several threads at once."""
 
     def __init__(self) -> None:
         self._streams: OrderedDict[tuple[int, int], Stream] = OrderedDict()

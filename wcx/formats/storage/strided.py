@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SLABS = 6
 _SLAB = 16 << 20
-_SPAN = 1 << 20  # what is read at once to pick elements from
+_SPAN = 1 << 20  # read at once to pick elements from
 _RUN = 4 << 10  # runs as long as this are read on their own where much lies between them
 _GAP = 16 << 10
 
@@ -24,7 +24,7 @@ _SlabKey = tuple[int, Storage, tuple[int, ...], str, int, int]
 
 
 class StridedViews:
-    """Reads views in C order, from several threads at once; keeps the last slabs of all of them."""
+    """A reader of views in C order, for several threads at once; it keeps the last slabs of all views."""
 
     def __init__(self) -> None:
         self._slabs: OrderedDict[_SlabKey, NDArray[np.uint8]] = OrderedDict()
