@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pickle
 import shutil
@@ -13,6 +14,7 @@ import legal_cases
 import pytest
 from checkpoint_files import write_index, write_tensors
 
+import wcx.formats
 from wcx.core.checkpoint import Checkpoint, Signature
 from wcx.core.errors import ChangedFileError, CheckpointError
 from wcx.formats import find_checkpoints, open_checkpoint, open_reader
@@ -212,3 +214,24 @@ def test_a_directory_that_can_not_be_listed(tmp_path: Path, monkeypatch: pytest.
     for path in (tmp_path, index):
         with pytest.raises(CheckpointError, match="can't list the directory: Permission denied"):
             open_checkpoint(path)
+
+
+def test_no_format_touches_a_file_but_through_a_source() -> None:
+    """Names may be compared by os.path; patterns of the command line are of this machine."""
+    folder = Path(wcx.formats.__file__).parent
+    wrong = []
+    for path in folder.rglob("*.py"):
+        if path.parent.name != "sources":
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module == "wcx.core.files":
+                    wrong.append(f"{path}: wcx.core.files")
+                if isinstance(node, ast.Call) and ast.unparse(node.func).split("(")[0] in FILE_CALLS:
+                    wrong.append(f"{path}:{node.lineno}")
+    assert not wrong
+
+
+FILE_CALLS = {
+    "open",
+    *(f"os.{name}" for name in ("open", "read", "pread", "preadv", "stat", "lstat", "fstat", "listdir", "scandir")),
+    *(f"os.path.{name}" for name in ("exists", "lexists", "isfile", "isdir", "islink", "getsize", "realpath")),
+}
