@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wcx.core.errors import CheckpointError
 from wcx.core.text import shortened
 from wcx.formats.onnx.external import ExternalFiles
 from wcx.formats.onnx.model import Graph, Model, Node
@@ -77,7 +76,7 @@ class _Reader:
             else:
                 self._model_field(number, (begin, end), value)
         if not parts[7]:
-            raise CheckpointError(self.source.path, "not an ONNX model: it has no graph")
+            raise self.source.error("not an ONNX model: it has no graph")
         root = Graph()
         self.tasks.append(_Task(root, tuple(parts[7])))
         self._queue_training(root, parts[20])
@@ -100,7 +99,7 @@ class _Reader:
                     continue
                 if item[1] not in expected:
                     wrong = f"field {item[0]} of a {what} has wire type {item[1]} instead of {expected[0]}"
-                    raise CheckpointError(self.source.path, f"not an ONNX model: {wrong}", item[2])
+                    raise self.source.error(f"not an ONNX model: {wrong}", item[2])
                 yield item
 
     def _two_parts(self, extents: Iterable[Extent], what: str) -> tuple[list[Extent], list[Extent]]:
@@ -142,12 +141,12 @@ class _Reader:
         begin, end = extent
         self.metadata_nbytes += end - begin
         if self.metadata_nbytes > _MAX_METADATA:
-            raise CheckpointError(self.source.path, f"more than {_MAX_METADATA >> 20} MiB of metadata", begin)
+            raise self.source.error(f"more than {_MAX_METADATA >> 20} MiB of metadata", begin)
         self.source.spend(_COST_PAIR, begin)
         try:
             key, value = read_pairs(self.source, extent, "metadata", _MAX_METADATA)
         except ValueError as error:
-            raise CheckpointError(self.source.path, str(error), begin) from None
+            raise self.source.error(str(error), begin) from None
         self.model.metadata[key] = value
 
     def _short(self, extent: Extent) -> str:
@@ -177,7 +176,7 @@ class _Reader:
             elif number == 5:
                 draft = self._tensor(graph, (extent,), "initializer")
                 if not draft.name:
-                    raise CheckpointError(self.source.path, "an initializer without a name", begin)
+                    raise self.source.error("an initializer without a name", begin)
                 self._add(graph, draft)
             elif number == 15:
                 self._sparse(graph, (extent,), "sparse initializer", None)
@@ -205,8 +204,7 @@ class _Reader:
         count = 0
         for number, _wire, begin, end, _value in self._fields((extent,), "node", _NODE):
             if count >= _MAX_LINKS:
-                reason = f"a node with more than {_MAX_LINKS} inputs, outputs and attributes"
-                raise CheckpointError(self.source.path, reason, extent[0])
+                raise self.source.error(f"a node with more than {_MAX_LINKS} inputs, outputs and attributes", extent[0])
             if number in links:
                 links[number].append((begin, end))
                 count += 1
@@ -259,7 +257,7 @@ class _Reader:
         try:
             return list(map(signed, packed_varints(self.source.read(begin, end))))
         except (IndexError, ValueError):
-            raise CheckpointError(self.source.path, "damaged attribute: a malformed list of integers", begin) from None
+            raise self.source.error("damaged attribute: a malformed list of integers", begin) from None
 
     def _attribute_parts(self, graph: Graph, node: Node, name: str, parts: dict[int, list[Extent]]) -> None:
         """Read the tensors and queue the graphs of an attribute: singular fields are merged, repeated ones one each."""
@@ -278,8 +276,7 @@ class _Reader:
 
     def _queue(self, graph: Graph, step: str, extents: tuple[Extent, ...]) -> None:
         if graph.depth >= _MAX_DEPTH:
-            reason = f"graphs in graphs to a depth of more than {_MAX_DEPTH}"
-            raise CheckpointError(self.source.path, reason, extents[0][0])
+            raise self.source.error(f"graphs in graphs to a depth of more than {_MAX_DEPTH}", extents[0][0])
         self.source.spend(_COST_TASK + len(graph.path) + len(step), extents[0][0])
         self.tasks.append(_Task(graph.below(step), extents))
 
@@ -294,8 +291,7 @@ class _Reader:
     def _add(self, graph: Graph, draft: Draft) -> None:
         if draft.name in graph.tensors:
             where = f"in {shortened(graph.path[:-1])}" if graph.path else "in the graph"
-            reason = f"two tensors {where} have the name {shortened(draft.name)}"
-            raise CheckpointError(self.source.path, reason, draft.position)
+            raise self.source.error(f"two tensors {where} have the name {shortened(draft.name)}", draft.position)
         self.source.spend(8 * len(graph.path), draft.position)
         graph.tensors[draft.name] = draft
 
@@ -303,7 +299,7 @@ class _Reader:
         """Add a sparse tensor as two: its values and their indices."""
         values_at, indices_at = self._two_parts(extents, "sparse tensor")
         if not values_at or not indices_at:
-            raise CheckpointError(self.source.path, "a sparse tensor without values or indices", extents[0][0])
+            raise self.source.error("a sparse tensor without values or indices", extents[0][0])
         values = self._tensor(graph, values_at, place, name or "")
         indices = self._tensor(graph, indices_at, place, f"{values.name or name}.indices")
         whole = values.name if name is None else name

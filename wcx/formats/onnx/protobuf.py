@@ -104,9 +104,9 @@ class ProtobufFile:
                     raise ValueError(self._beyond(end, base + index))
                 yield tag >> 3, wire, first, base + index, value
         except IndexError:
-            raise CheckpointError(self.path, f"damaged {what}: it ends within a field", base + start) from None
+            raise self.error(f"damaged {what}: it ends within a field", base + start) from None
         except ValueError as error:
-            raise CheckpointError(self.path, f"damaged {what}: {error}", base + start) from None
+            raise self.error(f"damaged {what}: {error}", base + start) from None
         finally:
             self._work -= done
 
@@ -134,13 +134,13 @@ class ProtobufFile:
     def text(self, begin: int, end: int, what: str) -> str:
         """Return the UTF-8 text of an extent."""
         if end - begin > _MAX_TEXT:
-            raise CheckpointError(self.path, f"{what} of {end - begin} bytes is above the limit of 1 MiB", begin)
+            raise self.error(f"{what} of {end - begin} bytes is above the limit of 1 MiB", begin)
         data = self.read(begin, end)
         try:
             return data.decode()
         except UnicodeDecodeError as error:
             shown = shortened(data.decode("utf-8", "backslashreplace"))
-            raise CheckpointError(self.path, f"{what} that is no UTF-8, {shown}", begin + error.start) from None
+            raise self.error(f"{what} that is no UTF-8, {shown}", begin + error.start) from None
 
     def kept_text(self, begin: int, end: int, what: str) -> str:
         """Return the UTF-8 text of an extent, and take its memory from the budget."""
@@ -148,25 +148,27 @@ class ProtobufFile:
         self.spend(60 + len(text) * (1 if text.isascii() else 4), begin)
         return text
 
+    def error(self, reason: str, position: int | None = None) -> CheckpointError:
+        """Return the error for what is wrong with the file, at a position."""
+        return CheckpointError(self.path, reason, position)
+
     def spend(self, nbytes: int, position: int) -> None:
         """Take memory from the budget; CheckpointError where it is used up."""
         self._memory -= nbytes
         if self._memory < 0:
-            reason = "it describes more than fits in the 300 MiB that wcx allows itself"
-            raise CheckpointError(self.path, reason, position)
+            raise self.error("it describes more than fits in the 300 MiB that wcx allows itself", position)
 
     def spend_counted(self, nbytes: int, position: int) -> None:
         """Take bytes whose numbers have to be counted from the budget of time."""
         self._counted += nbytes
         if self._counted > _MAX_COUNTED:
             reason = f"more than {_MAX_COUNTED >> 20} MiB of integers of variable length: save them as raw data"
-            raise CheckpointError(self.path, reason, position)
+            raise self.error(reason, position)
 
     def _spend_work(self, work: int, position: int) -> None:
         self._work -= work
         if self._work < 0:
-            reason = "it has more fields than wcx reads, some millions: keep weights in tensors"
-            raise CheckpointError(self.path, reason, position)
+            raise self.error("it has more fields than wcx reads, some millions: keep weights in tensors", position)
 
 
 def merged_fields(source: ProtobufFile, extents: Sequence[Extent], what: str) -> Iterator[Field]:

@@ -12,7 +12,6 @@ from math import prod
 
 from wcx.core.checkpoint import Quantization, Storage
 from wcx.core.dtypes import DTYPES
-from wcx.core.errors import CheckpointError
 from wcx.core.text import shortened
 from wcx.formats.onnx.external import ExternalFiles
 from wcx.formats.onnx.protobuf import (
@@ -123,7 +122,7 @@ def read_tensor(source: ProtobufFile, extents: Sequence[Extent], files: External
     except ValueError as error:
         name = found.name or known_as or _name_of(source, extents)
         shown = f"tensor {shortened(name)}" if name else "a tensor without a name"
-        raise CheckpointError(source.path, f"{shown}: {error}", position) from None
+        raise source.error(f"{shown}: {error}", position) from None
 
 
 def _name_of(source: ProtobufFile, extents: Sequence[Extent]) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from math import prod
 
 from wcx.core.dtypes import DTYPES
-from wcx.core.errors import CheckpointError
 from wcx.formats.onnx.external import ExternalFiles
 from wcx.formats.onnx.model import Graph, Node
 from wcx.formats.onnx.operators import KEEPING
@@ -123,7 +122,7 @@ class Values:
         try:
             return b"".join((value & mask).to_bytes(width, "little") for value in packed_varints(run))
         except ValueError as error:
-            raise CheckpointError(self.source.path, f"damaged tensor: {error}", tensor.storage.start) from None
+            raise self.source.error(f"damaged tensor: {error}", tensor.storage.start) from None
 
     def _extent(self, tensor: Draft, start: int, nbytes: int) -> bytes:
         if tensor.file == 0:
