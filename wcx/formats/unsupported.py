@@ -14,8 +14,9 @@ DISTRIBUTED = (
     "a shard of torch.distributed.checkpoint, which wcx does not read: convert the checkpoint with "
     "torch.distributed.checkpoint.format_utils.dcp_to_torch_save"
 )
-_CONVERT = "save it as safetensors"
+_CONVERT = "which wcx does not read: save it as safetensors"
 _READS = "wcx reads safetensors, PyTorch and ONNX files, and index.json"
+_UNPACK = f"unpack it; {_READS}"
 
 
 def _starts(*magics: bytes, at: int = 0) -> Callable[[FileHead], bool]:
@@ -66,11 +67,11 @@ _TABLE: tuple[tuple[Callable[[FileHead], bool], str], ...] = (
     (_starts(b"version https://hawser.github.com/spec/"), "a Git LFS pointer, not the file itself: run git lfs pull"),
     (_zeros, "nothing but zero bytes, as after a download that broke off: download it again"),
     (_html, "an HTML page, such as a site shows instead of a file: download the file itself"),
-    (_starts(b"GGUF"), f"a GGUF file, whose quantized blocks wcx does not read: {_CONVERT}"),
-    (_starts(b"ggml", b"lmgg", b"tjgg", b"fmgg"), f"a GGML file, which wcx does not read: {_CONVERT}"),
-    (_starts(b"\x89HDF\r\n\x1a\n"), f"an HDF5 file (Keras, .h5), which wcx does not read: {_CONVERT}"),
-    (_starts(b"\x93NUMPY"), f"a NumPy .npy file, which wcx does not read: {_CONVERT}"),
-    (_zip_of(b".npy"), f"a NumPy .npz file, which wcx does not read: {_CONVERT}"),
+    (_starts(b"GGUF"), "a GGUF file, whose quantized blocks wcx does not read: save it as safetensors"),
+    (_starts(b"ggml", b"lmgg", b"tjgg", b"fmgg"), f"a GGML file, {_CONVERT}"),
+    (_starts(b"\x89HDF\r\n\x1a\n"), f"an HDF5 file (Keras, .h5), {_CONVERT}"),
+    (_starts(b"\x93NUMPY"), f"a NumPy .npy file, {_CONVERT}"),
+    (_zip_of(b".npy"), f"a NumPy .npz file, {_CONVERT}"),
     (
         _zip_of(b"/archive_format", b"serialized_exported_program", b"serialized_state_dict"),
         "a torch.export program (.pt2), which wcx does not read: save the module's state_dict with torch.save",
@@ -79,19 +80,19 @@ _TABLE: tuple[tuple[Callable[[FileHead], bool], str], ...] = (
         _zip_of(b"/model.json", b"/tensors/"),
         "TorchScript of PyTorch 1.0 to 1.2, which wcx does not read: load it and save its state_dict with torch.save",
     ),
-    (_zip_of(b"model.weights.h5"), f"a Keras file, which wcx does not read: {_CONVERT}"),
-    (_starts(b"PK\x03\x04", b"PK\x05\x06"), f"a zip archive: unpack it; {_READS}"),
-    (_starts(b"PTMF", at=4), f"a PyTorch Mobile file (flatbuffer), which wcx does not read: {_CONVERT}"),
+    (_zip_of(b"model.weights.h5"), f"a Keras file, {_CONVERT}"),
+    (_starts(b"PK\x03\x04", b"PK\x05\x06"), f"a zip archive: {_UNPACK}"),
+    (_starts(b"PTMF", at=4), f"a PyTorch Mobile file (flatbuffer), {_CONVERT}"),
     (
         _starts(b"ORTM", at=4),
         "a model in ONNX Runtime's own format (.ort), which wcx does not read: name the .onnx file",
     ),
-    (lambda ends: ends.head[4:8] == b"TFL3", f"a TensorFlow Lite file, which wcx does not read: {_CONVERT}"),
-    (_starts(b"\x1f\x8b"), f"compressed with gzip: unpack it; {_READS}"),
-    (_starts(b"BZh"), f"compressed with bzip2: unpack it; {_READS}"),
-    (_starts(b"\xfd7zXZ\0"), f"compressed with xz: unpack it; {_READS}"),
-    (_starts(b"\x28\xb5\x2f\xfd"), f"compressed with zstd: unpack it; {_READS}"),
-    (_starts(b"7z\xbc\xaf\x27\x1c"), f"a 7z archive: unpack it; {_READS}"),
+    (lambda ends: ends.head[4:8] == b"TFL3", f"a TensorFlow Lite file, {_CONVERT}"),
+    (_starts(b"\x1f\x8b"), f"compressed with gzip: {_UNPACK}"),
+    (_starts(b"BZh"), f"compressed with bzip2: {_UNPACK}"),
+    (_starts(b"\xfd7zXZ\0"), f"compressed with xz: {_UNPACK}"),
+    (_starts(b"\x28\xb5\x2f\xfd"), f"compressed with zstd: {_UNPACK}"),
+    (_starts(b"7z\xbc\xaf\x27\x1c"), f"a 7z archive: {_UNPACK}"),
     (
         _tar_of(b"model_config.yaml", b"model_weights.ckpt"),
         "a NeMo archive (.nemo): unpack it with tar, and name the model_weights.ckpt in it",
@@ -100,13 +101,10 @@ _TABLE: tuple[tuple[Callable[[FileHead], bool], str], ...] = (
         _tar_of(b"sys_info", b"storages", b"tensors"),
         "a PyTorch file of version 0.1 (tar): load it with a PyTorch before 2.0 and save it again with torch.save",
     ),
-    (lambda ends: ends.head[257:262] == b"ustar", f"a tar archive: unpack it; {_READS}"),
-    (_suffix(".pb"), f"a TensorFlow model, which wcx does not read: {_CONVERT}"),
-    (
-        _suffix(".ckpt.index", ".ckpt.meta", ".data-00000-of-00001"),
-        f"a TensorFlow checkpoint, which wcx does not read: {_CONVERT}",
-    ),
-    (_suffix(".msgpack"), f"a Flax file, which wcx does not read: {_CONVERT}"),
+    (lambda ends: ends.head[257:262] == b"ustar", f"a tar archive: {_UNPACK}"),
+    (_suffix(".pb"), f"a TensorFlow model, {_CONVERT}"),
+    (_suffix(".ckpt.index", ".ckpt.meta", ".data-00000-of-00001"), f"a TensorFlow checkpoint, {_CONVERT}"),
+    (_suffix(".msgpack"), f"a Flax file, {_CONVERT}"),
     (_json, "a JSON file that is no index of shards (it has no weight_map): name the checkpoint itself"),
 )
 
