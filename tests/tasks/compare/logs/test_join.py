@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from wcx.core.comparison import Joined
 from wcx.core.errors import UsageError
 from wcx.tasks.compare.logs.columns import read_log
-from wcx.tasks.compare.logs.join import JoinedLog, join
+from wcx.tasks.compare.logs.logs import JoinedLog, join
 from wcx.tasks.compare.series.discover import Located
 
 Line = tuple[float | None, float | None]

@@ -9,8 +9,9 @@ from typing import Any
 
 from wcx.core.comparison import Joined
 from wcx.core.errors import UsageError
-from wcx.tasks.compare.logs.columns import read_log
-from wcx.tasks.compare.logs.join import JoinedLog, join
+from wcx.tasks.compare.logs.columns import TrainingLog, read_log
+from wcx.tasks.compare.logs.join import choose
+from wcx.tasks.compare.logs.notes import join_notes, join_warnings
 from wcx.tasks.compare.series.discover import Located
 from wcx.tasks.compare.settings import ComparisonSettings
 
@@ -28,6 +29,20 @@ class Logs:
     joined: Joined | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedLog:
+    """The values that the checkpoints of one run take from its log, by column; None where no row is near enough.
+
+    step_column: the column that was joined by.
+    """
+
+    values: tuple[Mapping[str, float | None], ...]
+    joined: Joined
+    step_column: str
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def join_logs(located: Sequence[Located], settings: ComparisonSettings) -> Logs:
@@ -54,8 +69,8 @@ def join_logs(located: Sequence[Located], settings: ComparisonSettings) -> Logs:
         for index, own in zip(run, joined.values, strict=True):
             values[index] = own
         prefix = "" if name is None else f"{name}: "
-        notes |= dict.fromkeys(prefix + note for note in (*log.notes, *joined.notes))
-        warnings |= dict.fromkeys(prefix + warning for warning in (*log.warnings, *joined.warnings))
+        notes |= dict.fromkeys(prefix + note for note in joined.notes)
+        warnings |= dict.fromkeys(prefix + warning for warning in joined.warnings)
     return Logs(
         tuple({name: own.get(name) for name in metrics} for own in values),
         tuple(metrics),
@@ -64,6 +79,14 @@ def join_logs(located: Sequence[Located], settings: ComparisonSettings) -> Logs:
         tuple(notes),
         tuple(warnings),
     )
+
+
+def join(log: TrainingLog, checkpoints: Sequence[Located]) -> JoinedLog:
+    """Join a log to the checkpoints of one run; UsageError where its steps and theirs differ in unit."""
+    best, notes = choose(log, checkpoints)
+    notes = [*log.notes, *notes, *join_notes(best, checkpoints)]
+    warnings = (*log.warnings, *join_warnings(best, checkpoints))
+    return JoinedLog(best.values(), best.counts(), best.axis.name, tuple(notes), warnings)
 
 
 def _paths(logs: Sequence[str], runs: Mapping[str | None, Sequence[str]]) -> list[str]:

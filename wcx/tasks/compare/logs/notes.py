@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from wcx.core.text import escape, shortened
-from wcx.tasks.compare.logs.candidates import LogJoin
+from wcx.tasks.compare.logs.join import LogJoin
 from wcx.tasks.compare.logs.nearest import Integers
 from wcx.tasks.compare.series.discover import Located
 

@@ -74,15 +74,15 @@ def fisher_means(
     """Return one mean of each correlation, difference and difference of strength that at least two runs have."""
     z: dict[tuple[str, str, Key], list[float]] = {}
     variances: dict[tuple[str, str, Key], list[float]] = {}
-    for one in correlations:
-        key: Key = (one.scope, one.layer, one.plane, one.measure, None, one.metric, one.transform)
+    for row in correlations:
+        key: Key = (row.scope, row.layer, row.plane, row.measure, None, row.metric, row.transform)
         for name in COEFFICIENTS:
-            r = getattr(one, name).r
+            r = getattr(row, name).r
             if r is not None:
                 z.setdefault(("correlation", name, key), []).append(fisher_z(r))
-                variances.setdefault(("correlation", name, key), []).append(variance_of_z(name, one.n_effective))
-    for of, sides in differences:
-        key = of.scope, of.layer, of.plane, of.measure, of.against, of.metric, of.transform
+                variances.setdefault(("correlation", name, key), []).append(variance_of_z(name, row.n_effective))
+    for pair, sides in differences:
+        key = pair.scope, pair.layer, pair.plane, pair.measure, pair.against, pair.metric, pair.transform
         for name, (first, second) in zip(COEFFICIENTS, sides, strict=True):
             if first is not None and second is not None:
                 z_first, z_second = fisher_z(first), fisher_z(second)

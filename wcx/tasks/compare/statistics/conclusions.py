@@ -74,13 +74,13 @@ def conclude(
     links = single | tracks  # of a run too, where one of two measures has values in that run alone
     better = _of_runs(_of_differences(differences), groups, "strength")
     levels = "smoothed levels" if smooth else "levels"
-    for subject, found in tracks.items():
-        yield _tracks(subject, found["raw"], found["diff"], levels)
-    for subject, found in better.items():
+    for subject, by_transform in tracks.items():
+        yield _tracks(subject, by_transform["raw"], by_transform["diff"], levels)
+    for subject, by_transform in better.items():
         own = links.get(subject._replace(against=None), {})
         other = links.get(subject._replace(measure=subject.against or "", against=None), {})
-        signs = [_earned(found[name], own.get(name), other.get(name)) for name in ("raw", "diff")]
-        yield _better(subject, found["raw"], found["diff"], levels, *signs)
+        signs = [_earned(by_transform[name], own.get(name), other.get(name)) for name in ("raw", "diff")]
+        yield _better(subject, by_transform["raw"], by_transform["diff"], levels, *signs)
 
 
 def _earned(difference: _Finding, own: _Finding | None, other: _Finding | None) -> int | None:
@@ -93,40 +93,40 @@ def _earned(difference: _Finding, own: _Finding | None, other: _Finding | None) 
 
 def _of_correlations(correlations: Iterable[Correlation]) -> Findings:
     findings: Findings = {}
-    for one in correlations:
-        if _is_main(one.scope, one.measure):
-            r = one.spearman
-            subject = _Subject(one.plane, one.measure, None, one.metric, one.group)
-            finding = _Finding(r.r, r.ci95, one.n, p=r.p, effective=one.n_effective)
-            findings.setdefault(subject, {})[one.transform] = finding
+    for row in correlations:
+        if _is_main(row.scope, row.measure):
+            r = row.spearman
+            subject = _Subject(row.plane, row.measure, None, row.metric, row.group)
+            finding = _Finding(r.r, r.ci95, row.n, p=r.p, effective=row.n_effective)
+            findings.setdefault(subject, {})[row.transform] = finding
     return findings
 
 
 def _of_differences(differences: Iterable[CorrelationDifference]) -> Findings:
     findings: Findings = {}
-    for one in differences:
-        if one.scope == "pooled" and _is_claimed(one.measure, one.against):
-            subject = _Subject(one.plane, one.measure, one.against, one.metric, one.group)
-            finding = _Finding(one.spearman.strength, one.spearman.strength_ci95, one.n)
-            findings.setdefault(subject, {})[one.transform] = finding
+    for row in differences:
+        if row.scope == "pooled" and _is_claimed(row.measure, row.against):
+            subject = _Subject(row.plane, row.measure, row.against, row.metric, row.group)
+            finding = _Finding(row.spearman.strength, row.spearman.strength_ci95, row.n)
+            findings.setdefault(subject, {})[row.transform] = finding
     return findings
 
 
 def _of_runs(single: Findings, groups: Sequence[FisherMean], quantity: str) -> Findings:
     """Return the findings, with means over runs in place of the runs' own where there are some."""
     means = {
-        (one.plane, one.measure, one.against, one.metric, one.transform): _Finding(
-            one.fisher_mean, one.ci95, 0, runs=one.n
+        (mean.plane, mean.measure, mean.against, mean.metric, mean.transform): _Finding(
+            mean.fisher_mean, mean.ci95, 0, runs=mean.n
         )
-        for one in groups
-        if one.scope in ("pooled", "model") and one.coefficient == _COEFFICIENT and one.quantity == quantity
+        for mean in groups
+        if mean.scope in ("pooled", "model") and mean.coefficient == _COEFFICIENT and mean.quantity == quantity
     }
     findings: Findings = {}
     for subject, of_run in single.items():
         over = {name: means.get((*subject[:-1], name)) for name in ("raw", "diff")}
         if any(over.values()):
             nothing = _Finding(None, None, 0, runs=2)
-            findings[subject._replace(group=None)] = {name: mean or nothing for name, mean in over.items()}
+            findings[subject._replace(group=None)] = {name: over[name] or nothing for name in over}
         else:
             findings[subject] = of_run
     return findings

@@ -57,14 +57,16 @@ def correlate(
     correlations: list[Correlation] = []
     differences: list[_Difference] = []
     for run in runs:
-        worker = _RunWorker(run, measured, metrics, baselines, smooth, resamples, seed)
+        columns = _matrix(list(metrics.values()), run, bool(smooth))
+        in_run = RunColumns(columns, run.times, resamples, seed)
+        worker = _RunWorker(run, measured, list(metrics), baselines, bool(smooth), in_run)
         related, compared = _in_threads(worker, bundles, threads, on_step)
         correlations += related
         differences += compared
     correlations = _over_layers(correlations)
     means = fisher_means(correlations, differences) if len(runs) > 1 else []
     public = [difference for difference, _ in differences]
-    points = max((one.n for one in correlations if one.transform == "raw"), default=0)
+    points = max((correlation.n for correlation in correlations if correlation.transform == "raw"), default=0)
     return Correlated(
         tuple(correlations),
         tuple(public),
@@ -117,45 +119,36 @@ def _points_of(group: str | None, groups: Sequence[str | None], steps: Sequence[
     return _RunPoints(group, [indices[at] for at in order], np.array(sorted(known)), True)
 
 
+@dataclass(frozen=True, slots=True)
 class _RunWorker:
     """Measures against the columns of one run, a bundle at a time."""
 
-    def __init__(
-        self,
-        run: _RunPoints,
-        measured: Sequence[Measured],
-        metrics: Mapping[str, Series],
-        baselines: Sequence[Sequence[int]],
-        smooth: str | None,
-        resamples: int,
-        seed: int,
-    ) -> None:
-        self._run = run
-        self._measured = measured
-        self._metrics = list(metrics)
-        self._baselines = baselines
-        self._smooth = smooth
-        self._columns = RunColumns(self._matrix(list(metrics.values())), run.times, resamples, seed)
+    run: _RunPoints
+    measured: Sequence[Measured]
+    metrics: Sequence[str]
+    baselines: Sequence[Sequence[int]]
+    smooth: bool
+    columns: RunColumns
 
     def relate(self, rows: Sequence[int]) -> tuple[dict[_Key, Correlation], dict[_Key, _Difference]]:
         """Return the correlations of one bundle, and their differences to those of the baselines."""
-        against = [(row, baseline) for row in rows for baseline in self._baselines[row]]
+        against = [(row, baseline) for row in rows for baseline in self.baselines[row]]
         every = list(dict.fromkeys([*rows, *(baseline for _, baseline in against)]))
         at = {row: index for index, row in enumerate(every)}
-        values = self._matrix([self._measured[row].values for row in every])
-        limit = _KENDALL_LIMITS.get(self._measured[rows[0]].scope, _KENDALL_LIMIT)
+        values = _matrix([self.measured[row].values for row in every], self.run, self.smooth)
+        limit = _KENDALL_LIMITS.get(self.measured[rows[0]].scope, _KENDALL_LIMIT)
         pairs = [(at[row], at[baseline]) for row, baseline in against]
         correlations: dict[_Key, Correlation] = {}
         differences: dict[_Key, _Difference] = {}
-        for number, transform in enumerate(TRANSFORMS):
-            if self._smooth and transform == "log":
+        for order, transform in enumerate(TRANSFORMS):
+            if self.smooth and transform == "log":
                 continue
-            related, compared = self._columns.correlate(values, len(rows), pairs, transform, limit)
+            related, compared = self.columns.correlate(values, len(rows), pairs, transform, limit)
             for (index, column), pair in related.items():
                 row = every[index]
-                correlations[row, 0, column, number] = Correlation(
+                correlations[row, 0, column, order] = Correlation(
                     *self._named(row),
-                    self._metrics[column],
+                    self.metrics[column],
                     transform,
                     pair.points,
                     pair.effective,
@@ -166,44 +159,44 @@ class _RunWorker:
                 row, baseline = every[index], every[other]
                 difference = CorrelationDifference(
                     *self._named(row),
-                    self._measured[baseline].measure,
-                    self._metrics[column],
+                    self.measured[baseline].measure,
+                    self.metrics[column],
                     transform,
                     triple.points,
                     *triple.differences,
                 )
-                rank = self._baselines[row].index(baseline)
-                differences[row, rank, column, number] = difference, triple.sides
+                rank = self.baselines[row].index(baseline)
+                differences[row, rank, column, order] = difference, triple.sides
         return correlations, differences
 
     def _named(self, row: int) -> tuple[str, str | None, str | None, str | None, str]:
         """Return scope, layer, group, plane and measure."""
-        series = self._measured[row]
-        return series.scope, series.layer, self._run.group, series.plane, series.measure
+        series = self.measured[row]
+        return series.scope, series.layer, self.run.group, series.plane, series.measure
 
-    def _matrix(self, series: Sequence[Series]) -> Values:
-        """Return series [rows, checkpoints of the run], NaN where there is no value."""
-        indices = self._run.indices
-        rows = [[math.nan if (value := one[index]) is None else value for index in indices] for one in series]
-        matrix = np.array(rows, dtype=np.float64).reshape(len(series), len(indices))
-        return np.array([smoothed(row) for row in matrix]).reshape(matrix.shape) if self._smooth else matrix
+
+def _matrix(series: Sequence[Series], run: _RunPoints, smooth: bool) -> Values:
+    """Return series [rows, checkpoints of the run], NaN where there is no value."""
+    rows = [[math.nan if (value := values[index]) is None else value for index in run.indices] for values in series]
+    matrix = np.array(rows, dtype=np.float64).reshape(len(series), len(run.indices))
+    return np.array([smoothed(row) for row in matrix]).reshape(matrix.shape) if smooth else matrix
 
 
 def _over_layers(correlations: Sequence[Correlation]) -> list[Correlation]:
     """Return all with q: Benjamini and Hochberg over the layers of one run, plane, measure, column and transform."""
     families: dict[tuple[str | None, str | None, str, str, str], list[int]] = {}
-    for index, one in enumerate(correlations):
-        if one.scope == "layer":
-            key = one.group, one.plane, one.measure, one.metric, one.transform
+    for index, row in enumerate(correlations):
+        if row.scope == "layer":
+            key = row.group, row.plane, row.measure, row.metric, row.transform
             families.setdefault(key, []).append(index)
     corrected = list(correlations)
     for family in families.values():
         for name in COEFFICIENTS:
             q = false_discovery([getattr(corrected[index], name).p for index in family])
             for index, value in zip(family, q, strict=True):
-                one = corrected[index]
-                coefficient = {name: replace(getattr(one, name), q=value)}
-                corrected[index] = replace(one, q=value if name == "spearman" else one.q, **coefficient)
+                row = corrected[index]
+                coefficient = {name: replace(getattr(row, name), q=value)}
+                corrected[index] = replace(row, q=value if name == "spearman" else row.q, **coefficient)
     return corrected
 
 
@@ -222,10 +215,10 @@ def _notes(runs: Sequence[_RunPoints], correlations: Sequence[Correlation], smoo
                 f"{_prefix(run.group)}steps are missing or repeat: what is detrended is detrended in the checkpoint's "
                 "place, and differences are in the order of the checkpoints"
             )
-    short = sum(one.n < FEWEST for one in correlations)
+    short = sum(row.n < FEWEST for row in correlations)
     if short:
         yield f"{short} of {len(correlations)} correlations are of fewer than {FEWEST} points and have no interval"
-    if any(one.n > _KENDALL_LIMITS.get(one.scope, _KENDALL_LIMIT) for one in correlations):
+    if any(row.n > _KENDALL_LIMITS.get(row.scope, _KENDALL_LIMIT) for row in correlations):
         yield (
             f"Kendall's tau has no interval above {_KENDALL_LIMITS['layer']} points in layers and above "
             f"{_KENDALL_LIMIT} in the model's rows: it would take too long"
@@ -236,13 +229,13 @@ def _notes(runs: Sequence[_RunPoints], correlations: Sequence[Correlation], smoo
 def _constant(correlations: Sequence[Correlation]) -> Iterator[str]:
     """Yield the columns that correlate with nothing because they never change."""
     by_column: dict[tuple[str | None, str], list[Correlation]] = {}
-    for one in correlations:
-        if one.transform == "raw":
-            by_column.setdefault((one.group, one.metric), []).append(one)
+    for row in correlations:
+        if row.transform == "raw":
+            by_column.setdefault((row.group, row.metric), []).append(row)
     for (group, metric), of_column in by_column.items():
-        if max(one.n for one in of_column) < FEWEST_POINTS:
+        if max(row.n for row in of_column) < FEWEST_POINTS:
             yield f"{_prefix(group)}{escape(metric)} has fewer than {FEWEST_POINTS} values beside those of the series"
-        elif all(one.pearson.r is None for one in of_column):
+        elif all(row.pearson.r is None for row in of_column):
             yield f"{_prefix(group)}{escape(metric)} correlates with nothing: one of the two series never changes"
 
 

@@ -7,7 +7,7 @@ difference are over the points that all three series have.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -53,15 +53,15 @@ class TripleStatistics:
     differences: tuple[Difference, ...]
 
 
+@dataclass(frozen=True, slots=True)
 class RunColumns:
     """The columns [columns, n] and times [n] of one run's checkpoints in their order, and the resamples of them."""
 
-    def __init__(self, columns: Values, times: Values, resamples: int, seed: int) -> None:
-        self._columns = columns
-        self._times = times
-        self._count = resamples
-        self._seed = seed
-        self._resamples: dict[int, Resamples] = {}
+    columns: Values
+    times: Values
+    resamples: int
+    seed: int
+    _drawn: dict[int, Resamples] = field(default_factory=dict)
 
     def correlate(
         self, measures: Values, wanted: int, against: Sequence[Pair], transform: str, kendall_limit: int
@@ -72,8 +72,8 @@ class RunColumns:
         """
         related: dict[Pair, PairStatistics] = {}
         compared: dict[Triple, TripleStatistics] = {}
-        step = _DRAWS // max(1, len(measures) * len(COEFFICIENTS) * self._count)
-        for columns in _slices(len(self._columns), step):
+        step = _DRAWS // max(1, len(measures) * len(COEFFICIENTS) * self.resamples)
+        for columns in _slices(len(self.columns), step):
             for points, pairs, triples in self._by_points(measures, wanted, against, columns, transform):
                 sides = [[(row, column) for row in rows] for *rows, column in triples]
                 every = list(dict.fromkeys([*pairs, *(pair for both in sides for pair in both)]))
@@ -91,7 +91,7 @@ class RunColumns:
         self, measures: Values, wanted: int, against: Sequence[Pair], columns: range, transform: str
     ) -> Iterator[tuple[Flags, list[Pair], list[Triple]]]:
         """Yield the pairs and triples of series by the points that they have, in order of the first."""
-        rows, of_columns = present(measures, transform), present(self._columns, transform)
+        rows, of_columns = present(measures, transform), present(self.columns, transform)
         alike: dict[bytes, tuple[Flags, list[Pair], list[Triple]]] = {}
         for column in columns:
             for row in range(wanted):
@@ -108,10 +108,10 @@ class RunColumns:
         """Return the measures and columns that occur in pairs, transformed, and the pairs by their rows."""
         rows = list(dict.fromkeys(row for row, _ in pairs))
         columns = list(dict.fromkeys(column for _, column in pairs))
-        known = np.concatenate([measures[rows], self._columns[columns]])[:, points]
+        known = np.concatenate([measures[rows], self.columns[columns]])[:, points]
         row_at = {row: index for index, row in enumerate(rows)}
         column_at = {column: index for index, column in enumerate(columns, len(rows))}
-        return transformed(known, self._times[points], transform), [(row_at[r], column_at[c]) for r, c in pairs]
+        return transformed(known, self.times[points], transform), [(row_at[r], column_at[c]) for r, c in pairs]
 
     def _coefficients(self, series: Values, pairs: Pairs, kendall_limit: int) -> tuple[Values, Values]:
         """Return the coefficients [3, pairs], and those of every resample [3, pairs, resamples]."""
@@ -119,11 +119,11 @@ class RunColumns:
         if points < FEWEST_POINTS:
             draws = np.full((len(COEFFICIENTS), len(pairs), 0), np.nan)
             return np.full(draws.shape[:2], np.nan), draws
-        if points not in self._resamples:
-            self._resamples[points] = Resamples(points, self._count, self._seed)
+        if points not in self._drawn:
+            self._drawn[points] = Resamples(points, self.resamples, self.seed)
         once = np.ones((points, 1), np.int64)
         r = np.stack([*linear_and_ranked(series, pairs, once), kendall(series, pairs, once)])[:, :, 0]
-        return r, _of_resamples(series, pairs, self._resamples[points], kendall_limit)
+        return r, _of_resamples(series, pairs, self._drawn[points], kendall_limit)
 
 
 def _of_resamples(series: Values, pairs: Pairs, resamples: Resamples, kendall_limit: int) -> Values:
@@ -175,7 +175,7 @@ def _triple_statistics(
     for at in range(len(first)):
         yield TripleStatistics(
             points,
-            tuple((_known(one), _known(other)) for one, other in zip(r_first[:, at], r_second[:, at], strict=True)),
+            tuple((_known(a), _known(b)) for a, b in zip(r_first[:, at], r_second[:, at], strict=True)),
             tuple(
                 Difference(_known(difference), ci_difference[at], _known(strength), ci_strength[at])
                 for difference, strength, (ci_difference, ci_strength) in zip(
