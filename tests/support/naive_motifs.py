@@ -53,7 +53,7 @@ def length(counts: Counter[Any], size: int, bits: int) -> int:
 def length_entropy(counts: Counter[Any], size: int, bits: int) -> float:
     """k s q + m H."""
     m = sum(counts.values())
-    return len(counts) * size * bits + m * -sum(count / m * math.log2(count / m) for count in counts.values())
+    return len(counts) * size * bits + m * -math.fsum(count / m * math.log2(count / m) for count in counts.values())
 
 
 def nearest(block: Sequence[float], motifs: Iterable[Sequence[float]]) -> int:

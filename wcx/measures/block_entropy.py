@@ -5,7 +5,9 @@ Source: Shannon 1948; pybdm 0.1.0, BDM.ent, which the values equal.
 
 from __future__ import annotations
 
+from functools import reduce
 from math import fsum, log2
+from operator import add
 
 import numpy as np
 
@@ -29,7 +31,8 @@ def block_entropy(evidence: Evidence) -> float:
 def _expected(shuffled: ClosedForm) -> Expectation:
     """Mean and standard deviation: b = -(n log2 n) / B, next to log2 B."""
     blocks, count = shuffled.blocks, shuffled.table.classes[0]
-    total = sum(float(np.add.reduce(count[at.rows] * at.expect(at.points * at.logs))) for at in shuffled.exact)
+    sums = (float(np.add.reduce(count[at.rows] * at.expect(at.points * at.logs))) for at in shuffled.exact)
+    total = reduce(add, sums, 0.0)  # from left to right: sum() rounds otherwise from Python 3.12 on
     functions = []
     for at in shuffled.poisson:
         b = at.points * at.logs / -blocks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -132,7 +133,7 @@ def test_both_planes_of_polarity(pybdm: ModuleType, boundary: str) -> None:
         bdm, entropy = pybdm_values(pybdm, bits.astype(np.int64), Scheme(boundary=boundary))
         assert close(plane.bdm or 0.0, bdm)
         assert close(plane.block_entropy or 0.0, entropy)
-    assert layer.total.bdm == sum(plane.bdm or 0.0 for plane in layer.planes)
+    assert layer.total.bdm == math.fsum(plane.bdm or 0.0 for plane in layer.planes)
 
 
 def test_normalised_values_are_pybdms_where_nothing_is_left_over(pybdm: ModuleType) -> None:
