@@ -69,7 +69,7 @@ class LogAxis:
 
 @dataclass(frozen=True, slots=True)
 class TrainingLog:
-    """A log that was read. rows: all of them, those that were left out too; the rows of columns count what was read.
+    """A log that was read. rows: all of them, those that were left out too; columns number the rows that were not.
 
     axes: columns that count steps or epochs, at most one of each, or the one that was asked for (`chosen`). metrics:
     in the order asked for, else in the file's, by name.

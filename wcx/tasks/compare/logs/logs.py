@@ -18,7 +18,7 @@ from wcx.tasks.compare.settings import ComparisonSettings
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """values: of each checkpoint, by column; metrics: all columns, in order. settings: as the JSON has them.
+    """The joined logs. values: of each checkpoint, by column; metrics: all columns, in order. settings: of the JSON.
 
     Without a log settings and joined are None.
     """
@@ -122,5 +122,5 @@ def _near(log: str, paths: Sequence[str]) -> str | None:
     """Return the file of that name next to a run's checkpoints, or above or inside the last of them."""
     directory = os.path.dirname(os.path.normpath(paths[-1]))
     inside = [paths[-1]] if os.path.isdir(paths[-1]) else []
-    candidates = (os.path.join(place, log) for place in (directory, *inside, os.path.dirname(directory)))
+    candidates = (os.path.join(folder, log) for folder in (directory, *inside, os.path.dirname(directory)))
     return next((path for path in candidates if os.path.isfile(path)), None)

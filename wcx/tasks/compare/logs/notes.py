@@ -16,7 +16,7 @@ _SHOWN_COLUMNS = 8
 
 
 def join_notes(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[str]:
-    """Yield what a reader should know of the values that were joined."""
+    """Yield notes on the distances of the rows, the end of the log, and replaced rows."""
     distances, unit = join.distances, join.axis.unit or "step"
     if join.reached and np.nanmax(distances) > 0:
         farthest = int(np.nanargmax(distances))
@@ -34,7 +34,7 @@ def join_notes(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[str]:
 
 
 def join_warnings(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[str]:
-    """Yield what a reader should do something about."""
+    """Yield warnings on checkpoints without values, shifted epochs and resumed runs."""
     column, name = join.axis.column, shortened(join.axis.name)
     if column.text + column.nonfinite:
         yield f"{name}: rows that have no number there and belong to no checkpoint: {column.text + column.nonfinite:,}"

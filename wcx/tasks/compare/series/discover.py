@@ -34,7 +34,7 @@ Order = Literal["step", "given"]
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """One checkpoint of a series: its path, and what its name says.
+    """One checkpoint of a series: its path, and the step in its name.
 
     path: for open_checkpoint. label: short, distinct within the series. step: the number it is ordered by, at most
     2^53; unit: of that number (step, epoch; None where the name does not say); epoch: where the name has both.

@@ -49,7 +49,7 @@ class Identity:
 def identify(checkpoint: Checkpoint, reader: TensorReader) -> Identity:
     """Return the identity of a checkpoint, from its header and at most 128 pieces of 4 KiB.
 
-    64 pieces of the model's tensors, and where there is optimizer state 64 of that; all bytes where there are no more.
+    64 pieces of the model's tensors and, where there is optimizer state, 64 of that; all bytes of small checkpoints.
     A piece that can't be read counts as unreadable: counting will raise its error. Raises ChangedFileError.
 
     A file changed in place is not detected where it keeps size, inode and time to the nanosecond and no sampled byte
@@ -122,7 +122,7 @@ def _is_counter(tensor: TensorInfo) -> bool:
 
 
 def _described(tensors: Sequence[tuple[str, TensorInfo]]) -> list[tuple[Any, ...]]:
-    """Describe tensors independently of the place of their bytes."""
+    """Return the descriptions of tensors, wherever their bytes are."""
     return [
         (name, tensor.dtype, tensor.shape, tensor.nbytes, tensor.quantization, tensor.unsupported)
         for name, tensor in tensors

@@ -12,7 +12,7 @@ _SEPARATORS = " _-.=+"
 
 
 def labels_of(paths: Sequence[ParsedPath]) -> list[str]:
-    """Return a label for each: its name, with as many of its directories as it takes, without what all share.
+    """Return a label for each: its name, with the directories that make it distinct, without the parts that all share.
 
     A file that is given twice gets a number: a, a (2).
     """
@@ -59,7 +59,7 @@ def _numbered(labels: Sequence[str]) -> list[str]:
 
 
 def _short_stems(paths: Sequence[ParsedPath]) -> dict[str, str]:
-    """Return the names without suffix and, around a step that a word says, without what all begin and end with."""
+    """Return the names without suffix and, around a step that a word says, without the text that all share."""
     stems = {path.name: stem_of(path.name) for path in paths}
     different = sorted(set(stems.values()))
     spans = {path.name: path.span for path in paths if path.level == 0 and path.span is not None}

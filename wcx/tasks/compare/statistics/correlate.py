@@ -201,7 +201,7 @@ def _over_layers(correlations: Sequence[Correlation]) -> list[Correlation]:
 
 
 def _notes(runs: Sequence[_RunPoints], correlations: Sequence[Correlation], smooth: str | None) -> Iterator[str]:
-    """Yield what a reader has to know of the way in which these numbers were computed."""
+    """Yield notes on the order of the checkpoints, missing intervals, and columns that never change."""
     if not correlations:
         return
     if smooth:

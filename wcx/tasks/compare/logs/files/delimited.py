@@ -26,7 +26,7 @@ csv.field_size_limit(MAX_LINE)  # for the whole process: a row's limit is the sa
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """names: of the columns, "" for one without. first: the cells of a first row that was read on the way."""
+    """The columns of a file. names: "" for one without. first: the cells of a first row that was read on the way."""
 
     delimiter: str
     names: tuple[str, ...]
