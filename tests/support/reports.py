@@ -19,7 +19,6 @@ from wcx.core.report import (
     PlaneReport,
     Report,
     SkippedTensor,
-    Sum,
     Total,
 )
 from wcx.core.scheme import Fit
@@ -196,14 +195,14 @@ def _model(layers: tuple[LayerReport, ...]) -> ModelReport:
     names = list(dict.fromkeys(item.plane for one in layers for item in one.planes))
     planes = tuple(_model_plane(name, layers) for name in names)
     weights = sum(one.weights for one in layers)
-    return ModelReport(weights, len(layers), planes, Sum(added(item.sum.bdm or 0.0 for item in planes)))
+    return ModelReport(weights, len(layers), planes, Total(added(item.sum.bdm or 0.0 for item in planes)))
 
 
 def _model_plane(name: str, layers: tuple[LayerReport, ...]) -> ModelPlane:
     mine = [item for one in layers for item in one.planes if item.plane == name]
     blocks = sum(item.blocks for item in mine)
     pooled = plane(name, blocks=blocks, ratio=0.962, z=-48.0, null=all(item.null for item in mine))
-    return ModelPlane(name, pooled, Sum(added(item.bdm or 0.0 for item in mine)))
+    return ModelPlane(name, pooled, Total(added(item.bdm or 0.0 for item in mine)))
 
 
 def lenet() -> Report:

@@ -114,7 +114,11 @@ class PlaneReport:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Sums over planes; bdm is None where it was not asked for. reference_ratio: to the same sum of the reference."""
+    """Values added up, over planes or layers (as opposed to pooled, where counts are added).
+
+    bdm: None where it was not asked for. reference_ratio: to the same sum of the reference; None where a layer or plane
+    has none.
+    """
 
     bdm: float | None
     reference_ratio: float | None = None
@@ -158,23 +162,12 @@ class SkippedTensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
-    """The layers' values added up (as opposed to pooled, where their counts are).
-
-    reference_ratio: to the same sum of the reference; None where a layer has none.
-    """
-
-    bdm: float | None
-    reference_ratio: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ModelPlane:
     """One plane of the whole model: `pooled` adds the counts of all layers and evaluates once, `sum` adds values."""
 
     plane: str
     pooled: PlaneReport | None
-    sum: Sum
+    sum: Total
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +177,7 @@ class ModelReport:
     weights: int
     layers: int
     planes: tuple[ModelPlane, ...]
-    total: Sum
+    total: Total
     concatenated: PlaneReport | None = None
     measures: Mapping[str, Any] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from wcx.core.progress import Progress
 from wcx.core.report import LayerReport, Report
 from wcx.core.settings import Settings
 from wcx.scan.threads import cores
-from wcx.tasks.analyze.plan import Plan, make_plan, presets_own, quantizer_of, streams_of
+from wcx.tasks.analyze.plan import make_plan, quantizer_of, resolve
 from wcx.tasks.analyze.report import make_report
 from wcx.tasks.analyze.run import Reach, Run, is_large
 from wcx.tasks.analyze.selection import select
@@ -82,7 +82,7 @@ def analyze_checkpoint(
         own, other = (
             Reach(partial(FileSource, some), engine, progress.on_bytes, compiled) for some in (reader, theirs)
         )
-        run = Run(plan, settings, own, progress, other)
+        run = Run(plan, own, progress, None if reference is None else other)
         report = make_report(checkpoint, plan, settings, run)
         reader.check_unchanged()
         theirs.check_unchanged()
@@ -125,9 +125,9 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
     moved = np.ascontiguousarray(little if axes is None else little.transpose(axes))
     codes = moved.reshape(layer.rows, layer.columns).view(f"<u{values.itemsize}")
-    plan = Plan((quantizer, *presets_own(made, ())[0]), scheme_of(made), [layer], [], streams_of(made))
+    plan = resolve(made, [layer])
     reach = Reach(partial(ArraySource, codes, little), Threads(_workers(threads)), compiled=is_large(plan))
-    layers, _ = Run(plan, made, reach, Progress()).finish()
+    layers, _ = Run(plan, reach, Progress()).finish()
     return layers[0]
 
 

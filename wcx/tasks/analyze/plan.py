@@ -1,4 +1,4 @@
-"""Plan, count, merge, measure, report: the only file that knows all stages."""
+"""Resolve settings into a plan, before a byte of data is read: layers, quantizers, measures and null as objects."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wcx.core.checkpoint import Checkpoint, TensorInfo
+from wcx.core.dtypes import PlaneRule
+from wcx.core.quantities import null_measures, plane_measures
 from wcx.core.report import SkippedTensor
-from wcx.core.scheme import Scheme
 from wcx.core.settings import Settings
 from wcx.measures import is_streamed
 from wcx.quantizers import Quantizer, parse_quantizer
 from wcx.quantizers.uniform import Uniform
+from wcx.scan.count import CountBlocks
+from wcx.scan.engine import Spec, Work, nbytes_read
+from wcx.scan.layers import Layer, layer_of
+from wcx.tasks.analyze.evaluate import Evaluation, NullModel
 from wcx.tasks.analyze.presets import find_preset
+from wcx.tasks.analyze.reference import Partners
 from wcx.tasks.analyze.selection import select_each
 from wcx.tasks.analyze.settings import scheme_of
 
 if TYPE_CHECKING:
-    from wcx.scan.layers import Layer
-    from wcx.tasks.analyze.reference import Partners
+    from wcx.tasks.analyze.vector import Vector
 
 SCHEMA = "wcx/analysis/1"
 
@@ -28,18 +33,18 @@ SCHEMA = "wcx/analysis/1"
 class Plan:
     """What is counted and what is skipped, and how: same input and settings, same plan.
 
-    quantizers: the plan's own, and the one whose planes a preset adds. concatenated: what a preset takes as one vector,
-    and how often it reads that. stored: compress the stored bytes too, not only the bits of planes.
+    quantizers: the plan's own, and the one whose planes a preset adds. streams: compressors and statistics, by name.
+    partners: of the layers in the reference. vector: what a preset takes as one string. stored: compress the stored
+    bytes too, not only the bits of planes.
     """
 
     quantizers: tuple[Quantizer, ...]
-    scheme: Scheme
+    evaluation: Evaluation
     layers: list[Layer]
     skipped: list[SkippedTensor]
     streams: tuple[str, ...] = ()
     partners: Partners | None = None
-    concatenated: list[Layer] | None = None
-    readings: int = 1
+    vector: Vector | None = None
     stored: bool = True
 
     @property
@@ -50,32 +55,32 @@ class Plan:
     @property
     def drawn(self) -> list[Layer]:
         """What a null by shuffles permutes: the layers, and those of the vector once more."""
-        return [*self.layers, *(self.concatenated or ())]
+        return [*self.layers, *(self.vector.layers if self.vector else ())]
+
+    def stream_specs(self, layer: Layer, rule: PlaneRule = ()) -> tuple[Spec, ...]:
+        """Return what compressors and statistics need of a layer."""
+        if not self.streams:
+            return ()
+        from wcx.scan.compress import stream_specs
+
+        return stream_specs(layer, rule, len(self.quantizer.planes(layer.dtype)), self.streams, self.stored)
 
     @property
     def nbytes(self) -> int:
         """Bytes that will be read: once for all fits, once or more for counts and streams, the reference's likewise."""
-        from wcx.scan.compress import stream_specs
-        from wcx.scan.count import CountBlocks
-        from wcx.scan.engine import Work, nbytes_read
-
         fits = [any(quantizer.needs) for quantizer in self.quantizers]
-        nbytes = sum(layer.tensor.nbytes for layer in self.concatenated or ()) * self.readings
+        nbytes = self.vector.nbytes if self.vector else 0
         for layer in self.layers:
             nbytes += layer.tensor.nbytes * any(fits)
             if self.partners is not None:
                 nbytes += layer.tensor.nbytes * (len(fits) + sum(fits))
-            planes = len(self.quantizer.planes(layer.dtype))
-            streams = stream_specs(layer, (), planes, self.streams, self.stored) if self.streams else ()
-            nbytes += nbytes_read(Work(layer, (CountBlocks((), self.scheme), *streams)))
+            blocks = CountBlocks((), self.evaluation.scheme)
+            nbytes += nbytes_read(Work(layer, (blocks, *self.stream_specs(layer))))
         return nbytes
 
 
 def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint | None = None) -> Plan:
     """Decide of every tensor whether it is analysed, and as which matrix."""
-    from wcx.scan.layers import layer_of
-    from wcx.tasks.analyze.reference import Partners
-
     preset = None if settings.preset is None else find_preset(settings.preset)
     quantizer = quantizer_of(settings)
     layers: list[Layer] = []
@@ -88,34 +93,40 @@ def make_plan(checkpoint: Checkpoint, settings: Settings, reference: Checkpoint 
         else:
             skipped.append(SkippedTensor(tensor.name, tensor.dtype, tensor.shape, tensor.role, reason))
     partners = None if reference is None else Partners(reference, settings)
-    more, concatenated = presets_own(settings, checkpoint.tensors)
-    often = _readings(settings, concatenated)
-    scheme, streams = scheme_of(settings), streams_of(settings)
-    return Plan((quantizer, *more), scheme, layers, skipped, streams, partners, concatenated, often)
+    return resolve(settings, layers, skipped, checkpoint.tensors, partners)
 
 
-def streams_of(settings: Settings) -> tuple[str, ...]:
-    """Those of the measures that are no function of block counts."""
-    return tuple(name for name in settings.measures if is_streamed(name))
+def resolve(
+    settings: Settings,
+    layers: list[Layer],
+    skipped: Sequence[SkippedTensor] = (),
+    tensors: Sequence[TensorInfo] = (),
+    partners: Partners | None = None,
+) -> Plan:
+    """Return the plan for layers; tensors: all that the checkpoint has."""
+    from wcx.tasks.analyze.vector import vector_of
+
+    quantizers, vector = [quantizer_of(settings)], None
+    if settings.preset is not None:
+        preset = find_preset(settings.preset)
+        quantizers += [] if preset.beside is None else [parse_quantizer(preset.beside)]
+        if tensors and preset.concatenated and scheme_of(settings).strings and settings.boundary == "ignore":
+            vector = vector_of(tensors, settings.measures)
+    streams = tuple(name for name in settings.measures if is_streamed(name))
+    return Plan(tuple(quantizers), evaluation_of(settings), layers, list(skipped), streams, partners, vector)
 
 
-def presets_own(settings: Settings, tensors: Sequence[TensorInfo]) -> tuple[list[Quantizer], list[Layer] | None]:
-    """Return what a preset adds: a second quantizer, and the tensors whose signs are one string."""
-    from wcx.tasks.analyze.vector import parameters
-
-    if settings.preset is None:
-        return [], None
-    preset = find_preset(settings.preset)
-    more = [] if preset.beside is None else [parse_quantizer(preset.beside)]
-    one_string = preset.concatenated and (settings.block, settings.boundary) == ("1x12", "ignore")
-    return more, parameters(tensors) if one_string else None
-
-
-def _readings(settings: Settings, concatenated: Sequence[Layer] | None) -> int:
-    """How often the tensors that are one vector are read."""
-    from wcx.tasks.analyze.vector import measures_wanted, readings
-
-    return 0 if concatenated is None else readings(concatenated, measures_wanted(settings))
+def evaluation_of(
+    settings: Settings, measures: Sequence[str] | None = None, nulls: Sequence[str] | None = None
+) -> Evaluation:
+    """Return what decides of numbers; measures, nulls: those to evaluate, and to give a null, if not all asked for."""
+    wanted = settings.measures if measures is None else measures
+    chosen = [measure for measure in plane_measures() if measure.coverage or measure.name in wanted]
+    with_null = [
+        measure for measure in null_measures() if measure.name in wanted and (nulls is None or measure.name in nulls)
+    ]
+    null = NullModel(settings.null, settings.null_draws or 0, tuple(with_null))
+    return Evaluation(scheme_of(settings), tuple(chosen), null, settings.rarefy, settings.seed)
 
 
 def quantizer_of(settings: Settings) -> Quantizer:

@@ -7,23 +7,38 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from wcx.blocks.counts import BlockCounts
 from wcx.core.dtypes import DTYPES
 from wcx.core.progress import Progress
-from wcx.core.report import LayerReport, ModelReport
+from wcx.core.report import LayerReport, ModelPlane, ModelReport, NullReport, ReferencePlane, Total
 from wcx.core.scheme import Fit
-from wcx.core.settings import Settings
+from wcx.measures.null import Expectation
 from wcx.quantizers import Quantizer
+from wcx.scan.changes import Changes
+from wcx.scan.count import CountBlocks, CountedLayer, scan_counts
+from wcx.scan.count import is_large as is_large_count
+from wcx.scan.engine import Engine, OpenSource, Work
+from wcx.scan.fit import fit_layers
+from wcx.scan.layers import Layer
+from wcx.tasks.analyze.evaluate import (
+    PlaneValues,
+    added,
+    evaluate_counts,
+    layer_report,
+    null_report,
+    permutation,
+    plane_report,
+    ratio_of,
+)
+from wcx.tasks.analyze.model import Model
 from wcx.tasks.analyze.plan import Plan
-from wcx.tasks.analyze.settings import scheme_of
+from wcx.tasks.analyze.shuffled_null import Shuffled, check_size, draw_expectations, strings_of
 
 if TYPE_CHECKING:
-    from wcx.blocks.counts import BlockCounts
-    from wcx.scan.changes import Changes
     from wcx.scan.compress import StreamedLayer
-    from wcx.scan.count import CountedLayer
-    from wcx.scan.engine import Engine, OpenSource
-    from wcx.scan.layers import Layer
+    from wcx.tasks.analyze.vector import Concatenated
 
+_NOTHING: Mapping[str, Any] = {}  # one for all: a model can have 100,000 layers
 _BATCH = 1 << 30  # bytes of neighbouring layers that are fitted, then counted while the page cache has them
 
 
@@ -59,7 +74,7 @@ class Reach:
     compiled: bool | None = None
 
 
-Known = Iterator[tuple[tuple[Fit, ...], tuple["CountedLayer", ...]]]
+Known = Iterator[tuple[tuple[Fit, ...], tuple[CountedLayer, ...]]]
 """Fits and counts of layers, in order, that need no reading."""
 
 
@@ -74,10 +89,6 @@ def scan_layers(
 def _scan_batch(
     plan: Plan, layers: Sequence[Layer], reach: Reach, known: Known | None, earlier: Earlier | None
 ) -> Iterator[LayerResults]:
-    from wcx.scan.compress import streamed_layer
-    from wcx.scan.count import scan_counts
-    from wcx.scan.fit import fit_layers
-
     if known is not None:
         before = [counted for _, counted in zip(layers, known, strict=False)]
         fits = [some for some, _ in before]
@@ -92,26 +103,27 @@ def _scan_batch(
     answers = scan_counts(works, reach.open_source, reach.engine, reach.on_bytes, reach.compiled)
     with closing(answers):
         for at, (layer, found) in enumerate(zip(layers, answers, strict=True)):
-            names = plan.quantizer.planes(layer.dtype)
-            streamed = streamed_layer(found[counts:], names) if plan.streams else None
+            streamed = _streamed(plan, layer, found[counts:]) if plan.streams else None
             yield LayerResults(layer, fits[at], found[:counts] if counts else before[at][1], streamed)
 
 
-def _work(plan: Plan, layer: Layer, fits: Sequence[Fit], earlier: Earlier | None, counts: int) -> Any:  # noqa: ANN401
-    """Return what is to be done with a layer."""
-    from wcx.scan.compress import stream_specs
-    from wcx.scan.count import CountBlocks
-    from wcx.scan.engine import Work
+def _streamed(plan: Plan, layer: Layer, found: Sequence[Any]) -> StreamedLayer:
+    from wcx.scan.compress import streamed_layer
 
+    return streamed_layer(found, plan.quantizer.planes(layer.dtype))
+
+
+def _work(plan: Plan, layer: Layer, fits: Sequence[Fit], earlier: Earlier | None, counts: int) -> Work:
+    """Return what is to be done with a layer."""
     rules = [quantizer.cut(layer.dtype, fit) for quantizer, fit in zip(plan.quantizers, fits, strict=True)]
     key, changes, bits = "", None, 0
     if earlier is not None:
         key, changes = earlier.keys[layer.tensor.name], earlier.changes
         bits = earlier.bits[key]
-    blocks = [CountBlocks(rule, plan.scheme, changes, f"{view}/{key}") for view, rule in enumerate(rules[:counts])]
-    planes = len(plan.quantizer.planes(layer.dtype))
-    streams = stream_specs(layer, rules[0], planes, plan.streams, plan.stored) if plan.streams else ()
-    return Work(layer, (*blocks, *streams), bits)
+    blocks = [
+        CountBlocks(rule, plan.evaluation.scheme, changes, f"{view}/{key}") for view, rule in enumerate(rules[:counts])
+    ]
+    return Work(layer, (*blocks, *plan.stream_specs(layer, rules[0])), bits)
 
 
 def _batches(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
@@ -126,155 +138,200 @@ def _batches(layers: Sequence[Layer]) -> Iterator[Sequence[Layer]]:
         yield layers[start:]
 
 
-class _View:
-    """One quantizer's view of the layers, on its way to the model's rows."""
+Reference = Iterator[tuple[Mapping[str, BlockCounts] | None, str]]
+"""The reference's planes of each layer, by name; None, with the reason, where it has no such layer."""
 
-    def __init__(self, quantizer: Quantizer, settings: Settings) -> None:
-        from wcx.tasks.analyze.evaluate import Model
-        from wcx.tasks.analyze.reference import ReferenceRows
 
-        self.quantizer = quantizer
-        self.model = Model(quantizer.planes(DTYPES["U8"]), settings)
-        self.reference = ReferenceRows(settings)
+def scan_reference(plan: Plan, quantizer: Quantizer, reach: Reach) -> Reference:
+    """Yield the planes of the tensors that the layers of a plan are compared with."""
+    if plan.partners is None:
+        return
+    for batch in _batches(plan.layers):
+        found = [plan.partners.find(layer, quantizer) for layer in batch]
+        others = [other for other, _ in found if other is not None]
+        counted = scan_layers(replace(plan, quantizers=(quantizer,), streams=()), others, reach)
+        for other, reason in found:
+            if other is None:
+                yield None, reason
+                continue
+            counts = next(counted).counted[0].planes
+            yield dict(zip(quantizer.planes(other.dtype), counts, strict=True)), ""
+
+
+@dataclass(frozen=True, slots=True)
+class _LayerValues:
+    """All that is known of a layer but the nulls of its planes, which are by quantizer, then in order."""
+
+    results: LayerResults
+    planes: tuple[tuple[PlaneValues, ...], ...]
+    references: tuple[ReferencePlane | None, ...]
+    total: Total
+    measures: Mapping[str, Any]
+    warnings: tuple[str, ...]
 
 
 class Run:
-    """One analysis on its way from plan to report.
+    """One analysis on its way from results to reports, each of which is built once.
 
-    results: of the plan's layers, where they are not to be scanned here. reference: how the reference is read.
+    reference: how the reference is read. results: of the plan's layers, where they are not to be scanned here.
     """
 
     def __init__(
         self,
         plan: Plan,
-        settings: Settings,
         reach: Reach,
         progress: Progress,
         reference: Reach | None = None,
         results: Iterator[LayerResults] | None = None,
     ) -> None:
-        self._plan = plan
-        self._settings = settings
+        self._plan, self._evaluation = plan, plan.evaluation
         self._reach = reach
         self._progress = progress
-        self._reference = reference
         self._results = results or scan_layers(plan, plan.layers, reach)
-        self._model_streams: StreamedLayer | None = None
-        self._views = [_View(quantizer, settings) for quantizer in plan.quantizers]
-
-    def layers(self) -> Iterator[LayerReport]:
-        """Yield each layer's report, in file order; its counts are added to the model's."""
-        theirs = [self._references(view) for view in self._views]
-        for results in self._results:
-            views = [
-                self._evaluated(view, results, number, *next(theirs[number])) for number, view in enumerate(self._views)
-            ]
-            yield self._with_streams(_side_by_side(views), results.streamed)
-
-    def _references(self, view: _View) -> Iterator[tuple[Sequence[tuple[str, BlockCounts]] | None, str | None]]:
-        """Yield the reference's planes of each layer; None, with the reason, where it has no such layer."""
-        from wcx.tasks.analyze.reference import planes_of
-
-        plan, quantizer = self._plan, view.quantizer
-        if plan.partners is None or self._reference is None:
-            while True:
-                yield None, None
-        for batch in _batches(plan.layers):
-            found = [plan.partners.find(layer, quantizer) for layer in batch]
-            others = [other for other, _ in found if other is not None]
-            counted = scan_layers(replace(plan, quantizers=(quantizer,), streams=()), others, self._reference)
-            for other, reason in found:
-                planes = None
-                if other is not None:
-                    planes = planes_of(quantizer, other.dtype, next(counted).counted[0].planes)
-                yield planes, reason
-
-    def _evaluated(
-        self,
-        view: _View,
-        results: LayerResults,
-        number: int,
-        theirs: Sequence[tuple[str, BlockCounts]] | None,
-        reason: str | None,
-    ) -> LayerReport:
-        """Evaluate one quantizer's planes of a layer, and compare them with the reference."""
-        from wcx.tasks.analyze.evaluate import evaluate_layer
-
-        layer, counted = results.layer, results.counted[number]
-        planes = view.quantizer.planes(layer.dtype)
-        report = evaluate_layer(layer, counted, planes, self._settings, results.fits[number])
-        if reason is not None:
-            report = view.reference.set_against(report, theirs, reason)
-        view.model.add(report, counted)
-        return report
-
-    def _with_streams(self, report: LayerReport, streamed: StreamedLayer | None) -> LayerReport:
-        """The report with its stream measures, which are added to the model's."""
-        if streamed is None:
-            return report
-        from wcx.scan.compress import measures_of
-
-        whole = streamed.counted(report.weights, report.zeros, report.nonfinite)
-        self._model_streams = whole if self._model_streams is None else self._model_streams + whole
-        return replace(report, measures=measures_of(whole, self._plan.streams))
+        self._references: list[Reference] = []
+        if reference is not None and plan.partners is not None:
+            self._references = [scan_reference(plan, quantizer, reference) for quantizer in plan.quantizers]
+        self._models = [Model(plan.evaluation) for _ in plan.quantizers]
+        self._streamed: StreamedLayer | None = None
 
     def finish(self) -> tuple[list[LayerReport], ModelReport]:
-        """Count and evaluate everything; returns the layers and the model's rows."""
-        from wcx.tasks.analyze.shuffled_null import add_shuffles, check_size
+        """Evaluate everything; returns the layers and the model's rows. Raises UsageError for too large shuffles."""
+        if self._evaluation.null.kind == "shuffle":
+            check_size([layer.weights for layer in self._plan.drawn], self._evaluation.scheme.boundary)
+            return self._shuffled()
+        layers = []
+        for results in self._results:
+            values = self._evaluate(results)
+            layers.append(self._report(values, [self._permutation(planes) for planes in values.planes]))
+            self._progress.on_layer(layers[-1])
+        nulls = [self._permutation(model.pooled()) for model in self._models]
+        vector = self._vector()
+        plane = None if vector is None else vector.plane
+        return layers, self._rows(nulls, vector, None if plane is None else permutation(self._evaluation, plane))
 
-        settings, progress = self._settings, self._progress
-        shuffles = settings.null == "shuffle"
-        if shuffles:
-            check_size([layer.weights for layer in self._plan.drawn], settings.boundary)
-        layers: list[LayerReport] = []
-        for layer in self.layers():
-            layers.append(layer)
-            if not shuffles:
-                progress.on_layer(layer)
-        rows = self._rows()
-        if shuffles and (layers or rows.concatenated):
-            margins = [plane for view in self._views for plane in view.model.margins]
-            progress.on_draws((settings.null_draws or 0) * (len(margins) + (rows.concatenated is not None)))
-            layers, rows = add_shuffles(layers, rows, margins, settings, self._reach.engine.threads, progress.on_draw)
-            for layer in layers:
-                progress.on_layer(layer)
-        return layers, rows
+    def _permutation(self, planes: Sequence[PlaneValues]) -> list[NullReport | None]:
+        return [permutation(self._evaluation, plane) for plane in planes]
 
-    def _model_measures(self) -> dict[str, Any]:
-        """The stream measures of all layers together; none where there is no layer."""
-        if self._model_streams is None:
-            return {}
+    def _shuffled(self) -> tuple[list[LayerReport], ModelReport]:
+        """Evaluate everything, then draw every plane over all layers, then report."""
+        held = [self._evaluate(results) for results in self._results]
+        vector = self._vector()
+        plane = None if vector is None else vector.plane
+        rows = [(view, name, row) for view, model in enumerate(self._models) for name, row in model.planes.items()]
+        if held or plane:
+            self._progress.on_draws(self._evaluation.null.draws * (len(rows) + (plane is not None)))
+        expected: dict[tuple[int | None, int, str], Mapping[str, Expectation]] = {}
+        for place, (view, name, row) in enumerate(rows):
+            shapes = [(held[owner].results.layer.rows, held[owner].results.layer.columns) for owner in row.owners]
+            layers = [Shuffled(*one) for one in zip(row.names, shapes, row.margins, strict=True)]
+            for owner, found in zip((*row.owners, None), self._draw(layers, place), strict=True):
+                expected[owner, view, name] = found
+
+        def nulls(owner: int | None, views: Sequence[Sequence[PlaneValues]]) -> list[list[NullReport | None]]:
+            return [
+                [self._null(plane, expected[owner, view, plane.name]) for plane in planes]
+                for view, planes in enumerate(views)
+            ]
+
+        reports = [self._report(values, nulls(owner, values.planes)) for owner, values in enumerate(held)]
+        for report in reports:
+            self._progress.on_layer(report)
+        own = None if plane is None else self._null(plane, self._draw([strings_of(plane)], 0)[0])
+        return reports, self._rows(nulls(None, [model.pooled() for model in self._models]), vector, own)
+
+    def _draw(self, layers: Sequence[Shuffled], place: int) -> list[Mapping[str, Expectation]]:
+        return draw_expectations(layers, place, self._evaluation, self._reach.engine.threads, self._progress.on_draw)
+
+    def _null(self, plane: PlaneValues, expected: Mapping[str, Expectation]) -> NullReport:
+        return null_report("shuffle", self._evaluation.null.draws, plane, expected)
+
+    def _evaluate(self, results: LayerResults) -> _LayerValues:
+        """Return all values of a layer, whose counts are added to the model's."""
+        layer, name = results.layer, results.layer.tensor.name
+        views, references, warnings = [], [], []
+        for view, quantizer in enumerate(self._plan.quantizers):
+            counts = results.counted[view].planes
+            planes = tuple(
+                evaluate_counts(self._evaluation, plane, some, [(name, index)])
+                for index, (plane, some) in enumerate(zip(quantizer.planes(layer.dtype), counts, strict=True))
+            )
+            theirs, reason = next(self._references[view]) if self._references else (None, "")
+            references.append(self._models[view].add(layer.weights, planes, counts, theirs))
+            views.append(planes)
+            if reason and view == 0:
+                warnings.append(f"no reference: {reason}")
+        total, others = added([plane.bdm for plane in views[0]]), references[0]
+        known = added([other.bdm if other else None for other in others]) if any(others) else None
+        return _LayerValues(
+            results=results,
+            planes=tuple(views),
+            references=tuple(reference for some in references for reference in some),
+            total=Total(total, ratio_of(total, known)),
+            measures=self._measures(results),
+            warnings=tuple(warnings),
+        )
+
+    def _measures(self, results: LayerResults) -> Mapping[str, Any]:
+        """Return the compressors and statistics of a layer, which are added to the model's."""
+        if results.streamed is None:
+            return _NOTHING
         from wcx.scan.compress import measures_of
 
-        return measures_of(self._model_streams, self._plan.streams)
+        counted = results.counted[0]
+        whole = results.streamed.counted(results.layer.weights, counted.zeros, counted.nonfinite)
+        self._streamed = whole if self._streamed is None else self._streamed + whole
+        return measures_of(whole, self._plan.streams)
 
-    def _rows(self) -> ModelReport:
-        """The model's rows: the totals are the first view's."""
-        rows = [view.reference.set_against_model(view.model.report(scheme_of(self._settings))) for view in self._views]
-        planes = tuple(plane for row in rows for plane in row.planes)
-        rows[0] = replace(rows[0], planes=planes, measures=self._model_measures())
-        return self._with_concatenated(rows[0])
+    def _report(self, values: _LayerValues, nulls: Sequence[Sequence[NullReport | None]]) -> LayerReport:
+        """Return the report of a layer."""
+        planes = [plane for view in values.planes for plane in view]
+        every = [null for view in nulls for null in view]
+        results = values.results
+        return layer_report(
+            results.layer,
+            results.counted[0],
+            results.fits[0],
+            [plane_report(*one) for one in zip(planes, every, values.references, strict=True)],
+            values.total,
+            values.measures,
+            values.warnings,
+        )
 
-    def _with_concatenated(self, rows: ModelReport) -> ModelReport:
-        """The model's rows with what a preset wants of all parameters as one vector."""
-        from wcx.tasks.analyze.vector import concatenate
+    def _vector(self) -> Concatenated | None:
+        """Return what a preset wants of all parameters as one vector."""
+        reach = self._reach
+        if self._plan.vector is None:
+            return None
+        return self._plan.vector.read(self._evaluation, reach.open_source, reach.on_bytes, reach.engine.threads)
 
-        layers, reach = self._plan.concatenated, self._reach
-        if layers is None:
-            return rows
-        found = concatenate(layers, self._settings, reach.open_source, reach.on_bytes, reach.engine.threads)
-        measures = {**rows.measures, "concatenated": found.measures} if found.measures else rows.measures
-        return replace(rows, concatenated=found.plane, measures=measures)
+    def _rows(
+        self,
+        nulls: Sequence[Sequence[NullReport | None]],
+        vector: Concatenated | None,
+        null: NullReport | None,
+    ) -> ModelReport:
+        """Return the model's rows: the totals are those of the plan's own quantizer."""
+        rows = []
+        for model, some in zip(self._models, nulls, strict=True):
+            for plane, one in zip(model.pooled(), some, strict=True):
+                pooled = plane_report(plane, one, model.reference(plane))
+                rows.append(ModelPlane(plane.name, pooled, model.sum(plane.name)))
+        if not self._models[0].layers:
+            usual = (name for quantizer in self._plan.quantizers for name in quantizer.planes(DTYPES["U8"]))
+            rows = [ModelPlane(name, None, Total(None)) for name in usual]
+        measures: dict[str, Any] = {}
+        if self._streamed is not None:
+            from wcx.scan.compress import measures_of
+
+            measures = measures_of(self._streamed, self._plan.streams)
+        if vector is not None and vector.measures:
+            measures["concatenated"] = vector.measures
+        first = self._models[0]
+        own = None if vector is None or vector.plane is None else plane_report(vector.plane, null)
+        return ModelReport(first.weights, first.layers, tuple(rows), first.total(), own, measures)
 
 
 def is_large(plan: Plan) -> bool:
     """Return True if compiled code is worth its start."""
-    from wcx.scan import count
-
     planes = (len(quantizer.planes(layer.dtype)) for quantizer in plan.quantizers for layer in plan.layers)
-    return count.is_large(plan.layers, max(planes, default=1))
-
-
-def _side_by_side(views: Sequence[LayerReport]) -> LayerReport:
-    """One layer with the planes of all views; everything else is the first one's."""
-    return replace(views[0], planes=tuple(plane for view in views for plane in view.planes))
+    return is_large_count(plan.layers, max(planes, default=1))

@@ -24,9 +24,7 @@ from wcx.core.checkpoint import TensorInfo
 from wcx.core.decode import float32_values
 from wcx.core.dtypes import DTYPES, CodeSet
 from wcx.core.quantities import plane_measures
-from wcx.core.report import PlaneReport
 from wcx.core.scheme import Scheme
-from wcx.core.settings import Settings
 from wcx.measures import MEASURES
 from wcx.measures.compression import Compression, Size, Tap, Unit, in_passes
 from wcx.measures.statistics import L2_NORM
@@ -34,7 +32,7 @@ from wcx.scan.engine import OpenSource, Tools, Work, scan
 from wcx.scan.grid import Flat, Piece
 from wcx.scan.layers import Layer, layer_of
 from wcx.scan.moments import begin_tally
-from wcx.tasks.analyze.evaluate import evaluate_plane
+from wcx.tasks.analyze.evaluate import Evaluation, PlaneValues, evaluate_counts
 
 Floats = NDArray[np.float32]
 Bits = NDArray[np.uint8]
@@ -55,65 +53,71 @@ _ORIGINAL = ("gzip", "bz2", "lzma", "sparsity", "l2_norm")
 class Concatenated:
     """plane: of all signs, None where they fill no string. measures: by name, as the report has them."""
 
-    plane: PlaneReport | None
+    plane: PlaneValues | None
     measures: Mapping[str, Any]
 
 
-def parameters(tensors: Sequence[TensorInfo]) -> list[Layer]:
-    """The tensors that a network would call its parameters: numbers of a floating type, no buffers, none empty."""
-    return [layer_of(tensor, "flat") for tensor in tensors if _is_parameter(tensor)]
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """The parameters of a checkpoint, in file order, and the names of the measures that are wanted of them."""
+
+    layers: tuple[Layer, ...]
+    names: tuple[str, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes to be read: once, and again where the compressors take too much memory together."""
+        return sum(layer.tensor.nbytes for layer in self.layers) * len(self._passes())
+
+    def _passes(self) -> list[list[_Unit]]:
+        """What is compressed in each reading; without compressors there is one all the same."""
+        return in_passes(_units(self.layers, self.names), _PASS_MEMORY) or [[]]
+
+    def read(
+        self, evaluation: Evaluation, open_source: OpenSource, on_bytes: Callable[[int], None], threads: int = 1
+    ) -> Concatenated:
+        """Return the plane of all signs, one tensor after the other, and the measures.
+
+        evaluation: of strings of 12. The last symbols that fill no string are left over.
+        """
+        layers, names = self.layers, self.names
+        plane, sums = _Signs(), _Sums() if "l2_norm" in names else _Zeros()
+        sizes: dict[str, dict[bool, Size]] = {}
+        counting: tuple[_Sink, ...] = (plane, sums)
+        for units in self._passes():
+            taps = [_Compressing(unit) for unit in units]
+            with _Stretches([*taps, *counting], threads) as stretches:
+                works = [Work(layer, (stretches,)) for layer in layers]
+                for _ in scan(works, open_source, on_bytes=on_bytes, together=True):
+                    pass
+            for unit, tap in zip(units, taps, strict=True):
+                sizes.setdefault(unit.compression.name, {})[unit.stream] = tap.finish()
+            counting = ()
+        exact = _are_known(layers)
+        measures: dict[str, Any] = {}
+        for name in names if layers else ():
+            if name == "sparsity":
+                measures[name] = sums.zeros / plane.symbols
+            elif name == "l2_norm":
+                measures[name] = sums.norm(plane.symbols) if exact else None
+            else:
+                measures[name] = {**_plain(sizes[name].get(False)), "binarized": _plain(sizes[name][True])}
+        return Concatenated(plane.evaluate(evaluation), measures)
+
+
+def vector_of(tensors: Sequence[TensorInfo], measures: Sequence[str]) -> Vector:
+    """Return the vector of what a network would call its parameters: floating-point numbers, no buffers, none empty.
+
+    measures: those of settings; where these are the usual ones, the vector has all that the original has.
+    """
+    layers = tuple(layer_of(tensor, "flat") for tensor in tensors if _is_parameter(tensor))
+    usual = tuple(measures) == tuple(measure.name for measure in plane_measures())
+    return Vector(layers, _ORIGINAL if usual else tuple(name for name in _ORIGINAL if name in measures))
 
 
 def _is_parameter(tensor: TensorInfo) -> bool:
     floating = DTYPES[tensor.dtype].kind == "float" or tensor.quantization is not None
     return tensor.role == "weight" and floating and not tensor.unsupported and prod(tensor.shape) > 0
-
-
-def measures_wanted(settings: Settings) -> tuple[str, ...]:
-    """The measures of the vector beside its plane: those that -m names, or all that the original has."""
-    if settings.measures == tuple(measure.name for measure in plane_measures()):
-        return _ORIGINAL
-    return tuple(name for name in _ORIGINAL if name in settings.measures)
-
-
-def readings(layers: Sequence[Layer], names: Sequence[str]) -> int:
-    """How often the parameters are read: once, and again where the compressors take too much memory together."""
-    return len(_passes(_units(layers, names)))
-
-
-def concatenate(
-    layers: Sequence[Layer],
-    settings: Settings,
-    open_source: OpenSource,
-    on_bytes: Callable[[int], None],
-    threads: int = 1,
-) -> Concatenated:
-    """Return the plane of all signs, one tensor after the other, and the measures of the vector that settings want.
-
-    settings: of block 1x12. The last symbols that fill no string of 12 are left over.
-    """
-    names = measures_wanted(settings)
-    plane, sums = _Signs(), _Sums() if "l2_norm" in names else _Zeros()
-    sizes: dict[str, dict[bool, Size]] = {}
-    counting: tuple[_Sink, ...] = (plane, sums)
-    for units in _passes(_units(layers, names)):
-        taps = [_Compressing(unit) for unit in units]
-        with _Vector([*taps, *counting], threads) as vector:
-            for _ in scan([Work(layer, (vector,)) for layer in layers], open_source, on_bytes=on_bytes, together=True):
-                pass
-        for unit, tap in zip(units, taps, strict=True):
-            sizes.setdefault(unit.compression.name, {})[unit.stream] = tap.finish()
-        counting = ()
-    exact = _are_known(layers)
-    measures: dict[str, Any] = {}
-    for name in names if layers else ():
-        if name == "sparsity":
-            measures[name] = sums.zeros / plane.symbols
-        elif name == "l2_norm":
-            measures[name] = sums.norm(plane.symbols) if exact else None
-        else:
-            measures[name] = {**_plain(sizes[name].get(False)), "binarized": _plain(sizes[name][True])}
-    return Concatenated(plane.evaluate(settings), measures)
 
 
 def _plain(size: Size | None) -> dict[str, Any]:
@@ -131,7 +135,7 @@ def _are_known(layers: Sequence[Layer]) -> bool:
 # --------------------------------------------------------------------------------------------------- the vector
 
 
-class _Vector:
+class _Stretches:
     """The vector on its way to its sinks, in stretches of one length, the last one shorter: a spec and its accumulator.
 
     All layers are one stream: they go through one worker, in order.
@@ -148,7 +152,7 @@ class _Vector:
         self._dtype = _FLOAT
         self._pool = ThreadPoolExecutor(min(threads, len(sinks)), "wcx-vector") if threads > 1 else None
 
-    def __enter__(self) -> _Vector:
+    def __enter__(self) -> _Stretches:
         return self
 
     def __exit__(self, error: object, *_more: object) -> None:
@@ -160,7 +164,7 @@ class _Vector:
     def kernels(self, _layer: Layer) -> Any:  # noqa: ANN401
         """Return None."""
 
-    def begin(self, layer: Layer, _tools: Tools) -> _Vector:
+    def begin(self, layer: Layer, _tools: Tools) -> _Stretches:
         """Go on with the next layer."""
         self._dtype = layer.dtype
         return self
@@ -190,7 +194,7 @@ class _Vector:
     def release(self) -> None:
         """Do nothing: the vector is one stream."""
 
-    def merge(self, other: _Vector) -> None:
+    def merge(self, other: _Stretches) -> None:
         """Refuse: the vector is one stream."""
         raise NotImplementedError
 
@@ -213,11 +217,6 @@ def _units(layers: Sequence[Layer], names: Sequence[str]) -> list[_Unit]:
         for compression in compressions
         for binarized in ((False, True) if _are_known(layers) else (True,))
     ]
-
-
-def _passes(units: Sequence[_Unit]) -> list[list[_Unit]]:
-    """What is compressed in each reading; without compressors there is one all the same."""
-    return in_passes(units, _PASS_MEMORY) or [[]]
 
 
 class _Compressing(Tap[bool]):
@@ -246,11 +245,11 @@ class _Signs:
         self._ones += int(bits.sum(dtype=np.int64))
         self.symbols += values.size
 
-    def evaluate(self, settings: Settings) -> PlaneReport | None:
+    def evaluate(self, evaluation: Evaluation) -> PlaneValues | None:
         if self.symbols < _STRING:
             return None
         counts = BlockCounts.from_histogram(_SCHEME.id, self._histogram[0], self.symbols, self._ones, _STRING)
-        return evaluate_plane(NAME, counts, settings)
+        return evaluate_counts(evaluation, NAME, counts, [(NAME, 0)])
 
 
 class _Zeros:

@@ -72,7 +72,7 @@ class Opened:
         others = [layer for layer in plan.layers if layer.tensor.name in member.names.keys() - member.core]
         self.plans = [replace(plan, layers=core)]
         if others:
-            self.plans.append(replace(plan, layers=others, concatenated=None))
+            self.plans.append(replace(plan, layers=others, vector=None))
         self.quantizers = plan.quantizers
 
     @property

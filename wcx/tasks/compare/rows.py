@@ -22,10 +22,11 @@ from wcx.core.quantities import (
 )
 from wcx.core.report import LayerReport, ModelReport, PlaneReport
 from wcx.core.settings import Settings
-from wcx.scan.count import CountedLayer
 from wcx.scan.layers import Layer
-from wcx.tasks.analyze.evaluate import Model, evaluate_layer
-from wcx.tasks.analyze.settings import scheme_of
+from wcx.tasks.analyze.evaluate import PlaneValues, evaluate_counts, permutation, plane_report
+from wcx.tasks.analyze.model import Model
+from wcx.tasks.analyze.plan import evaluation_of
+from wcx.tasks.analyze.settings import SAMPLED_DRAWS
 
 Row = dict[str, float | None]
 
@@ -143,10 +144,12 @@ class ChangeRows:
     """The changed bits of the layers, evaluated one after the other; then of the model."""
 
     def __init__(self, settings: Settings) -> None:
-        null = "permutation" if settings.null != "none" else "none"
-        self._settings = replace(settings, measures=main_measures(), null=null, reference=None)
+        null = (
+            replace(settings, null="permutation", null_draws=SAMPLED_DRAWS) if settings.null == "shuffle" else settings
+        )
+        self._evaluation = evaluation_of(null, main_measures(), change_nulls())
         self._rows = Rows()
-        self._model = Model((), self._settings, change_nulls())
+        self._model = Model(self._evaluation)
 
     def add(
         self, layer: Layer, name: str, planes: Sequence[str], counts: tuple[BlockCounts, ...] | None, core: bool
@@ -154,21 +157,23 @@ class ChangeRows:
         """Take in the changed bits of a layer; None where they can't be told."""
         if counts is None:
             return
-        counted = CountedLayer(counts, 0, 0, at_most_two_values=False)
-        report = evaluate_layer(layer, counted, planes, self._settings, nulls=change_nulls())
-        rows = self._rows.layers.setdefault(name, {})
-        rows.update({plane.plane: _change_row(plane) for plane in report.planes})
+        values = [
+            evaluate_counts(self._evaluation, plane, some, [(layer.tensor.name, index)])
+            for index, (plane, some) in enumerate(zip(planes, counts, strict=True))
+        ]
+        self._rows.layers.setdefault(name, {}).update(self._of_planes(values))
         if core:
-            self._model.add(report, counted)
+            self._model.add(layer.weights, values, counts)
 
     def finish(self, complete: bool) -> Rows:
-        """The rows; those of the model only where it is complete."""
+        """Return the rows; those of the model only where it is complete."""
         if complete:
-            report = self._model.report(scheme_of(self._settings))
-            self._rows.model["pooled"] = {
-                item.plane: _change_row(item.pooled) for item in report.planes if item.pooled is not None
-            }
+            self._rows.model["pooled"] = self._of_planes(self._model.pooled())
         return self._rows
+
+    def _of_planes(self, planes: Sequence[PlaneValues]) -> dict[str | None, Row]:
+        reports = [plane_report(plane, permutation(self._evaluation, plane)) for plane in planes]
+        return {report.plane: _change_row(report) for report in reports}
 
 
 def _change_row(plane: PlaneReport) -> Row:

@@ -294,7 +294,7 @@ class Walk:
         progress = replace(around.progress, on_layer=lambda _layer: None)
         rows = Rows()
         for at, plan in enumerate(opened.plans):
-            run = Run(plan, analysis, opened.reach, progress, opened.reference_reach, results(at))
+            run = Run(plan, opened.reach, progress, opened.reference_reach, results(at))
             layers, model = run.finish()
             for layer in layers:
                 rows.layers[layer.name] = layer_rows(layer, analysis)

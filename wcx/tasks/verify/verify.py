@@ -34,8 +34,8 @@ from wcx.scan.fit import fit_layers
 from wcx.scan.layers import Layer
 from wcx.scan.sources import FileSource
 from wcx.scan.threads import cores
-from wcx.tasks.analyze.evaluate import evaluate_layer
-from wcx.tasks.analyze.plan import make_plan
+from wcx.tasks.analyze.evaluate import evaluate_plane
+from wcx.tasks.analyze.plan import evaluation_of, make_plan
 from wcx.tasks.analyze.settings import check_whole, make_settings, scheme_of
 from wcx.tasks.verify.own_planes import own_planes
 from wcx.tasks.verify.recompute import recomputed_planes
@@ -156,10 +156,14 @@ def _verify_layer(
     """Compare the planes of a layer; second, True if they were recomputed independently."""
     names = quantizer.planes(layer.dtype)
     measures = tuple(measure.name for measure in _measures())
-    report = evaluate_layer(layer, counted, names, replace(settings, measures=measures, null="none"))
+    evaluation = evaluation_of(replace(settings, null="none"), measures)
+    reports = [
+        evaluate_plane(evaluation, name, counts, layer.tensor.name)
+        for name, counts in zip(names, counted.planes, strict=True)
+    ]
     recomputed = recomputed_planes(layer, reader, quantizer)
     bits = own_planes(layer, reader, rule, names) if recomputed is None else recomputed
-    verified = [_verify_plane(library, layer, plane, bits[plane.plane], settings) for plane in report.planes]
+    verified = [_verify_plane(library, layer, plane, bits[plane.plane], settings) for plane in reports]
     return verified, recomputed is not None
 
 
