@@ -31,7 +31,7 @@ from wcx.measures import draws
 from wcx.measures.draws import generator, sampled_null, shuffled_histograms, summarise
 from wcx.measures.null import Expectation, Margins, has_closed_form, permutation_null
 from wcx.measures.tables import load_table
-from wcx.tasks.analyze.evaluate import null_report
+from wcx.tasks.analyze.evaluate import PlaneValues, null_report
 from wcx.tasks.analyze.shuffled_null import check_size
 
 TABLE = load_table("4x4")
@@ -437,7 +437,8 @@ def test_z_and_ratio_are_of_the_value_and_its_expectation() -> None:
     ],
 )
 def test_what_has_no_z_or_no_ratio(value: float, mean: float, sd: float, z: float | None, ratio: float | None) -> None:
-    found = null_report("shuffle", 2, {"block_entropy": Expectation(mean, sd)}, {"block_entropy": value}, False)
+    plane = PlaneValues("sign", 64, 30, 4, 65536, 0, (Margins(64, 30, 4),), (("w", 0),), {"block_entropy": value})
+    found = null_report("shuffle", 2, plane, {"block_entropy": Expectation(mean, sd)})
     assert found.block_entropy is not None
     assert (found.block_entropy.z, found.block_entropy.ratio) == (z, ratio)
     assert found.bdm is found.mean_ctm is found.bdm_rarefied is None

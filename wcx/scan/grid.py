@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
@@ -53,7 +53,14 @@ class Piece:
 
 
 class Grid(Protocol):
-    """A way to cut layers into stripes, which parts of a work take, and these into pieces."""
+    """A way to cut layers into stripes, which parts of a work take, and these into pieces.
+
+    gives_codes: True where pieces are codes of weights, which most specs take from any grid.
+    """
+
+    @property
+    def gives_codes(self) -> bool:
+        """Return True where pieces are codes of weights."""
 
     def stripes(self, rows: int, columns: int, bits: int, *, whole: bool = False) -> list[Stripe]:
         """Cut a layer on block rows into stripes of about 64 MiB; whole: into one."""
@@ -70,6 +77,8 @@ class Grid(Protocol):
 
 class _OfMatrix:
     """What grids share that cut a layer as its matrix."""
+
+    gives_codes: ClassVar[bool] = True
 
     def stripes(self, rows: int, columns: int, bits: int, *, whole: bool = False) -> list[Stripe]:
         """Cut a layer on block rows into stripes of about 64 MiB; whole: into one."""
@@ -140,6 +149,8 @@ class Sliding(_OfMatrix):
 class Flat:
     """The weights in their order, as one row: whole bytes of bits in every piece but the last."""
 
+    gives_codes: ClassVar[bool] = True
+
     def stripes(self, rows: int, columns: int, _bits: int, *, whole: bool = True) -> list[Stripe]:
         """Return one stripe."""
         return [Stripe(0, rows * columns)]
@@ -164,6 +175,7 @@ class Stored:
     """The stored bytes of a tensor of so many bytes, in its own C order."""
 
     tensor_nbytes: int
+    gives_codes: ClassVar[bool] = False
 
     def stripes(self, _rows: int, _columns: int, _bits: int, *, whole: bool = True) -> list[Stripe]:
         """Return one stripe, of bytes."""

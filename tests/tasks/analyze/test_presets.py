@@ -27,6 +27,7 @@ from wcx.formats import open_checkpoint, open_reader
 from wcx.outputs.analyze.rows import report_rows
 from wcx.scan.sources import FileSource
 from wcx.tasks.analyze import vector as concatenated
+from wcx.tasks.analyze.plan import evaluation_of
 from wcx.tasks.analyze.presets import PRESETS
 from wcx.tasks.analyze.settings import make_settings
 
@@ -326,10 +327,10 @@ def test_quantized_integers_have_signs_and_zeros_alone(tmp_path: Path) -> None:
     random = np.random.default_rng(9)
     codes = random.integers(0, 256, (24, 36)).astype(np.uint8)
     tensor = TensorInfo("a", "U8", codes.shape, codes.nbytes, quantization=Quantization((128,), (1, 1), 0.25))
-    (layer,) = concatenated.parameters([tensor])
-    source = FileSource(BytesReader(codes.tobytes()))
     made = make_settings(preset="momos", null="none")
-    found = concatenated.concatenate([layer], made, lambda: source, lambda _nbytes: None)
+    vector = concatenated.vector_of([tensor], made.measures)
+    source = FileSource(BytesReader(codes.tobytes()))
+    found = vector.read(evaluation_of(made), lambda: source, lambda _nbytes: None)
     expected = published(((codes.astype(np.float32) - 128) * 0.25).reshape(-1))
     assert found.measures["l2_norm"] is None
     assert found.measures["sparsity"] == expected["sparsity"]
