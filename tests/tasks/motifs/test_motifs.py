@@ -539,7 +539,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatc
     def fail(*_arguments: object) -> None:
         raise CheckpointError("m", "gone")
 
-    monkeypatch.setattr("wcx.tasks.motifs.project._copy_others", fail)
+    monkeypatch.setattr("wcx.tasks.motifs.writing.SafetensorsWriter.write", fail)
     with pytest.raises(CheckpointError):
         motifs(path, k=2, write=str(tmp_path / "p.safetensors"))
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["link.safetensors", "m.safetensors"]
