@@ -11,11 +11,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import platformdirs
 import pytest
 
 from wcx.core.errors import UsageError
@@ -136,6 +138,26 @@ def test_a_damaged_entry_is_rebuilt(tmp_path: Path) -> None:
     assert store.get("key") == b"counts"
 
 
+def test_an_entry_of_a_size_that_is_not_written_is_not_read(tmp_path: Path) -> None:
+    path = stored(tmp_path)
+    os.truncate(path, 1 << 40)  # takes no room on the disk
+    tracemalloc.start()
+    assert Store(tmp_path).get("key") is None
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    assert not path.exists()
+
+
+def test_an_entry_that_would_not_be_read_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_ENTRY", 1000)
+    store = Store(tmp_path)
+    for nbytes in (968, 969):
+        store.put(str(nbytes), bytes(nbytes))
+    assert len(entries(tmp_path)) == 1
+    assert (store.get("968"), store.get("969")) == (bytes(968), None)
+    assert store.trouble is None
+
+
 @pytest.mark.parametrize(
     "kind", ["fifo", "open fifo", "directory", "link", "link to nothing", "link in a circle", "device"]
 )
@@ -157,7 +179,7 @@ def test_what_is_no_file_is_no_entry(tmp_path: Path, kind: str) -> None:
     if writer is not None:
         os.close(writer)
     store.put("key", b"again")
-    assert elsewhere.read_bytes()[-6:] == b"counts"
+    assert elsewhere.read_bytes()[:6] == b"counts"
     if kind == "directory":
         assert "can't be written" in (store.trouble or "")
     else:
@@ -490,30 +512,25 @@ def test_threads_share_one_store(tmp_path: Path) -> None:
 HOME = "/home/someone"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="where Linux has its caches")
 @pytest.mark.parametrize(
-    ("platform", "environment", "expected"),
+    ("environment", "expected"),
     [
-        ("linux", {}, f"{HOME}/.cache/wcx"),
-        ("linux", {"XDG_CACHE_HOME": "/scratch/cache"}, "/scratch/cache/wcx"),
-        ("linux", {"XDG_CACHE_HOME": "relative"}, f"{HOME}/.cache/wcx"),
-        ("linux", {"XDG_CACHE_HOME": ""}, f"{HOME}/.cache/wcx"),
-        ("linux", {"XDG_CACHE_HOME": "/scratch/cache", "WCX_CACHE_DIR": "/scratch/own"}, "/scratch/own"),
-        ("linux", {"WCX_CACHE_DIR": ""}, f"{HOME}/.cache/wcx"),
-        ("linux", {"LOCALAPPDATA": "/local"}, f"{HOME}/.cache/wcx"),
-        ("darwin", {}, f"{HOME}/Library/Caches/wcx"),
-        ("darwin", {"XDG_CACHE_HOME": "/scratch/cache"}, f"{HOME}/Library/Caches/wcx"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/wcx"),
-        ("win32", {}, f"{HOME}/AppData/Local/wcx"),
+        ({}, f"{HOME}/.cache/wcx"),
+        ({"XDG_CACHE_HOME": "/scratch/cache"}, "/scratch/cache/wcx"),
+        ({"XDG_CACHE_HOME": ""}, f"{HOME}/.cache/wcx"),
+        ({"XDG_CACHE_HOME": "/scratch/cache", "WCX_CACHE_DIR": "/scratch/own"}, "/scratch/own"),
+        ({"WCX_CACHE_DIR": ""}, f"{HOME}/.cache/wcx"),
+        ({"LOCALAPPDATA": "/local"}, f"{HOME}/.cache/wcx"),
     ],
 )
-def test_it_is_where_the_system_has_its_caches(
-    monkeypatch: pytest.MonkeyPatch, platform: str, environment: dict[str, str], expected: str
+def test_the_directory_is_where_the_system_has_its_caches(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str
 ) -> None:
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "WCX_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {"HOME": HOME, **environment}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "platform", platform)
     assert cache_directory() == Path(expected)
 
 
@@ -527,10 +544,14 @@ def test_a_relative_directory_of_the_users_own_is_below_the_current_one(
     assert len(entries(tmp_path / "own")) == 1
 
 
-def test_without_a_home_it_is_off_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_CACHE_HOME", "WCX_CACHE_DIR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+def _no_home(*_name: object, **_options: object) -> Path:
+    raise RuntimeError("no home")
+
+
+@pytest.mark.parametrize("found", [_no_home, lambda *_name, **_options: Path("~/.cache/wcx")])
+def test_without_a_home_it_is_off_and_says_so(monkeypatch: pytest.MonkeyPatch, found: Callable[..., Path]) -> None:
+    monkeypatch.delenv("WCX_CACHE_DIR", raising=False)
+    monkeypatch.setattr(platformdirs, "user_cache_path", found)
     assert cache_directory() is None
     store = open_store()
     store.put("key", b"counts")

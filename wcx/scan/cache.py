@@ -1,14 +1,11 @@
-"""What was counted before, kept on disk: entries of bytes by key, in the user's cache directory.
+"""Counts and numbers of earlier runs, kept on disk: entries of bytes by key, in the user's cache directory.
 
-Nothing depends on it but time: an entry that is missing, damaged, cut short or not ours is no entry, and a directory
-that can't be written or is full means that less is kept. Nothing here raises OSError.
+They save time and change no result: an entry that is missing, damaged, cut short or foreign is no entry, and less is
+kept where the directory can't be written or is full. Nothing here raises OSError.
 
-An entry is a file of its own, `compare/ab/cdef...`, named by the hash of its key: a magic number with the version of
-this layout, the length of the data, a checksum of them under the key, the data. It is written to a temporary file that
-is then renamed, so that readers see the whole of it or nothing, however many processes write the same.
-
-Where the directory is: XDG Base Directory Specification 0.8; Apple's File System Programming Guide; Microsoft's list of
-known folders.
+An entry is a file of its own, `compare/ab/cdef...`, named by the hash of its key: the data, and behind them a checksum
+of the data under the key. It is written to a temporary file that is then renamed, so that readers see the whole of it
+or nothing, however many processes write the same entry.
 """
 
 from __future__ import annotations
@@ -16,25 +13,22 @@ from __future__ import annotations
 import os
 import re
 import stat
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from struct import Struct
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import IO
 
 from wcx.core.errors import UsageError
 from wcx.core.files import TEMPORARY, replaced
-from wcx.scan.keys import cache_key
 
-_MAGIC = b"wcxstor1"
-_HEAD = Struct("<8sQ16s")  # magic, nbytes of the data, their checksum
-_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_CHECKSUM = 32
+_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _SHARD = re.compile("[0-9a-f]{2}")
 _ENTRY = re.compile("[0-9a-f]{62}")
+_MOST_ENTRY = 64 << 20
 _MOST_MIB = 2048
 _STALE = 24 * 3600 * 10**9  # ns: a temporary file this old belongs to a run that was killed
 
@@ -57,23 +51,18 @@ def open_store(*, enabled: bool = True) -> Store:
 
 
 def cache_directory() -> Path | None:
-    """Return the user's cache directory of wcx, there or not; None where the user has no home.
+    """Return the user's cache directory of wcx, which need not exist; None where the user has no home.
 
-    WCX_CACHE_DIR, else wcx in XDG_CACHE_HOME (only if that is an absolute path) or ~/.cache; in ~/Library/Caches on
-    macOS; in LOCALAPPDATA on Windows.
+    WCX_CACHE_DIR, else where platformdirs has it for the system.
     """
     if own := os.environ.get("WCX_CACHE_DIR"):
         return Path(own).absolute()
-    variable, usual = "XDG_CACHE_HOME", ".cache"
-    if sys.platform == "darwin":
-        variable, usual = "", "Library/Caches"
-    elif sys.platform == "win32":
-        variable, usual = "LOCALAPPDATA", "AppData/Local"
-    given = Path(os.environ.get(variable, ""))
-    if given.is_absolute():
-        return given / "wcx"
-    home = Path(os.path.expanduser("~"))
-    return home / usual / "wcx" if home.is_absolute() else None
+    from platformdirs import user_cache_path
+
+    with suppress(RuntimeError):
+        usual = user_cache_path("wcx", appauthor=False, opinion=False)
+        return usual if usual.is_absolute() else None
+    return None
 
 
 class Store:
@@ -101,9 +90,9 @@ class Store:
         if path is None or not self._is_ours(path.parent.parent):
             return None
         try:
-            with _opened(path) as descriptor:
-                status = os.fstat(descriptor)
-                data = _read(descriptor, status, name)
+            with open(path, "rb", opener=lambda path, flags: os.open(path, flags | _FLAGS)) as file:
+                status = os.fstat(file.fileno())
+                data = _read(file, status, name)
         except OSError:
             return None
         with suppress(OSError):
@@ -117,12 +106,12 @@ class Store:
         """Keep data under the key, if there is room; `trouble` says where that can't be done."""
         name = _name_of(key)
         path = self._path(name)
-        if path is None or not self._writable:
+        if path is None or not self._writable or len(data) + _CHECKSUM > _MOST_ENTRY:
             return
-        head = _HEAD.pack(_MAGIC, len(data), _checksum(name, data))
+        data += _checksum(name, data)
         try:
-            if self._prepare(path.parent.parent) and self._take_room(path.parent.parent, len(head) + len(data)):
-                _write(path, head, data)
+            if self._prepare(path.parent.parent) and self._take_room(path.parent.parent, len(data)):
+                _write(path, data)
         except OSError as error:
             self._stop(f"can't be written: {error.strerror or error}")
 
@@ -195,48 +184,32 @@ def _name_of(key: bytes | str) -> str:
 
 
 def _checksum(name: str, data: bytes) -> bytes:
-    return blake2b(data, digest_size=16, key=bytes.fromhex(name)).digest()
+    return blake2b(data, digest_size=_CHECKSUM, key=bytes.fromhex(name)).digest()
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, _READ)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _read(descriptor: int, status: os.stat_result, name: str) -> bytes | None:
-    """The data of an entry of that name; None where the file is no such entry, or not the whole of one."""
-    if not stat.S_ISREG(status.st_mode):
+def _read(file: IO[bytes], status: os.stat_result, name: str) -> bytes | None:
+    """Return the data of an entry of that name; None where the file is no such entry, or not the whole of one."""
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_ENTRY:
         return None
-    with open(descriptor, "rb", closefd=False) as file:
-        head = file.read(_HEAD.size)
-        if len(head) != _HEAD.size:
-            return None
-        magic, nbytes, checksum = _HEAD.unpack(head)
-        if magic != _MAGIC or nbytes != status.st_size - _HEAD.size:
-            return None
-        data = file.read(nbytes)
+    data = file.read(status.st_size)
+    data, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]
     return data if checksum == _checksum(name, data) else None
 
 
-def _write(path: Path, head: bytes, data: bytes) -> None:
+def _write(path: Path, data: bytes) -> None:
     """Write an entry; its folder is made when there is none yet, or no longer."""
     try:
-        _replace(path, head, data)
+        _replace(path, data)
     except FileNotFoundError:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        _replace(path, head, data)
+        _replace(path, data)
     except IsADirectoryError:
         path.rmdir()
-        _replace(path, head, data)
+        _replace(path, data)
 
 
-def _replace(path: Path, head: bytes, data: bytes) -> None:
+def _replace(path: Path, data: bytes) -> None:
     with replaced(os.fspath(path), mode=0o600) as descriptor, open(descriptor, "wb", closefd=False) as file:
-        file.write(head)
         file.write(data)
 
 
@@ -266,61 +239,3 @@ def _listed(directory: Path) -> list[os.DirEntry[str]]:
             return list(found)
     except OSError:
         return []
-
-
-Item = TypeVar("Item")
-_PART_CODES = 1 << 19
-
-
-class LostError(Exception):
-    """A part that was there is damaged or gone: count anew."""
-
-
-class CountsWriter(Generic[Item]):
-    """Takes what belongs to one layer after the other; nothing counts as kept before `finish`."""
-
-    def __init__(self, store: Store, key: str, encode: Callable[[list[Item]], bytes]) -> None:
-        self._store = store
-        self._key = key
-        self._encode = encode
-        self._items: list[Item] = []
-        self._codes = 0
-        self._parts = 0
-
-    def add(self, item: Item, codes: int) -> None:
-        """Take one layer's. codes: how many different blocks it has."""
-        self._items.append(item)
-        self._codes += codes
-        if self._codes >= _PART_CODES:
-            self._write()
-
-    def finish(self) -> None:
-        """That was all of them."""
-        if self._items:
-            self._write()
-        self._store.put(cache_key(self._key, "parts"), str(self._parts).encode())
-
-    def _write(self) -> None:
-        self._store.put(cache_key(self._key, self._parts), self._encode(self._items))
-        self._items, self._codes = [], 0
-        self._parts += 1
-
-
-def recall(store: Store, key: str, decode: Callable[[bytes], list[Item]]) -> Iterator[Item] | None:
-    """What a writer of that key took, in order, or None; raises LostError on the way where a part is gone."""
-    parts = store.get(cache_key(key, "parts"))
-    if parts is None or not parts.isdigit() or len(parts) > 9:
-        return None
-    return _parts(store, key, int(parts), decode)
-
-
-def _parts(store: Store, key: str, parts: int, decode: Callable[[bytes], list[Item]]) -> Iterator[Item]:
-    for part in range(parts):
-        data = store.get(cache_key(key, part))
-        if data is None:
-            raise LostError
-        try:
-            items = decode(data)
-        except ValueError:
-            raise LostError from None
-        yield from items

@@ -18,7 +18,9 @@ import wcx
 from wcx.core.comparison import Comparison, LayerSeries, Series
 from wcx.core.errors import CheckpointError, UsageError
 from wcx.core.report import PlaneReport, Report
-from wcx.scan import cache as remembered
+from wcx.scan import counts_cache
+from wcx.scan.cache import Store
+from wcx.scan.counts_file import LayerCounts, encode_counts
 from wcx.scan.grid import Piece
 from wcx.scan.layers import Layer
 from wcx.scan.sources import FileSource
@@ -399,13 +401,31 @@ def test_damaged_entries_are_made_anew(run: Path, cache: Path, damage: str) -> N
 def test_a_part_that_is_lost_on_the_way_is_counted_anew(
     run: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remembered, "_PART_CODES", 1)
+    monkeypatch.setattr(counts_cache, "_FILE_CODES", 1)
     wcx.compare(run)
     whole = plain(wcx.compare(run, rarefy=30, cache=False))
     rows = sorted((path for path in cache.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     for path in rows[::3]:
         path.unlink()
     assert plain(wcx.compare(run, rarefy=30)) == whole
+
+
+@pytest.mark.parametrize("data", [b"", b"1", b"PK", encode_counts([LayerCounts("other", (4, 4), ())], {})])
+def test_entries_of_other_content_are_made_anew(
+    run: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    wanted = plain(wcx.compare(run))
+    get, seen = Store.get, set[bytes]()
+
+    def other(store: Store, key: str) -> bytes | None:
+        found = get(store, key)
+        number = found is None or found.isdigit()  # of files, which leads to these
+        seen.add(b"" if found is None else found[:2])
+        return found if number else data
+
+    monkeypatch.setattr(Store, "get", other)
+    assert plain(wcx.compare(run)) == wanted
+    assert b"PK" in seen
 
 
 def test_a_changed_file_is_seen(run: Path) -> None:

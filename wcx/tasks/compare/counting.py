@@ -11,8 +11,8 @@ from typing import Any
 from wcx.core.checkpoint import Checkpoint
 from wcx.core.progress import Progress
 from wcx.formats import open_reader
-from wcx.scan.cache import LostError
 from wcx.scan.changes import Changes
+from wcx.scan.counts_cache import LostError
 from wcx.scan.engine import Threads
 from wcx.scan.layers import Layer
 from wcx.scan.sources import FileSource

@@ -18,17 +18,11 @@ from wcx.core.errors import CheckpointError
 from wcx.core.plain import to_plain
 from wcx.core.quantities import change_fields
 from wcx.core.scheme import Fit
-from wcx.scan.cache import CountsWriter, LostError, Store, recall
+from wcx.scan.cache import Store
 from wcx.scan.changes import Changes, PackedCheckpoint
 from wcx.scan.count import CountedLayer
-from wcx.scan.counts_file import (
-    decode_changes,
-    decode_counted,
-    decode_rows,
-    encode_changes,
-    encode_counted,
-    encode_rows,
-)
+from wcx.scan.counts_cache import CountsWriter, LostError, get_json, put_json, recall
+from wcx.scan.counts_file import LayerCounts
 from wcx.scan.keys import cache_key
 from wcx.scan.layers import Layer
 from wcx.tasks.analyze.plan import quantizer_text
@@ -107,7 +101,7 @@ class Walk:
             made = self._made(number, {kind: (keys[kind], others.get(kind)) for kind in missing})
             found |= made
             for kind in made:
-                self._store.put(self._row_key(keys[kind], number), encode_rows(found[kind].to_plain()))
+                put_json(self._store, self._row_key(keys[kind], number), found[kind].to_plain())
         else:
             self._around.progress.on_bytes(member.surveyed.nbytes)
         named = {kind: _renamed(rows, member.names) for kind, rows in found.items()}
@@ -118,12 +112,16 @@ class Walk:
 
     def _key(self, number: int, other: int | None) -> str:
         """What the counts of a checkpoint depend on, or those of its change since another one."""
-        analysis = self._around.settings.analysis
-        how = quantizer_text(analysis), analysis.preset, scheme_of(analysis).id
-        mine = self._identity(number)
+        mine, how = self._identity(number), self._counting
         if other is None:
             return cache_key("planes", how, mine)
         return cache_key("change", how, mine, self._identity(other))
+
+    @property
+    def _counting(self) -> dict[str, object]:
+        """The settings that counts depend on."""
+        analysis = self._around.settings.analysis
+        return {"quantizer": quantizer_text(analysis), "preset": analysis.preset, "scheme": scheme_of(analysis).id}
 
     def _identity(self, number: int) -> tuple[Any, ...]:
         """The file, its layers, and which of them come first: those that the model's rows are made of."""
@@ -144,11 +142,8 @@ class Walk:
         return cache_key("rows", key, how, sorted(member.core), member.complete)
 
     def _rows(self, key: str) -> Rows | None:
-        data = self._store.get(key)
-        if data is None:
-            return None
         try:
-            return Rows.from_plain(decode_rows(data))
+            return Rows.from_plain(get_json(self._store, key))
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -170,39 +165,31 @@ class Walk:
     def _recalled(self, opened: Opened, number: int, missing: Mapping[str, tuple[str, int | None]]) -> dict[str, Rows]:
         """The numbers, made of counts in the store; raises LostError where not all are there."""
         views = range(len(opened.quantizers))
-        kept = {
-            kind: [
-                _all_there(
-                    recall(self._store, cache_key(key, view), decode_counted if other is None else decode_changes)
-                )
-                for view in views
-            ]
-            for kind, (key, other) in missing.items()
-        }
+        kept = {kind: [self._kept_layers(opened, key, view) for view in views] for kind, (key, _) in missing.items()}
         rows: dict[str, Rows] = {}
         for kind, (_, other) in missing.items():
             if other is None:
-                known = known_counts(kept[kind])
+                known = known_counts([map(_counted, layers) for layers in kept[kind]])
                 rows[kind] = self._evaluated(opened, number, partial(opened.recall, known=known))
                 continue
             changes = ChangeRows(self._around.settings.analysis)
             for view in views:
-                self._add_changes(changes, opened, number, view, list(kept[kind][view]))
+                self._add_changes(changes, opened, number, view, kept[kind][view])
             rows[kind] = changes.finish(self._complete(number, other))
         return rows
 
-    def _add_changes(
-        self,
-        changes: ChangeRows,
-        opened: Opened,
-        number: int,
-        view: int,
-        counts: Sequence[tuple[BlockCounts, ...] | None],
-    ) -> None:
-        if len(counts) != len(opened.layers):
+    def _kept_layers(self, opened: Opened, key: str, view: int) -> Iterator[LayerCounts]:
+        """Return the counts of all layers under one quantizer; raises LostError, at the latest on the way."""
+        found = recall(self._store, cache_key(key, view), self._counting)
+        if found is None:
             raise LostError
-        for layer, planes in zip(opened.layers, counts, strict=True):
-            self._add_change(changes, opened, number, view, layer, planes)
+        return _in_order(found, opened.layers)
+
+    def _add_changes(
+        self, changes: ChangeRows, opened: Opened, number: int, view: int, kept: Iterator[LayerCounts]
+    ) -> None:
+        for layer, counts in zip(opened.layers, kept, strict=True):
+            self._add_change(changes, opened, number, view, layer, counts.planes)
 
     def _add_change(
         self,
@@ -229,17 +216,17 @@ class Walk:
         keep, analysis = PackedCheckpoint(), self._around.settings.analysis
         changes = {kind: ChangeRows(analysis) for kind in against}
         keys = {kind: key for kind, (key, other) in missing.items() if other is None or kind in against}
-        writers = _Writers(self._store, keys, len(opened.quantizers))
+        writers = _Writers(self._store, keys, self._counting, len(opened.quantizers))
 
         tracked = Changes(against.get(_PREVIOUS), against.get(_FIRST), keep)
 
         def scanned(at: int) -> Iterator[LayerResults]:
             for results in opened.scan(at, tracked, streams=_PLANES in missing):
                 for view, (fit, counted) in enumerate(zip(results.fits, results.counted, strict=True)):
-                    writers.add_planes(view, fit, counted)
+                    writers.add_planes(view, results.layer, fit, counted)
                     for kind, rows in changes.items():
                         planes = None if counted.changed is None else getattr(counted.changed, kind)
-                        writers.add_change(kind, view, planes)
+                        writers.add_change(kind, view, results.layer, planes)
                         self._add_change(rows, opened, number, view, results.layer, planes)
                 yield results
 
@@ -308,31 +295,25 @@ class Walk:
 class _Writers:
     """Where the counts of a checkpoint go, one for each kind and quantizer."""
 
-    def __init__(self, store: Store, keys: Mapping[str, str], views: int) -> None:
-        self._planes: list[CountsWriter[tuple[Fit, CountedLayer]]] = []
-        self._changes: dict[str, list[CountsWriter[tuple[BlockCounts, ...] | None]]] = {}
-        for kind, key in keys.items():
-            if kind == _PLANES:
-                self._planes = [CountsWriter(store, cache_key(key, view), encode_counted) for view in range(views)]
-            else:
-                some = [CountsWriter(store, cache_key(key, view), encode_changes) for view in range(views)]
-                self._changes[kind] = some
+    def __init__(self, store: Store, keys: Mapping[str, str], settings: Mapping[str, object], views: int) -> None:
+        self._writers = {
+            kind: [CountsWriter(store, cache_key(key, view), settings) for view in range(views)]
+            for kind, key in keys.items()
+        }
 
-    def add_planes(self, view: int, fit: Fit, counted: CountedLayer) -> None:
+    def add_planes(self, view: int, layer: Layer, fit: Fit, counted: CountedLayer) -> None:
         """A layer's own counts."""
-        if self._planes:
-            codes = sum(plane.codes.size for plane in counted.planes)
-            self._planes[view].add((fit, replace(counted, changed=None)), codes)
+        if _PLANES in self._writers:
+            found = counted.planes, fit, counted.zeros, counted.nonfinite, counted.at_most_two_values
+            self._writers[_PLANES][view].add(LayerCounts(layer.tensor.name, layer.tensor.shape, *found))
 
-    def add_change(self, kind: str, view: int, planes: tuple[BlockCounts, ...] | None) -> None:
+    def add_change(self, kind: str, view: int, layer: Layer, planes: tuple[BlockCounts, ...] | None) -> None:
         """Those of its change."""
-        self._changes[kind][view].add(planes, sum(plane.codes.size for plane in planes or ()))
+        self._writers[kind][view].add(LayerCounts(layer.tensor.name, layer.tensor.shape, planes))
 
     def finish(self) -> None:
         """Everything was counted."""
-        for writer in self._planes:
-            writer.finish()
-        for writers in self._changes.values():
+        for writers in self._writers.values():
             for one in writers:
                 one.finish()
 
@@ -344,10 +325,20 @@ def _exhaust(scans: Iterable[Iterator[Any]]) -> None:
             pass
 
 
-def _all_there(items: Any) -> Any:  # noqa: ANN401
-    if items is None:
+def _in_order(found: Iterator[LayerCounts], layers: Sequence[Layer]) -> Iterator[LayerCounts]:
+    """Yield the counts of the layers; raises LostError where they are not those."""
+    for layer in layers:
+        counts = next(found, None)
+        if counts is None or counts.name != layer.tensor.name:
+            raise LostError
+        yield counts
+
+
+def _counted(kept: LayerCounts) -> tuple[Fit, CountedLayer]:
+    """Return the counts as they came from reading."""
+    if kept.planes is None:
         raise LostError
-    return items
+    return kept.fit, CountedLayer(kept.planes, kept.zeros, kept.nonfinite, kept.at_most_two_values)
 
 
 def _renamed(rows: Rows, names: Mapping[str, str]) -> Rows:
