@@ -310,6 +310,63 @@ def test_the_format_is_opened_everywhere(done: Of) -> None:
     assert done("over a grid").code == 2
 
 
+# ------------------------------------------------------------------------------------------- what the page leaves out
+
+
+AGAIN = """
+from dataclasses import replace
+from wcx.measures.mean_ctm import MEAN_CTM
+
+null = replace(MEAN_CTM.null, shown=None, order=100, of_changes=True, columns=())
+AGAIN = replace(MEAN_CTM, name="again", null=null, columns=(), shown=None, pybdm=None)
+"""
+
+
+def test_a_measure_with_a_null_has_it_everywhere(home: Path, tmp_path: Path) -> None:
+    """It is mean_ctm under another name: every number is the same."""
+    install(tmp_path, "wcx_again", {"again.py": AGAIN}, {"wcx.measures": {"again": "again:AGAIN"}})
+    model, runs = str(home / "model.safetensors"), [str(home / "runs" / f"step_{step}.safetensors") for step in (0, 1)]
+    closed, shuffled, compared, sorted_, fails, rows = run_all(
+        tmp_path,
+        ["analyze", model, "--json"],
+        ["analyze", model, "--json", "--null", "shuffle:3", "-q", "polarity"],
+        ["compare", *runs, "--json"],
+        ["analyze", model, "--sort", "null.again.ratio"],
+        ["compare", *runs, "--fail-on", "layer.delta.null.again.ratio > 0"],
+        ["analyze", model, "--csv"],
+    )
+    for report in (closed, shuffled):
+        for layer in valid(report.json, "analysis")["layers"]:
+            for plane in layer["planes"]:
+                assert plane["again"] == plane["mean_ctm"]
+                assert plane["null"]["again"] == plane["null"]["mean_ctm"] is not None
+    for layer in valid(compared.json, "comparison")["layers"]:
+        for series in (layer["series"], layer["delta"]):
+            assert series["again"] == series["mean_ctm"]
+        assert layer["series"]["null.again.z"] == layer["series"]["null.mean_ctm.z"]
+        assert layer["delta"]["null.again.ratio"][1] > 0
+    assert (sorted_.code, fails.code) == (0, 1)
+    assert rows.stdout.partition("\n")[0].count("null.again.") == 4
+
+
+RECOMPUTING = """
+    def recompute(self, values, finite):
+        return {"zeros": values == 0}
+"""
+
+
+@pytest.mark.parametrize(("value", "code"), [("0", 0), ("1", 1)])
+def test_a_quantizer_that_recomputes_its_planes_is_verified_on_them(
+    value: str, code: int, home: Path, tmp_path: Path
+) -> None:
+    text = page_files()["wcx_extras/zeros.py"].replace(
+        "\n\nKIND", RECOMPUTING.replace("== 0", f"== {value}") + "\n\nKIND"
+    )
+    install(tmp_path, "wcx_zeros", {"zeros.py": text}, {"wcx.quantizers": {"zeros": "zeros:KIND"}})
+    (done,) = run_all(tmp_path, ["verify", str(home / "model.safetensors"), "-q", "zeros"])
+    assert (done.code, "note: " in done.stdout) == (code, False)
+
+
 # ----------------------------------------------------------------------------------------------------- bad packages
 
 

@@ -28,10 +28,13 @@ from contracts import (
 from strategies import DTYPE_NAMES
 
 import wcx
+from wcx.core.measure import NUMBER_FORMATS
 from wcx.formats import FORMATS
 from wcx.measures import MEASURES
 from wcx.outputs import OUTPUTS
+from wcx.outputs.analyze.columns import BAR
 from wcx.outputs.compare import COMPARISON_OUTPUTS
+from wcx.outputs.shared import figures
 from wcx.quantizers import QUANTIZERS
 
 PACKAGE = Path(wcx.__file__).parent
@@ -343,3 +346,33 @@ def test_outputs_of_comparisons_keep_their_contract(name: str, capfd: pytest.Cap
 @pytest.mark.parametrize("name", DTYPE_NAMES)
 def test_dtypes_keep_their_contract(name: str) -> None:
     check_dtype(name)
+
+
+# ----------------------------------------------------------------------------------------------- names of measures
+
+
+ORIGINALS = {"wcx.tasks.analyze.vector"}  # the metrics that a published method has
+
+
+def lists_of_texts(module: str) -> Iterator[list[str]]:
+    """Every tuple, list, set and the keys of every dict that are texts."""
+    for node in ast.walk(MODULES[module]):
+        if isinstance(node, (ast.Tuple, ast.List, ast.Set, ast.Dict)):
+            items = node.keys if isinstance(node, ast.Dict) else node.elts
+            yield [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+
+
+def test_no_list_of_measures_is_written_outside_their_folder() -> None:
+    names = set(MEASURES)
+    others = [module for module in MODULES_OF_WCX if folder_of(module) not in ("measures", "formats")]
+    found = {
+        module
+        for module in others
+        for texts in lists_of_texts(module)
+        if sum(bool(names & set(text.split("."))) for text in texts) > 1
+    }
+    assert found == ORIGINALS
+
+
+def test_every_number_format_has_its_function() -> None:
+    assert [name for name in NUMBER_FORMATS if name != BAR and not callable(getattr(figures, name))] == []

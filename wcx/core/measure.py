@@ -83,8 +83,8 @@ class Measure:
     shown before the others, never correlated. main: shown of the model and measured of the changed bits by compare.
     shown: the measure with the lowest number is compare's usual series; None for one that no output prefers.
     baselines: series that compare sets it against. claimed: publications say that it tracks training better than its
-    first baseline does; compare says so or not, and sets it against the compressed bits of the plane too. summed: the
-    report adds it over planes and layers. pybdm: its counterpart in pybdm 0.1.0, which `wcx verify` compares it with.
+    first baseline does; compare says so or not, and sets it against the compressed bits of the plane too. pybdm:
+    its counterpart in pybdm 0.1.0, which `wcx verify` compares it with.
     """
 
     name: str
@@ -104,7 +104,6 @@ class Measure:
     shown: int | None = None
     baselines: tuple[str, ...] = ()
     claimed: bool = False
-    summed: bool = False
     pybdm: str | None = None
 
     @property

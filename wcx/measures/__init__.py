@@ -14,7 +14,15 @@ from wcx.core.registry import Registry
 from wcx.measures.compression import Compression
 from wcx.measures.statistics import Statistic
 
-__all__ = ["MEASURES", "AnyMeasure", "Streamed", "compressor_names", "is_streamed", "streamed_names"]
+__all__ = [
+    "MEASURES",
+    "AnyMeasure",
+    "Streamed",
+    "compressor_names",
+    "is_streamed",
+    "main_compressors",
+    "streamed_names",
+]
 
 Streamed: TypeAlias = Compression | Statistic
 """A measure for which the layer is read once more: it is no function of block counts."""
@@ -59,6 +67,11 @@ def is_streamed(name: str) -> bool:
 def compressor_names() -> tuple[str, ...]:
     """Return the names of the compressors, in the order of the registry."""
     return tuple(name for name in MEASURES if isinstance(MEASURES[name], Compression))
+
+
+def main_compressors() -> tuple[str, ...]:
+    """Return the compressors that compare sets measures against where none is asked for."""
+    return tuple(name for name in compressor_names() if getattr(MEASURES[name], "main", False))
 
 
 def streamed_names() -> tuple[str, ...]:

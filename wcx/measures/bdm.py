@@ -87,6 +87,5 @@ BDM = Measure(
     shown=1,
     baselines=("block_entropy", "bit_entropy"),
     claimed=True,
-    summed=True,
     pybdm="bdm",
 )

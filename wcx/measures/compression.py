@@ -25,7 +25,8 @@ class Compression:
 
     begin: takes the number of bytes that will come, returns a compressor for them. memory: takes the same, returns the
     bytes of memory that it needs. formula, range, source: as docs/measures.md prints them. example: the size that
-    1,000,000 zero bytes have. main: compare shows it of the model.
+    1,000,000 zero bytes have. main: compare shows it of the model, and with a log compresses the bits of planes by it
+    where no measure is named.
     """
 
     name: str

@@ -14,10 +14,10 @@ from wcx.core.comparison import ComparedCheckpoint, Comparison, LayerSeries, Mod
 from wcx.core.dtypes import DTYPES
 from wcx.core.errors import CheckpointError, UsageError
 from wcx.core.progress import Progress
-from wcx.core.quantities import DENSITY, plane_measures
+from wcx.core.quantities import DENSITY, claimed_measures, plane_measures
 from wcx.core.text import escape
 from wcx.core.version import __version__
-from wcx.measures import MEASURES, is_streamed
+from wcx.measures import MEASURES, is_streamed, main_compressors
 from wcx.scan.cache import Store, open_store
 from wcx.scan.count import worth_compiling
 from wcx.scan.threads import cores
@@ -269,8 +269,10 @@ def _notes(
         yield "changes have their null in closed form or by draws: --null shuffle is for the checkpoints themselves"
     if analysis.null != "none" and analysis.boundary != "ignore":
         yield f"changes have no null under the boundary {analysis.boundary}"
-    if settings.logs and not settings.packed and "gzip" not in settings.analysis.measures:
-        yield "gzip is not among the measures, so bdm is not set against it: add -m gzip"
+    for name in main_compressors() if settings.logs and not settings.packed else ():
+        if name not in settings.analysis.measures:
+            claimed = ", ".join(measure.name for measure in claimed_measures())
+            yield f"{name} is not among the measures, so {claimed} is not set against it: add -m {name}"
 
 
 def _warnings(

@@ -19,6 +19,7 @@ from wcx.core.quantities import (
     main_measures,
     null_measures,
     plane_measures,
+    summed_measures,
 )
 from wcx.core.report import LayerReport, ModelReport, PlaneReport
 from wcx.core.settings import Settings
@@ -89,13 +90,13 @@ def model_rows(model: ModelReport, settings: Settings) -> dict[str, dict[str | N
     for item in model.planes:
         if item.pooled is not None:
             pooled[item.plane] = _plane_row(item.pooled, fields) | of_planes.get(item.plane, {})
-        sums[item.plane] = {"bdm": item.sum.bdm}
+        sums[item.plane] = {name: getattr(item.sum, name) for name in summed_measures()}
         if settings.reference is not None:
             sums[item.plane]["reference.ratio"] = item.sum.reference_ratio
     found: dict[str, dict[str | None, Row]] = {
         "pooled": pooled,
         "sum": sums,
-        "total": {None: {"bdm": model.total.bdm}},
+        "total": {None: {name: getattr(model.total, name) for name in summed_measures()}},
         "measures": {None: own},
     }
     if model.concatenated is not None:

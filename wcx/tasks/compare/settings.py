@@ -10,12 +10,10 @@ from typing import Any, cast
 from wcx.core.errors import UsageError
 from wcx.core.plain import to_plain
 from wcx.core.settings import Settings
+from wcx.measures import main_compressors
 from wcx.tasks.analyze.settings import make_settings
 from wcx.tasks.compare.series.discover import Order
 from wcx.tasks.compare.statistics.correlate import RESAMPLES
-
-BASELINE = "gzip"
-"""The compressor of packed bits that is a baseline of BDM wherever there is a log."""
 
 ORDERS = ("step", "given")
 SMOOTHINGS = ("sakabe",)
@@ -85,7 +83,7 @@ def make_comparison_settings(
         metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
         smooth=smooth,
         group=bool(group),
-        packed=(BASELINE,) if logs and not analysis.get("measures") else (),
+        packed=main_compressors() if logs and not analysis.get("measures") else (),
         cache=bool(cache),
     )
 
