@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from wcx.core.measure import Measure
 from wcx.core.plain import SPREAD
 from wcx.core.registry import REGISTRIES
-from wcx.core.report import LayerReport, NullReport, NullStatistic, PlaneReport, Sum
+from wcx.core.report import LayerReport, NullReport, NullStatistic, PlaneReport, Total
 
 DENSITY = "density"
 """The one number of a plane that is no measure and has a series."""
@@ -92,7 +92,7 @@ def claimed_measures() -> tuple[Measure, ...]:
 @cache
 def summed_measures() -> tuple[str, ...]:
     """Return the measures that a report adds over planes and layers."""
-    added = {item.name for item in fields(Sum)}
+    added = {item.name for item in fields(Total)}
     return tuple(measure.name for measure in plane_measures() if measure.name in added)
 
 
