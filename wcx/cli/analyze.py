@@ -8,7 +8,7 @@ import click
 
 from wcx.cli.exit_codes import CONDITION_HOLDS, DONE, UNREADABLE
 from wcx.cli.messages import any_holds, print_error
-from wcx.cli.options import Output, analysis_options, choose_output, fail_on_option, output_options
+from wcx.cli.options import OutputOptions, analysis_options, choose_output, fail_on_option, output_options
 from wcx.core.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def command(
     checkpoints: tuple[str, ...],
     threads: int | None,
-    output: Output,
+    output: OutputOptions,
     conditions: tuple[str, ...],
     **options: Any,  # noqa: ANN401
 ) -> int:

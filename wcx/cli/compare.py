@@ -10,7 +10,7 @@ import click
 
 from wcx.cli.exit_codes import CONDITION_HOLDS, DONE, UNREADABLE
 from wcx.cli.messages import any_holds, print_error
-from wcx.cli.options import Output, analysis_options, choose_output, fail_on_option, output_options
+from wcx.cli.options import OutputOptions, analysis_options, choose_output, fail_on_option, output_options
 from wcx.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def command(
     checkpoints: tuple[str, ...],
     threads: int | None,
     plot: str | None,
-    output: Output,
+    output: OutputOptions,
     conditions: tuple[str, ...],
     **options: Any,  # noqa: ANN401
 ) -> int:

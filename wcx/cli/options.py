@@ -29,7 +29,7 @@ BOUNDARY = "ignore | recursive[:MIN] | correlated[:SHIFT]  [ignore]"
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputOptions:
     """The values of the options of output: where reports are written, and how they look."""
 
     kind: str | None
@@ -118,7 +118,7 @@ def _with_output(function: Command) -> Callable[..., Any]:
 
     @wraps(function)
     def call(**values: Any) -> Any:  # noqa: ANN401
-        output = Output(**{item.name: values.pop(item.name) for item in fields(Output)})
+        output = OutputOptions(**{item.name: values.pop(item.name) for item in fields(OutputOptions)})
         return function(output=output, **values)
 
     return call

@@ -21,7 +21,7 @@ from wcx.outputs.analyze.ranking import deviation
 from wcx.outputs.analyze.rows import flat_measures, split_measures
 from wcx.outputs.shared import figures
 from wcx.outputs.shared.cells import Cell
-from wcx.outputs.shared.figures import MISSING
+from wcx.outputs.shared.grid import Column, column, needed
 
 CROWDED = "~"
 SATURATED = "!"
@@ -48,20 +48,6 @@ class Line:
     layer: LayerReport | None = None
     measures: Mapping[str, Any] | None = None
     reference_ratio: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: how it looks, and its cell of each line."""
-
-    key: str
-    look: described.Column
-    cell: Callable[[Line], Cell]
-
-    @property
-    def rank(self) -> int:
-        """The order in which columns are given up, the highest first."""
-        return self.look.rank
 
 
 def layer_lines(layers: Sequence[LayerReport]) -> Iterator[Line]:
@@ -114,16 +100,10 @@ def bar_share(line: Line) -> float | None:
     return statistic.ratio - 1 if unexplained > 0 else 0.0
 
 
-def columns(lines: Sequence[Line]) -> list[Column]:
-    """The columns that have something to say of these lines, in the order they stand."""
-    candidates = [*sorted([*_FIXED, *_plane_columns()], key=lambda column: column.look.place), *_measure_columns(lines)]
-    if all(line.plane_name in ("", "sign") for line in lines):  # one plane goes without saying
-        candidates = [column for column in candidates if column.key != "plane"]
-    return [column for column in candidates if any(_says_something(column.cell(line)) for line in lines)]
-
-
-def _says_something(cell: Cell) -> bool:
-    return cell.text.strip() not in ("", MISSING)
+def columns(lines: Sequence[Line]) -> list[Column[Line]]:
+    """Return the columns that say something of these lines, from left to right."""
+    fixed = sorted([*_FIXED, *_plane_columns()], key=lambda column: column.look.place)
+    return needed([*fixed, *_measure_columns(lines)], lines)
 
 
 def _null(line: Line, measure: str) -> NullStatistic | None:
@@ -160,7 +140,7 @@ def _density(line: Line) -> Cell:
     return Cell(figures.density(line.plane.density) if line.plane else "")
 
 
-def _plane_columns() -> Iterator[Column]:
+def _plane_columns() -> Iterator[Column[Line]]:
     """The columns that measures of planes and their nulls have."""
     for measure in null_measures():
         for look in measure.null.columns if measure.null else ():
@@ -204,12 +184,10 @@ def _of_null(name: str, look: described.Column) -> Callable[[Line], Cell]:
     return cell
 
 
-def _measure_columns(lines: Sequence[Line]) -> list[Column]:
+def _measure_columns(lines: Sequence[Line]) -> list[Column[Line]]:
     """A column for each number among the measures that were asked for beside the usual ones."""
     names = {name: None for line in lines for name, _ in flat_measures(line.measures or {}, "")}
-    return [
-        Column(name, described.Column(_two_heads(name), "any_number", _rank(name)), _measure(name)) for name in names
-    ]
+    return [column(name, _two_heads(name), _measure(name), _rank(name)) for name in names]
 
 
 def _rank(name: str) -> int:
@@ -229,22 +207,11 @@ def _measure(name: str) -> Callable[[Line], Cell]:
     return cell
 
 
-def _fixed(
-    key: str,
-    heads: tuple[str, str],
-    cell: Callable[[Line], Cell],
-    rank: int,
-    place: int,
-    **more: Any,  # noqa: ANN401
-) -> Column:
-    return Column(key, described.Column(heads, "", rank, place, **more), cell)
-
-
 _FIXED = (
-    _fixed("plane", ("", "plane"), _plane_name, 0, 0, left=True),
-    _fixed("matrix", ("", "matrix"), _matrix, 6, 10),
-    _fixed("reference", ("ratio to", "reference"), _reference, 3, 50, tight="ref."),
-    _fixed("density", ("", "density"), _density, 7, 110, tight="dens."),
-    _fixed("weights", ("", "weights"), _weights, 17, 130),
-    _fixed("dtype", ("", "dtype"), _dtype, 16, 140, left=True),
+    column("plane", ("", "plane"), _plane_name, 0, place=0, left=True),
+    column("matrix", ("", "matrix"), _matrix, 6, place=10),
+    column("reference", ("ratio to", "reference"), _reference, 3, place=50, tight="ref."),
+    column("density", ("", "density"), _density, 7, place=110, tight="dens."),
+    column("weights", ("", "weights"), _weights, 17, place=130),
+    column("dtype", ("", "dtype"), _dtype, 16, place=140, left=True),
 )

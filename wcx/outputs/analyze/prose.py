@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from wcx.core.plain import as_dict
 from wcx.core.report import Report
 from wcx.core.settings import Settings
 from wcx.outputs.analyze.columns import CROWDED, SATURATED, Line, bar_share, mark
@@ -15,9 +16,7 @@ from wcx.outputs.analyze.heat import Heat
 from wcx.outputs.analyze.ranking import TRIVIAL, Selection
 from wcx.outputs.shared import figures
 from wcx.outputs.shared.bars import Bars
-
-APART = "at most two distinct values (masks, constants)"
-"""The heading over the layers that a table lists apart."""
+from wcx.outputs.shared.sentences import plural, settings_parts, some
 
 _FEW = 3
 
@@ -27,27 +26,17 @@ def facts(report: Report) -> str:
     tensors = len(report.layers) + len(report.skipped)
     parts = (
         report.checkpoint.format,
-        f"{len(report.layers):,} of {_plural(tensors, 'tensor')}",
-        _plural(report.model.weights, "weight"),
+        f"{len(report.layers):,} of {plural(tensors, 'tensor')}",
+        plural(report.model.weights, "weight"),
         figures.nbytes(report.checkpoint.nbytes),
     )
     return ", ".join(parts)
 
 
 def settings(settings: Settings) -> str:
-    """What the numbers depend on."""
-    zero = f" (zero={settings.zero})" if settings.zero == "one" and "zero=" not in settings.quantize else ""
-    parts = [
-        settings.quantize + zero,
-        f"{settings.block} blocks ({settings.boundary}, {settings.layout})",
-        f"null {settings.null}",
-        f"seed {settings.seed}",
-    ]
-    if settings.preset:
-        parts.insert(0, f"preset {settings.preset}")
-    if settings.reference:
-        parts.append(f"reference {settings.reference}")
-    return ", ".join(parts)
+    """Return the settings that the numbers depend on."""
+    reference = [f"reference {settings.reference}"] if settings.reference else []
+    return ", ".join([*settings_parts(as_dict(settings)), *reference])
 
 
 def left_out(report: Report, selection: Selection, others: str = "--top 0 shows all") -> Iterator[str]:
@@ -56,7 +45,7 @@ def left_out(report: Report, selection: Selection, others: str = "--top 0 shows 
     if not selection.left_out:
         return
     how = {"file": "the first", "name": "the first by name"}.get(selection.order, f"those of highest {selection.order}")
-    yield f"{shown:,} of {_plural(len(report.layers), 'layer')}, {how}; {others}"
+    yield f"{shown:,} of {plural(len(report.layers), 'layer')}, {how}; {others}"
 
 
 def legend(lines: Sequence[Line], bars: Bars) -> Iterator[str]:
@@ -89,8 +78,18 @@ def skipped(report: Report) -> Iterator[str]:
     yield f"skipped {len(report.skipped):,}: {', '.join(groups)}"
 
 
-def remarks(report: Report) -> Iterator[tuple[str, str]]:
-    """Notes, warnings and the layers' warnings, each with its kind; masks and constants stand apart in the table."""
+def explanations(
+    report: Report, selection: Selection, lines: Sequence[Line], bars: Bars, others: str = "--top 0 shows all"
+) -> Iterator[tuple[str, str]]:
+    """Yield all sentences below a table, each with its tone. others: how to see the layers left out."""
+    yield from (("bold", text) for text in left_out(report, selection, others))
+    yield from (("dim", text) for text in legend(lines, bars))
+    yield from (("plain", text) for text in skipped(report))
+    yield from ((kind, f"{kind}: {text}") for kind, text in notes(report))
+
+
+def notes(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield notes, warnings and the layers' warnings, each with its kind; masks and constants have a title instead."""
     yield from (("note", text) for text in report.notes)
     yield from (("warning", text) for text in report.warnings)
     yield from (("warning", text) for text in _layer_warnings(report))
@@ -103,13 +102,4 @@ def _layer_warnings(report: Report) -> Iterator[str]:
         for text in layer.warnings:
             kind, _, detail = text.partition(": ")
             named.setdefault(kind, []).append(f"{layer.name} ({detail})" if detail else layer.name)
-    yield from (f"{kind}: {_some(names)}" for kind, names in named.items() if not kind.startswith(TRIVIAL))
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _FEW
-    return ", ".join(names[:_FEW]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    yield from (f"{kind}: {some(names, _FEW)}" for kind, names in named.items() if not kind.startswith(TRIVIAL))

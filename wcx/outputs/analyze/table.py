@@ -7,7 +7,7 @@ Colour says nothing that a mark or a sign does not say too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from rich.cells import cell_len
@@ -16,16 +16,20 @@ from rich.text import Text
 from wcx.core.report import Report
 from wcx.outputs import Output, View, Writer
 from wcx.outputs.analyze import prose
-from wcx.outputs.analyze.columns import Line, columns, layer_lines, model_lines
-from wcx.outputs.analyze.grid import Grid, lay_out
+from wcx.outputs.analyze.columns import Line, columns
 from wcx.outputs.analyze.heat import SHADES, Heat, make_heat
 from wcx.outputs.analyze.ranking import Selection, check, select
+from wcx.outputs.analyze.sections import bar_drawing, sections
 from wcx.outputs.shared.names import shorten
 from wcx.outputs.shared.page import STYLES, Page
+from wcx.outputs.shared.table import make_table
+
+_WIDE = 110
+_BAR_WIDTH = {False: 6, True: 11}
 
 
 def open_writer(stream: TextIO, view: View) -> TableWriter:
-    """A writer of tables on `stream`; UsageError for a view with an unknown order."""
+    """Return a writer of tables on `stream`; raise UsageError for a view with an unknown order."""
     check(view)
     return TableWriter(stream, view)
 
@@ -48,16 +52,15 @@ class TableWriter(Writer):
 
     def _texts(self, report: Report) -> Iterator[Text]:
         selection = select(report.layers, self._view)
-        main, apart = list(layer_lines(selection.main)), list(layer_lines(selection.apart))
-        model = list(model_lines(report.model))
-        lines = [*main, *apart, *model]
+        shown = sections(report, selection)
+        lines = [line for section in shown for line in section.lines]
         yield from self._heading(report)
         if self._view.planes and report.layers:
-            heat = make_heat([*selection.main, *selection.apart], report.model, self._view)
-            yield from self._heat(heat)
+            yield from self._heat(make_heat([*selection.main, *selection.apart], report.model, self._view))
             lines = []
         elif lines:
-            yield from self._table(main, apart, model)
+            drawing = bar_drawing(lines, self._page.bars, _BAR_WIDTH[self._page.width >= _WIDE])
+            yield from make_table(self._page, columns(lines), shown, drawing).texts(blank_heads=True)
         if not self._view.quiet:
             yield from self._explanations(report, selection, lines)
 
@@ -70,18 +73,6 @@ class TableWriter(Writer):
         yield from self._page.wrapped(Text(self._page.printable(prose.settings(report.settings)), "dim"))
         if report.layers:
             yield Text()
-
-    def _table(self, main: list[Line], apart: list[Line], model: list[Line]) -> Iterator[Text]:
-        grid, names = self._grid([*main, *apart, *model])
-        rule = Text(self._page.bars.rule * grid.width, "dim")
-        yield from (Text(grid.heads(row).rstrip(), "bold") for row in (0, 1))
-        yield rule
-        yield from self._rows(grid, main, names)
-        if apart:
-            yield Text(prose.APART[: self._page.width], "dim")
-            yield from self._rows(grid, apart, names)
-        yield rule
-        yield from self._rows(grid, model, names, "bold")
 
     def _heat(self, heat: Heat) -> Iterator[Text]:
         """Layers by planes; on a terminal with shades where it has them, elsewhere plain numbers."""
@@ -104,38 +95,12 @@ class TableWriter(Writer):
             yield Text()
             yield from self._page.wrapped(Text(prose.heat(heat), "dim"))
 
-    def _grid(self, lines: Sequence[Line]) -> tuple[Grid, dict[str, str]]:
-        """The layout of these lines, and each label as it is printed."""
-        whole = not self._view.terminal
-        labels = list(dict.fromkeys(line.label for line in lines))
-        printed = [self._page.printable(label) for label in labels]
-        grid = lay_out(
-            columns(lines), lines, [cell_len(name) for name in printed], self._page.width, whole, self._page.bars
-        )
-        if not whole:
-            printed = shorten(printed, grid.name_width, cell_len, self._page.bars.ellipsis)
-        return grid, dict(zip(labels, printed, strict=True))
-
-    def _rows(self, grid: Grid, lines: Iterable[Line], names: dict[str, str], style: str = "") -> Iterator[Text]:
-        for line in lines:
-            name = names[line.label]
-            if cell_len(name) > grid.name_width:
-                yield Text(name, style)
-                name = ""
-            yield self._page.row(name, style, grid.name_width, grid.cells(line))
-
     def _explanations(self, report: Report, selection: Selection, lines: Sequence[Line]) -> Iterator[Text]:
-        groups = [
-            ("bold", prose.left_out(report, selection)),
-            ("dim", prose.legend(lines, self._page.bars)),
-            ("plain", prose.skipped(report)),
-        ]
-        texts = [(tone, text) for tone, sentences in groups for text in sentences]
-        texts += [(kind, f"{kind}: {text}") for kind, text in prose.remarks(report)]
-        if texts:
+        sentences = list(prose.explanations(report, selection, lines, self._page.bars))
+        if sentences:
             yield Text()
-        for tone, text in texts:
-            yield from self._page.wrapped(Text(self._page.printable(text), STYLES[tone]))
+        for tone, sentence in sentences:
+            yield from self._page.wrapped(Text(self._page.printable(sentence), STYLES[tone]))
 
 
 OUTPUT = Output("table", "for people", (), open_writer)

@@ -7,13 +7,14 @@ several runs the means over the runs are shown. The coefficient is Spearman's; t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wcx.core.comparison import Comparison, Correlation, CorrelationDifference, FisherMean
 from wcx.core.quantities import leading_ratios, main_measures, model_series
 from wcx.outputs.shared import figures
 from wcx.outputs.shared.cells import Cell
+from wcx.outputs.shared.grid import Column, Section, column, needed
 
 _OF_MANY_PLANES = 2  # measures
 _FEW_PLANES = 2
@@ -64,22 +65,6 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class EstimateColumn:
-    """One column: its head and a cell for each row. rank: the order in which columns are given up, highest first."""
-
-    key: str
-    head: str
-    rank: int
-    cells: Sequence[Cell]
-    left: bool = False
-
-    @property
-    def width(self) -> int:
-        """Of the widest cell or the head."""
-        return max(len(self.head), *(len(cell.text) for cell in self.cells))
-
-
-@dataclass(frozen=True, slots=True)
 class Agreement:
     """The table of one column of the log. n: points of the levels, or runs where `over_runs`."""
 
@@ -98,8 +83,14 @@ class Agreement:
         return f"{self.metric}{run}: Spearman's correlation over {self.n} checkpoints [95 % interval]"
 
     @property
-    def difference_title(self) -> str:
-        """What the numbers of the differences of two correlations are."""
+    def sections(self) -> list[Section[Row]]:
+        """The correlations, and under a title the differences of two."""
+        single = [row for row in self.rows if not row.is_difference]
+        differences = [row for row in self.rows if row.is_difference]
+        return [Section(single), Section(differences, self._difference_title if single and differences else "")]
+
+    @property
+    def _difference_title(self) -> str:
         if self.over_runs:
             return "a - b: by how much a's is stronger than b's, mean over runs of Fisher's |z|"
         return "a - b: by how much a's correlation is stronger than b's, |a| - |b|"
@@ -128,25 +119,33 @@ def _of_runs(comparison: Comparison) -> Iterator[Agreement]:
         yield Agreement(metric, group if several else None, n, False, tuple(_run_rows(mine, between)))
 
 
-def estimate_columns(one: Agreement, tight: bool = False) -> list[EstimateColumn]:
-    """The columns that have something to say, in the order they stand. tight: numbers without leading zeros."""
-    found = []
-    if any(row.plane not in ("", "sign") for row in one.rows):
-        found.append(EstimateColumn("plane", "plane", 0, [Cell(row.plane) for row in one.rows], left=True))
+def estimate_columns(agreement: Agreement, tight: bool = False) -> list[Column[Row]]:
+    """Return the columns that say something, from left to right. tight: numbers without leading zeros."""
+    columns = needed([_column("plane", "plane", lambda row: Cell(row.plane), 0, left=True)], agreement.rows)
     for name, (head, rank) in _TRANSFORMS.items():
-        if any(name in row.estimates for row in one.rows):
-            found.append(EstimateColumn(name, head, rank, [_cell(row.estimates.get(name), tight) for row in one.rows]))
-        if name == _LEVELS and any(row.n_effective is not None for row in one.rows):
-            cells = [Cell("" if row.n_effective is None else f"{row.n_effective:.1f}", "dim") for row in one.rows]
-            found.append(EstimateColumn("n_effective", "n_eff", _RANK_N_EFFECTIVE, cells))
-    return found
+        if any(name in row.estimates for row in agreement.rows):
+            columns.append(_column(name, head, _estimate(name, tight), rank))
+        if name == _LEVELS:
+            columns += needed([_column("n_effective", "n_eff", _n_effective, _RANK_N_EFFECTIVE)], agreement.rows)
+    return columns
 
 
-def _cell(estimate: Estimate | None, tight: bool) -> Cell:
-    """An estimate, faint where the interval holds 0."""
-    if estimate is None:
-        return Cell("")
-    return Cell(estimate.text(tight), "plain" if estimate.is_clear else "dim")
+def _column(key: str, head: str, cell: Callable[[Row], Cell], rank: int, left: bool = False) -> Column[Row]:
+    return column(key, ("", head), cell, rank, left=left)
+
+
+def _estimate(name: str, tight: bool) -> Callable[[Row], Cell]:
+    """Return what gives the cell of an estimate, dim where the interval holds 0."""
+
+    def cell(row: Row) -> Cell:
+        estimate = row.estimates.get(name)
+        return Cell("") if estimate is None else Cell(estimate.text(tight), "plain" if estimate.is_clear else "dim")
+
+    return cell
+
+
+def _n_effective(row: Row) -> Cell:
+    return Cell("" if row.n_effective is None else f"{row.n_effective:.1f}", "dim")
 
 
 def _run_rows(found: Sequence[Correlation], apart: Sequence[CorrelationDifference]) -> Iterator[Row]:

@@ -18,6 +18,7 @@ from wcx.core.errors import UsageError
 from wcx.core.quantities import model_series, plane_numbers, preferred_series, summed_measures
 from wcx.core.text import escape
 from wcx.outputs import View
+from wcx.outputs.shared.grid import Section
 from wcx.outputs.shared.names import shorten
 
 _MOST = 40
@@ -86,14 +87,6 @@ class Line:
     def ends_early(self) -> bool:
         """Whether the run's last checkpoint has no value."""
         return bool(self.values) and self.values[-1] is None and self.last is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Lines under one heading."""
-
-    title: str
-    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +226,13 @@ def _changes(series: LayerSeries | ModelPlaneSeries, run: Run) -> dict[str, Any]
     }
 
 
-def blocks(comparison: Comparison, measure: str) -> Iterator[Block]:
-    """The blocks of lines that close a table: the model, pooled and as a sum, its measures, and the training log."""
+def sections(comparison: Comparison, selection: Selection) -> list[Section[Line]]:
+    """Return the sections of a table: the layers chosen, the model and the training log."""
+    return [Section(list(layer_lines(comparison, selection))), *_closing(comparison, selection.measure)]
+
+
+def _closing(comparison: Comparison, measure: str) -> Iterator[Section[Line]]:
+    """Yield the model, pooled and as a sum, its measures, and the training log."""
     found, model = runs(comparison), comparison.model
     names = [measure] if len(model.planes) > _FEW_PLANES else list(dict.fromkeys((measure, *model_series())))
     pooled = [
@@ -265,7 +263,11 @@ def blocks(comparison: Comparison, measure: str) -> Iterator[Block]:
         ("model, all parameters as one string", vector),
         ("training log", logged),
     )
-    yield from (Block(title, tuple(_once(lines))) for title, lines in candidates if lines)
+    divider = "rule"
+    for title, lines in candidates:
+        if lines:
+            yield Section(tuple(_once(lines)), title, divider)
+            divider = "space"
 
 
 def _model_lines(

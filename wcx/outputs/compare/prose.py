@@ -11,8 +11,10 @@ from typing import Any
 from wcx.core.comparison import ComparedCheckpoint, Comparison, Correlation
 from wcx.core.quantities import claimed_measures, meaning
 from wcx.outputs.compare.agreement import Agreement
-from wcx.outputs.compare.columns import ABSENT, Grid, delta_measure
+from wcx.outputs.compare.columns import ABSENT, delta_measure
 from wcx.outputs.compare.lines import Line, Selection
+from wcx.outputs.shared.grid import Grid
+from wcx.outputs.shared.sentences import plural, settings_parts, some
 
 _FEW = 5
 _MOST_REMARKS = 20
@@ -24,15 +26,15 @@ def facts(comparison: Comparison) -> str:
     """Of what the comparison speaks."""
     readable = [one for one in comparison.checkpoints if one.error is None]
     groups = list(dict.fromkeys(one.group for one in comparison.checkpoints))
-    parts = [_plural(len(comparison.checkpoints), "checkpoint")]
+    parts = [plural(len(comparison.checkpoints), "checkpoint")]
     if len(groups) > 1:
-        parts[0] += f" in {len(groups):,} runs ({_some([str(group) for group in groups])})"
+        parts[0] += f" in {len(groups):,} runs ({some([str(group) for group in groups], _FEW)})"
     if len(readable) < len(comparison.checkpoints):
         parts[0] += f", {len(comparison.checkpoints) - len(readable):,} unreadable"
     if readable:
         parts.append(_span(readable))
         parts.append("+".join(dict.fromkeys(one.format or "?" for one in readable)))
-    parts.append(_plural(len({layer.name for layer in comparison.layers}), "layer"))
+    parts.append(plural(len({layer.name for layer in comparison.layers}), "layer"))
     return ", ".join(parts)
 
 
@@ -47,18 +49,8 @@ def _span(readable: Sequence[ComparedCheckpoint]) -> str:
 
 def settings(settings: Mapping[str, Any]) -> str:
     """What the numbers depend on."""
-    zero = f" (zero={settings['zero']})" if settings.get("zero") == "one" else ""
-    parts = [
-        f"{settings.get('quantize')}{zero}",
-        f"{settings.get('block')} blocks ({settings.get('boundary')}, {settings.get('layout')})",
-        f"null {settings.get('null')}",
-        f"seed {settings.get('seed')}",
-    ]
-    if settings.get("preset"):
-        parts.insert(0, f"preset {settings['preset']}")
-    if settings.get("smooth"):
-        parts.append(f"smoothed as {settings['smooth']}")
-    return ", ".join(parts)
+    smooth = [f"smoothed as {settings['smooth']}"] if settings.get("smooth") else []
+    return ", ".join([*settings_parts(settings), *smooth])
 
 
 def log_facts(comparison: Comparison) -> Iterator[str]:
@@ -68,7 +60,7 @@ def log_facts(comparison: Comparison) -> Iterator[str]:
         return
     text = f"log {log.get('path')} by its column {log.get('step_column')}, {log.get('rule')} row"
     if joined is not None:
-        text += f": {joined.used:,} of {_plural(joined.rows, 'row')} used"
+        text += f": {joined.used:,} of {plural(joined.rows, 'row')} used"
         text += f", {joined.duplicates:,} written again" if joined.duplicates else ""
     yield text
 
@@ -87,10 +79,10 @@ def title(selection: Selection) -> str:
 def left_out(selection: Selection, others: str = "--top 0 shows all") -> Iterator[str]:
     """How many layers the table has left out and how to see them."""
     if selection.left_out:
-        yield f"{len(selection.names):,} of {_plural(selection.of, 'layer')}; {others}"
+        yield f"{len(selection.names):,} of {plural(selection.of, 'layer')}; {others}"
 
 
-def legend(lines: Sequence[Line], grid: Grid | None = None) -> Iterator[str]:
+def legend(lines: Sequence[Line], grid: Grid[Line] | None = None) -> Iterator[str]:
     """What the columns and marks of these lines mean; only what is there is explained."""
     keys = {column.key for column in grid.columns} if grid else {"change", "spark", "since", "step", "delta_first"}
     if "change" in keys:
@@ -166,18 +158,9 @@ def _unmatched(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         key = str(item.get("reason")), tuple(map(str, item.get("in", ())))
         named.setdefault(key, []).append(str(item.get("name")) or '""')
     for (reason, places), names in named.items():
-        yield f"{_some(names)}: {reason} in {_some(places)}"
+        yield f"{some(names, _FEW)}: {reason} in {some(places, _FEW)}"
 
 
 def _limited(texts: list[str]) -> list[str]:
     more = len(texts) - _MOST_REMARKS
     return texts if more <= 0 else [*texts[:_MOST_REMARKS], f"{more:,} more like these; --json has all"]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _FEW
-    return ", ".join(names[:_FEW]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

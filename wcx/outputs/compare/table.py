@@ -7,100 +7,74 @@ with each column of the log, levels beside differences; then what can be conclud
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from wcx.core.comparison import Comparison, Series
+from wcx.core.comparison import Comparison
 from wcx.outputs import View
 from wcx.outputs.compare import prose
-from wcx.outputs.compare.agreement import Agreement, EstimateColumn, agreements, estimate_columns
-from wcx.outputs.compare.columns import Grid, lay_out
-from wcx.outputs.compare.lines import Block, Line, blocks, check, layer_lines, select
-from wcx.outputs.compare.sparks import PLAIN, sparks_for
-from wcx.outputs.shared.cells import Cell
-from wcx.outputs.shared.fit import BASE_RANK, choose
-from wcx.outputs.shared.names import cut, shorten
+from wcx.outputs.compare.agreement import Agreement, agreements, estimate_columns
+from wcx.outputs.compare.columns import columns, spark_drawing
+from wcx.outputs.compare.lines import Selection, check, sections, select
+from wcx.outputs.compare.sparks import PLAIN, Sparks, sparks_for
+from wcx.outputs.shared.grid import BASE_RANK, Grid, choose, column_widths
+from wcx.outputs.shared.names import cut
 from wcx.outputs.shared.page import STYLES, Page
+from wcx.outputs.shared.table import Table, make_table
 
 _MOST_METRICS = 4
+_GAP = "  "
 
 
 def write(comparison: Comparison, stream: TextIO, view: View) -> None:
-    """Print the comparison; UsageError for an order that it does not have."""
+    """Print the comparison; raise UsageError for an order that it does not have."""
     check(view)
     page = Page(stream, view)
     sparks = PLAIN if os.environ.get("TERM") == "dumb" else sparks_for(stream)
-    page.print(_Table(comparison, page, sparks.draw).texts())
+    page.print(_Tables(comparison, page, sparks).texts())
     page.flush()
 
 
-class _Table:
-    """The lines of one comparison on a page. draw: a series as a sparkline so wide."""
+class _Tables:
+    """The lines of one comparison on a page."""
 
-    def __init__(self, comparison: Comparison, page: Page, draw: Callable[[Series, int], str]) -> None:
+    def __init__(self, comparison: Comparison, page: Page, sparks: Sparks) -> None:
         self._comparison = comparison
         self._page = page
-        self._draw = draw
+        self._sparks = sparks
 
     def texts(self) -> Iterator[Text]:
-        quiet = self._page.view.quiet
         selection = select(self._comparison, self._page.view)
-        main = list(layer_lines(self._comparison, selection))
-        closing = list(blocks(self._comparison, selection.measure))
-        lines = [*main, *(line for block in closing for line in block.lines)]
-        if not quiet:
+        if not self._page.view.quiet:
             yield from self._heading()
-        if lines:
-            grid, names = self._grid(lines, [block.title for block in closing])
-            if not quiet:
-                yield Text()
-                yield from self._sentences("bold", [prose.title(selection)])
-            yield from self._rows(main, closing, grid, names)
-            if not quiet:
-                yield from self._sentences("bold", prose.left_out(selection))
-                yield from self._sentences("dim", prose.legend(lines, grid))
+        yield from self._layers(selection)
         yield from self._agreements()
-        if not quiet:
+        if not self._page.view.quiet:
             yield from self._conclusions()
             yield from self._remarks()
+
+    def _layers(self, selection: Selection) -> Iterator[Text]:
+        shown = sections(self._comparison, selection)
+        lines = [line for section in shown for line in section.lines]
+        if not lines:
+            return
+        table = make_table(self._page, columns(lines), shown, spark_drawing(lines, self._sparks))
+        if self._page.view.quiet:
+            yield from table.texts()
+            return
+        yield Text()
+        yield from self._sentences("bold", [prose.title(selection)])
+        yield from table.texts()
+        yield from self._sentences("bold", prose.left_out(selection))
+        yield from self._sentences("dim", prose.legend(lines, table.grid))
 
     def _heading(self) -> Iterator[Text]:
         yield from self._sentences("bold", [prose.facts(self._comparison)])
         yield from self._sentences("dim", [prose.settings(self._comparison.settings)])
         yield from self._sentences("dim", prose.log_facts(self._comparison))
-
-    def _rows(
-        self, main: Sequence[Line], closing: Sequence[Block], grid: Grid, names: Mapping[str, str]
-    ) -> Iterator[Text]:
-        rule = Text(self._page.bars.rule * grid.width, "dim")
-        yield from (Text(grid.heads(row).rstrip(), "bold") for row in (0, 1) if row or grid.heads(row).strip())
-        yield rule
-        yield from self._lines(main, grid, names)
-        for block in closing:
-            yield rule if block is closing[0] else Text()
-            yield Text(block.title[: self._page.width], "dim")
-            yield from self._lines(block.lines, grid, names)
-
-    def _lines(self, lines: Iterable[Line], grid: Grid, names: Mapping[str, str]) -> Iterator[Text]:
-        for line in lines:
-            name = names[line.label]
-            if cell_len(name) > grid.name_width:
-                yield Text(name)
-                name = ""
-            yield self._page.row(name, "", grid.name_width, grid.cells(line, self._draw))
-
-    def _grid(self, lines: Sequence[Line], titles: Sequence[str]) -> tuple[Grid, dict[str, str]]:
-        """The layout of these lines, and each label as it is printed."""
-        whole = not self._page.view.terminal
-        labels = list(dict.fromkeys(line.label for line in lines))
-        printed = [self._page.printable(label) for label in labels]
-        grid = lay_out(lines, [cell_len(name) for name in printed], self._page.width, whole)
-        if not whole:
-            printed = shorten(printed, grid.name_width, cell_len, self._page.bars.ellipsis)
-        return grid, dict(zip(labels, printed, strict=True))
 
     def _agreements(self) -> Iterator[Text]:
         found = list(agreements(self._comparison))
@@ -118,23 +92,24 @@ class _Table:
         yield from self._sentences("dim", prose.agreement_legend(shown))
         yield from self._sentences("plain", prose.layer_correlations(self._comparison))
 
-    def _agreement(self, one: Agreement) -> Iterator[Text]:
-        names = [self._page.printable(row.label) for row in one.rows]
-        longest, width = max(map(cell_len, names)), self._page.width
-        columns = estimate_columns(one)
-        if longest + sum(column.width + 2 for column in columns if column.rank < BASE_RANK) > width:
-            columns = estimate_columns(one, tight=True)
-        shown = choose(columns, {column.key: column.width + 2 for column in columns}, width, longest)
-        if self._page.view.terminal:
-            room = width - sum(column.width + 2 for column in shown)
-            names = [cut(name, max(min(longest, room), 1), cell_len, self._page.bars.ellipsis) for name in names]
-            longest = max(map(cell_len, names))
-        yield Text((" " * longest + "".join(_padded(column, column.head) for column in shown)).rstrip(), "bold")
-        for at, name in enumerate(names):
-            if one.rows[at].is_difference and not one.rows[at - 1].is_difference:
-                yield Text(one.difference_title[:width], "dim")
-            cells = (Cell(_padded(column, column.cells[at].text), column.cells[at].tone) for column in shown)
-            yield self._page.row(name, "", longest, cells)
+    def _agreement(self, agreement: Agreement) -> Iterator[Text]:
+        page, rows = self._page, agreement.rows
+        names = {row.label: page.printable(row.label) for row in rows}
+        longest = max(map(cell_len, names.values()))
+        candidates = estimate_columns(agreement)
+        widths = column_widths(candidates, rows)
+        if longest + sum(widths[column.key] + 2 for column in candidates if column.rank < BASE_RANK) > page.width:
+            candidates = estimate_columns(agreement, tight=True)
+            widths = column_widths(candidates, rows)
+        costs = {key: width + len(_GAP) for key, width in widths.items()}
+        shown = choose(candidates, costs, page.width, longest)
+        if page.view.terminal:
+            room = max(min(longest, page.width - sum(costs[column.key] for column in shown)), 1)
+            names = {label: cut(name, room, cell_len, page.bars.ellipsis) for label, name in names.items()}
+            longest = max(map(cell_len, names.values()))
+        grid = Grid(shown, [widths[column.key] for column in shown], longest, _GAP, corner="")
+        yield Text(grid.heads(1), "bold")
+        yield from Table(page, grid, names, agreement.sections).rows()
 
     def _conclusions(self) -> Iterator[Text]:
         if not self._comparison.conclusions:
@@ -155,7 +130,3 @@ class _Table:
     def _sentences(self, tone: str, sentences: Iterable[str]) -> Iterator[Text]:
         for sentence in sentences:
             yield from self._page.wrapped(Text(self._page.printable(sentence), STYLES[tone]))
-
-
-def _padded(column: EstimateColumn, text: str) -> str:
-    return "  " + (text.ljust(column.width) if column.left else text.rjust(column.width))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def plural(count: int, noun: str) -> str:
@@ -22,3 +23,15 @@ def some(names: Sequence[str], most: int) -> str:
     """
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def settings_parts(settings: Mapping[str, Any]) -> list[str]:
+    """Return the parts of a sentence that say which settings the numbers depend on."""
+    zero = f" (zero={settings['zero']})" if settings["zero"] == "one" else ""
+    return [
+        *([f"preset {settings['preset']}"] if settings["preset"] else []),
+        f"{settings['quantize']}{zero}",
+        f"{settings['block']} blocks ({settings['boundary']}, {settings['layout']})",
+        f"null {settings['null']}",
+        f"seed {settings['seed']}",
+    ]
