@@ -27,11 +27,12 @@ def some(names: Sequence[str], most: int) -> str:
 
 def settings_parts(settings: Mapping[str, Any]) -> list[str]:
     """Return the parts of a sentence that say which settings the numbers depend on."""
-    zero = f" (zero={settings['zero']})" if settings["zero"] == "one" else ""
+    get = settings.get
+    zero = f" (zero={get('zero')})" if get("zero") == "one" else ""
     return [
-        *([f"preset {settings['preset']}"] if settings["preset"] else []),
-        f"{settings['quantize']}{zero}",
-        f"{settings['block']} blocks ({settings['boundary']}, {settings['layout']})",
-        f"null {settings['null']}",
-        f"seed {settings['seed']}",
+        *([f"preset {get('preset')}"] if get("preset") else []),
+        f"{get('quantize')}{zero}",
+        f"{get('block')} blocks ({get('boundary')}, {get('layout')})",
+        f"null {get('null')}",
+        f"seed {get('seed')}",
     ]
