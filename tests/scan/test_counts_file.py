@@ -8,8 +8,10 @@ import math
 import tracemalloc
 import zipfile
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable
 from hashlib import blake2b
+from itertools import accumulate
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -276,7 +278,14 @@ def is_refused_or_sound(data: bytes) -> bool:
     except ValueError:
         return True
     for plane in (plane for one in found for plane in one.planes or ()):
-        assert BlockCounts.from_bytes(plane.to_bytes()) == plane
+        codes, counts, sizes = plane.codes.tolist(), plane.counts.tolist(), (plane.cells, *plane.smaller)
+        ends = list(accumulate(1 << cells for cells in sizes))
+        cells = sum(number * sizes[bisect_right(ends, code)] for code, number in zip(codes, counts, strict=True))
+        assert codes == sorted(set(codes))
+        assert max(codes, default=0) < ends[-1]
+        assert min(counts, default=1) >= 1
+        assert (sum(counts) if plane.overlapping else cells) <= plane.symbols
+        assert 0 <= plane.ones <= plane.symbols
     return False
 
 

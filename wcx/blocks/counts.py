@@ -5,16 +5,12 @@ Counts are exact, they add, and they are small whatever the size of the model. T
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-_MAGIC = b"wcxcounts1"
-_MAGIC_SHAPES = b"wcxcounts2"  # with smaller or overlapping blocks: codes of four bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,53 +109,4 @@ class BlockCounts:
         return mine == theirs and np.array_equal(self.codes, other.codes) and np.array_equal(self.counts, other.counts)
 
     def __hash__(self) -> int:
-        return hash(self.to_bytes())
-
-    def to_bytes(self) -> bytes:
-        """Write the counts down; from_bytes reads back an equal value."""
-        scheme = self.scheme.encode()
-        head = struct.pack("<HHQQQ", len(scheme), self.cells, self.symbols, self.ones, self.codes.size)
-        if not self.smaller and not self.overlapping:
-            codes = self.codes.astype("<u2").tobytes()
-            return b"".join((_MAGIC, head, scheme, codes, self.counts.astype("<i8").tobytes()))
-        shapes = struct.pack("<BB", self.overlapping, len(self.smaller)) + bytes(self.smaller)
-        codes = self.codes.astype("<u4").tobytes()
-        return b"".join((_MAGIC_SHAPES, head, shapes, scheme, codes, self.counts.astype("<i8").tobytes()))
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> BlockCounts:
-        """Read what to_bytes wrote; raises ValueError where the data are damaged."""
-        at = len(_MAGIC)
-        size = struct.calcsize("<HHQQQ")
-        if data[:at] not in (_MAGIC, _MAGIC_SHAPES) or len(data) < at + size:
-            raise ValueError("not block counts")
-        length, cells, symbols, ones, found = struct.unpack("<HHQQQ", data[at : at + size])
-        shapes = data[:at] == _MAGIC_SHAPES
-        at += size
-        overlapping, width = 0, 2
-        smaller: tuple[int, ...] = ()
-        if shapes:
-            overlapping, number = (*data[at : at + 2], 0, 0)[:2]
-            smaller, width = tuple(data[at + 2 : at + 2 + number]), 4
-            at += 2 + number
-        if len(data) != at + length + (width + 8) * found:
-            raise ValueError("block counts of a wrong length")
-        scheme = data[at : at + length].decode()
-        codes = np.frombuffer(data, f"<u{width}", found, at + length).astype(np.int64)
-        counts = np.frombuffer(data, "<i8", found, at + length + width * found)
-        if (np.diff(codes) <= 0).any() or (counts <= 0).any():
-            raise ValueError("block counts that are not in order")
-        sizes = cells, *smaller
-        if not all(1 <= some <= 16 for some in sizes) or (codes >= sum(1 << some for some in sizes)).any():
-            raise ValueError("block counts of a wrong shape")
-        if overlapping > 1 or (shapes and not overlapping and not smaller):
-            raise ValueError("block counts of a wrong shape")
-        kind = np.uint32 if smaller else np.uint16
-        made = cls(
-            scheme, codes.astype(kind), counts.astype(np.int64), symbols, ones, cells, smaller, bool(overlapping)
-        )
-        if ones > symbols or (not overlapping and min(sizes) * sum(counts.tolist()) > symbols):
-            raise ValueError("block counts that do not add up")
-        if made.left_over is not None and made.left_over < 0:
-            raise ValueError("block counts that do not add up")
-        return made
+        return hash((*self._kind, self.symbols, self.ones, self.codes.tobytes(), self.counts.tobytes()))
