@@ -305,7 +305,7 @@ def test_progress_is_told_of_every_byte(model: Path, measures: list[str]) -> Non
     nbytes: list[int] = []
     progress = Progress(on_start=started.append, on_bytes=nbytes.append)
     settings = make_settings(measures=measures, null="none")
-    analyze_checkpoint(open_checkpoint(model), settings, 2, progress)
+    analyze_checkpoint(open_checkpoint(model), settings, Threads(2), progress)
     assert started == [sum(nbytes)]
 
 

@@ -38,6 +38,7 @@ from wcx.formats import open_checkpoint
 from wcx.formats.reader import CheckpointReader
 from wcx.quantizers import parse_quantizer
 from wcx.scan import count, grid
+from wcx.scan.engine import Threads
 from wcx.tasks.analyze.analyze import analyze_checkpoint
 from wcx.tasks.analyze.settings import make_settings
 
@@ -226,7 +227,7 @@ def test_progress_is_told_of_every_byte_and_every_layer(
     layers: list[LayerReport] = []
     progress = Progress(on_start=started.append, on_bytes=nbytes.append, on_layer=layers.append)
     settings = make_settings(include=["*"], null="none")
-    report = analyze_checkpoint(open_checkpoint(path), settings, threads, progress)
+    report = analyze_checkpoint(open_checkpoint(path), settings, Threads(threads), progress)
     whole = sum(len(tensor.raw) for tensor in every_dtype.values())
     assert started == [whole]
     assert all(number >= 0 for number in nbytes)

@@ -159,3 +159,9 @@ def test_a_flat_layer_is_cut_at_whole_bytes_of_bits(weights: int, width: int) ->
     found = list(Flat().pieces(stripe, 1, weights, width))
     assert sum(piece.width for piece in found) == weights
     assert all(piece.first % 4096 == 0 and piece.width * width <= 8 * PIECE_BYTES for piece in found)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.sampled_from(WIDTHS))
+def test_a_whole_layer_is_one_stripe(rows: int, columns: int, width: int) -> None:
+    (stripe,) = Rows().stripes(rows, columns, width, whole=True)
+    assert stripe == Stripe(0, columns if rows == 1 else rows)

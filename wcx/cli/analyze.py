@@ -85,13 +85,14 @@ def _analyze_one(
     """Write one checkpoint's report and return it, or None for one that can't be read, with a line on stderr."""
     from wcx.cli.progress import progress_bar
     from wcx.formats import open_checkpoint
+    from wcx.scan.engine import Threads
     from wcx.scan.threads import cores
     from wcx.tasks.analyze.analyze import analyze_checkpoint
 
     try:
         checkpoint = open_checkpoint(path)
         with progress_bar(show_progress, lambda layer: writer.layer(path, layer)) as progress:
-            report = analyze_checkpoint(checkpoint, settings, threads or cores(), progress, reference)
+            report = analyze_checkpoint(checkpoint, settings, Threads(threads or cores()), progress, reference)
     except CheckpointError as error:
         print_error(str(error))
         writer.error(error)

@@ -32,12 +32,17 @@ class CheckpointReader:
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
         self._source = source_of(checkpoint.directory)
         self._paths = tuple(self._source.join(checkpoint.directory, name) for name in checkpoint.files)
         self._signatures = checkpoint.signatures
         self._open: OrderedDict[int, _Borrowed] = OrderedDict()  # the least recently used first
         self._lock = Lock()
         self._storages = StorageReader()
+
+    def __reduce__(self) -> tuple[type[CheckpointReader], tuple[Checkpoint]]:
+        """Pickle as the description, from which another process opens files of its own."""
+        return CheckpointReader, (self._checkpoint,)
 
     def __enter__(self) -> CheckpointReader:
         return self

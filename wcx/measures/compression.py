@@ -40,6 +40,19 @@ class Compression:
     unit: str = "bytes"
     main: bool = False
 
+    def __reduce__(self) -> tuple[Callable[[str], Compression], tuple[str]]:
+        """Pickle as the name, which every process that has the same packages knows."""
+        return _registered, (self.name,)
+
+
+def _registered(name: str) -> Compression:
+    from wcx.measures import MEASURES
+
+    found = MEASURES[name]
+    if not isinstance(found, Compression):
+        raise TypeError(f"{name} is no compressor")
+    return found
+
 
 @dataclass(frozen=True, slots=True)
 class Size:

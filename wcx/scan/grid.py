@@ -85,7 +85,8 @@ class _OfMatrix:
         stop, step = rows, max(4, _ITEM_BYTES * 8 // (columns * bits) & ~3)
         if rows == 1:
             stop, step = columns, max(1, _ITEM_BYTES * 8 // bits // _STRINGS) * _STRINGS
-        return [Stripe(start, min(start + step, stop)) for start in range(0, stop, stop if whole else step)]
+        step = stop if whole else step
+        return [Stripe(start, min(start + step, stop)) for start in range(0, stop, step)]
 
     def read(self, source: Source, layer: Layer, piece: Piece) -> Codes:
         """Return the codes of a piece."""

@@ -9,6 +9,7 @@ import pytest
 
 from wcx.core.checkpoint import Checkpoint, Quantization, TensorInfo
 from wcx.core.files import signature_of
+from wcx.scan.engine import Threads
 from wcx.tasks.analyze.analyze import analyze_checkpoint
 from wcx.tasks.analyze.settings import make_settings
 
@@ -21,6 +22,6 @@ def test_integers_with_a_zero_point_against_themselves(tmp_path: Path, quantize:
     signatures = (signature_of(path.stat()),)
     checkpoint = Checkpoint(str(path), "onnx", str(tmp_path), (path.name,), signatures, {}, (tensor,))
     settings = make_settings(quantize=quantize, null="none", reference=str(path))
-    (layer,) = analyze_checkpoint(checkpoint, settings, 1, reference=checkpoint).layers
+    (layer,) = analyze_checkpoint(checkpoint, settings, Threads(1), reference=checkpoint).layers
     assert [plane.reference and plane.reference.ratio for plane in layer.planes] == [1.0] * len(layer.planes)
     assert layer.total.reference_ratio == 1.0

@@ -14,6 +14,7 @@ from wcx.core.errors import UsageError
 from wcx.core.progress import Progress
 from wcx.core.report import LayerReport, Report
 from wcx.core.settings import Settings
+from wcx.scan.engine import Engine, Threads
 from wcx.scan.threads import cores
 from wcx.tasks.analyze.plan import make_plan, quantizer_of, resolve
 from wcx.tasks.analyze.report import make_report
@@ -40,7 +41,7 @@ def analyze(path: str | os.PathLike[str], *, threads: int | None = None, **setti
     from wcx.formats import open_checkpoint
 
     made = make_settings(**settings)
-    return analyze_checkpoint(open_checkpoint(path), made, _workers(threads), reference=open_reference(made))
+    return analyze_checkpoint(open_checkpoint(path), made, Threads(_workers(threads)), reference=open_reference(made))
 
 
 def open_reference(settings: Settings) -> Checkpoint | None:
@@ -60,16 +61,15 @@ def _workers(threads: int | None) -> int:
 def analyze_checkpoint(
     checkpoint: Checkpoint,
     settings: Settings,
-    threads: int,
+    engine: Engine,
     progress: Progress | None = None,
     reference: Checkpoint | None = None,
 ) -> Report:
-    """Analyse an opened checkpoint. progress.on_layer gets every layer as soon as it and all before it are done.
+    """Analyze an opened checkpoint. progress.on_layer gets every layer as soon as it and all before it are done.
 
     reference: what settings.reference names, opened.
     """
     from wcx.formats import open_reader
-    from wcx.scan.engine import Threads
     from wcx.scan.sources import FileSource
 
     progress = progress or Progress()
@@ -78,9 +78,8 @@ def analyze_checkpoint(
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(checkpoint))
         theirs = reader if reference is None else stack.enter_context(open_reader(reference))
-        engine, compiled = Threads(threads), is_large(plan)
         own, other = (
-            Reach(partial(FileSource, some), engine, progress.on_bytes, compiled) for some in (reader, theirs)
+            Reach(partial(FileSource, some), engine, progress.on_bytes, is_large(plan)) for some in (reader, theirs)
         )
         run = Run(plan, own, progress, None if reference is None else other)
         report = make_report(checkpoint, plan, settings, run)
@@ -101,7 +100,6 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     """
     import numpy as np
 
-    from wcx.scan.engine import Threads
     from wcx.scan.layers import layer_of
     from wcx.scan.sources import ArraySource
 
