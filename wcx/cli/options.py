@@ -47,7 +47,7 @@ class OutputOptions:
         return not (self.quiet or self.no_progress)
 
     def view(self, stream: TextIO, *, several: bool) -> View:
-        """Return how the reports are to be shown on `stream`."""
+        """Return the view of reports on `stream`."""
         from wcx.outputs import View
 
         terminal = stream is sys.stdout and stream.isatty()
@@ -72,7 +72,7 @@ def wants_color(color: str, stream: TextIO) -> bool:
 
 
 def choose_output(kind: str | None, output: str | None, command: str = "", offered: Sequence[str] = ()) -> str:
-    """Return the kind of output: the one asked for, else the one that the file's suffix names, else the table.
+    """Return the kind of output: `kind`, else the one that the file's suffix names, else the table.
 
     Raise UsageError for a kind that is not among those `offered` by the command, and for a file with a checkpoint's
     suffix, which a report would overwrite.
@@ -95,7 +95,7 @@ def _checkpoint_suffixes() -> tuple[str, ...]:
 
 
 def _output_of(suffix: str) -> str | None:
-    """The output that a suffix names, the one of the same name first: it alone is imported as a rule."""
+    """Return the output that a suffix names; trying the one of its name first usually imports it alone."""
     from wcx.outputs import OUTPUTS
 
     names = sorted(OUTPUTS, key=lambda name: f".{name}" != suffix) if suffix else ()

@@ -12,7 +12,7 @@ from wcx.core.plain import as_dict
 
 @dataclass(frozen=True, slots=True)
 class InspectedTensor:
-    """One tensor, where its bytes lie, and whether `wcx analyze` counts it; `reason` says why not."""
+    """One tensor, the place of its bytes, and the reason why `wcx analyze` does not count it, if it does not."""
 
     name: str
     dtype: str

@@ -1,8 +1,8 @@
-"""Reports to text: one file per kind of output, each with an `Output` that opens its writers.
+"""Reports as text: one file per kind of output, each with an `Output` that opens its writers.
 
 Rendering computes nothing but formatting and such plain display ratios as bits per weight. A new kind is one file and
 one line in OUTPUTS, or an entry point of the group `wcx.outputs` in another package, which is chosen by the suffix of
-the file that -o names; nothing is imported before it is asked for.
+the file that -o names; no output is imported before it is used.
 
 A writer's calls come in this order: for each checkpoint its layers in file order and then its report, or, for an input
 that can't be read, one error (possibly after some of its layers); after the last checkpoint one end.
@@ -24,12 +24,12 @@ __all__ = ["OUTPUTS", "OpenWriter", "Output", "View", "Writer"]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How a person or a program wants to see reports.
+    """The options that decide what reports look like.
 
     several: there can be more than one checkpoint, so JSON is one object per line. sort, top: the table's order and
-    length; None is the output's own choice, top 0 is all. planes: the view of layers by planes. width: columns of the
-    terminal, None where unknown. color: whether colours are welcome. terminal: whether a person looks at it. quiet:
-    the table alone, without explanations.
+    length; None is the output's own choice, top 0 is all. planes: a heat map of layers by planes. width: columns of the
+    terminal, None where unknown. color: colours may be used. terminal: a person looks at it. quiet: the table alone,
+    without explanations.
     """
 
     several: bool = False

@@ -1,4 +1,4 @@
-"""The same rows as --ndjson as CSV, written as soon as they are done: the header once, then a row per layer and plane.
+"""The rows of --ndjson as CSV, written as soon as they are done: the header once, then a row per layer and plane.
 
 The measures asked for with -m are one cell of JSON; an input that can't be read has no row.
 """

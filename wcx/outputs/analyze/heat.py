@@ -1,8 +1,8 @@
-"""The view of layers by planes: one row a layer, one column a plane, in each cell one number, shaded.
+"""The heat map of layers by planes: one row per layer, one column per plane, one shaded number per cell.
 
-The number is the null ratio of bdm_rarefied, or the field that --sort names; where -m or --null leave it out, the next
-there is: another ratio, bdm, block_entropy, density. A shade says how far a ratio is from 1, or where another number
-lies between the smallest and the largest shown. Cells give up digits before planes are given up: three decimals, two,
+The number is the null ratio of bdm_rarefied, or the field that --sort names; if -m or --null leave it out, the next
+available one: another ratio, bdm, block_entropy, density. The shade shows the distance of a ratio from 1, or the place
+of another number between the smallest and the largest. Where space is short cells lose digits: three decimals, two,
 then the shade alone.
 """
 
@@ -25,7 +25,7 @@ _LEAST_SPREAD = 0.02  # of a ratio from 1, which fills a shade: less is chance i
 
 
 def field_of(view: View, layers: Sequence[LayerReport]) -> str:
-    """Which number the cells show."""
+    """Return the field that the cells show."""
     if view.sort in plane_numbers():
         return str(view.sort)
     planes = [plane for layer in layers for plane in layer.planes]
@@ -46,27 +46,27 @@ class Heat:
 
     @property
     def is_ratio(self) -> bool:
-        """Whether 1 is where nothing is to be seen."""
+        """True if the value 1 is unshaded."""
         return self.field.endswith("ratio")
 
     def share(self, value: float) -> float:
-        """How strong a cell is shaded, 0 to 1."""
+        """Return the strength of a cell's shade, 0 to 1."""
         if self.is_ratio:
             return abs(value - 1) / max(self.most - 1, 1 - self.least, _LEAST_SPREAD)
         return (value - self.least) / (self.most - self.least) if self.most > self.least else 0.0
 
     def tone(self, value: float) -> str:
-        """Less or more where the number is a ratio that is shaded."""
+        """Return the tone of a cell: less or more for a ratio that is shaded."""
         if not self.is_ratio:
             return "plain"
         return "dim" if self.share(value) < 0.125 else "less" if value < 1 else "more"
 
     def shade(self, value: float, shades: str = SHADES) -> str:
-        """One of the shades."""
+        """Return one of the shades."""
         return shades[min(round(self.share(value) * (len(shades) - 1)), len(shades) - 1)]
 
     def text(self, value: float | None, places: int) -> str:
-        """A cell's number; without its leading 0 where space is short."""
+        """Return a cell's number, without its leading 0 where space is short."""
         if value is None:
             return figures.MISSING
         if not self.is_ratio:
@@ -75,7 +75,7 @@ class Heat:
         return text if places > 2 else text.removeprefix("0")
 
     def width(self, name: int, columns: int | None, shaded: bool) -> tuple[int, int]:
-        """Decimals and width of the cells that fit beside names of that width; 0 decimals: a shade alone.
+        """Return decimals and width of the cells that fit next to names of that width; 0 decimals: a shade alone.
 
         columns: of the terminal, None where nothing limits them.
         """
@@ -89,11 +89,11 @@ class Heat:
         return 0, 3 if min(name, _NAME_AT_LEAST) + 3 * len(self.planes) <= (columns or 0) else 2
 
     def heads(self, places: int, cell: int) -> str:
-        """The heading over the cells."""
+        """Return the heading of the cells."""
         return "".join(_head(plane, places).rjust(cell) for plane in self.planes)
 
     def cells(self, row: Sequence[float | None], places: int, cell: int, shades: str) -> list[Cell]:
-        """The padded cells of a row. shades: what cells are shaded with, empty for plain numbers."""
+        """Return the padded cells of a row. shades: the characters of the shades, empty for plain numbers."""
         found = []
         for value in row:
             shade = self.shade(value, shades) if shades and value is not None else ""
@@ -104,12 +104,12 @@ class Heat:
         return found
 
     def _digit(self, value: float | None) -> str:
-        """The shade as a digit, for streams that have no shades."""
+        """Return the shade as a digit, for streams that have no shades."""
         return figures.MISSING if value is None else str(round(9 * self.share(value)))
 
 
 def make_heat(layers: Sequence[LayerReport], model: ModelReport, view: View) -> Heat:
-    """Return the view of those layers and the model's pooled row."""
+    """Return the heat map of those layers and the model's pooled row."""
     field = field_of(view, layers)
     get = getter(field)
     names = dict.fromkeys(plane.plane for layer in layers for plane in layer.planes)

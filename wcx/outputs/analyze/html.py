@@ -1,6 +1,6 @@
 """A report in a notebook: one table of HTML with its styles inline, no scripts, readable on light and dark pages.
 
-Colours are the page's own, fainter or with one of two hues that stand out on either ground.
+Colours are the page's own, fainter or with one of two hues that are visible on either ground.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One JSON object per line for each layer and plane, written as soon as it is done.
 
-Every line has every column of docs/csv.md, null where there is nothing, and after them the measures asked for with -m,
-flattened with dots too (measures.gzip.ratio).
+Every line has every column of docs/csv.md, null where a row has no value, and then the measures of -m, flattened with
+dots too (measures.gzip.ratio).
 """
 
 from __future__ import annotations

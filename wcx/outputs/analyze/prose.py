@@ -1,4 +1,4 @@
-"""The sentences around a table: what was read, with which settings, what was left out, what to know about the numbers.
+"""The sentences around a table: the checkpoint, the settings, what is left out, what to know about the numbers.
 
 Plain texts; escaping and wrapping are up to the output.
 """
@@ -22,7 +22,7 @@ _FEW = 3
 
 
 def facts(report: Report) -> str:
-    """Of what the report speaks, after the path."""
+    """Return the facts of the checkpoint that follow its path."""
     tensors = len(report.layers) + len(report.skipped)
     parts = (
         report.checkpoint.format,
@@ -40,7 +40,7 @@ def settings(settings: Settings) -> str:
 
 
 def left_out(report: Report, selection: Selection, others: str = "--top 0 shows all") -> Iterator[str]:
-    """How many layers the table has left out and how to see them."""
+    """Yield the number of layers that the table leaves out, and how to see them."""
     shown = len(report.layers) - selection.left_out
     if not selection.left_out:
         return
@@ -49,7 +49,7 @@ def left_out(report: Report, selection: Selection, others: str = "--top 0 shows 
 
 
 def legend(lines: Sequence[Line], bars: Bars) -> Iterator[str]:
-    """What the columns and marks of these lines mean; only what is there is explained."""
+    """Yield the meaning of the columns and marks that these lines have."""
     if any(bar_share(line) is not None for line in lines):
         marks = f"{bars.less} less, {bars.more} more complex, {bars.chance} chance"
         yield f"vs own shuffle: bdm_rarefied against its null, {marks}"
@@ -63,14 +63,14 @@ def legend(lines: Sequence[Line], bars: Bars) -> Iterator[str]:
 
 
 def heat(view: Heat) -> str:
-    """What the cells of the view of layers by planes are."""
+    """Return the meaning of the cells of a heat map."""
     if view.is_ratio:
         return f"cells: {view.field}, shaded by its distance from 1"
     return f"cells: {view.field}, shaded from {view.least:.4g} to {view.most:.4g}"
 
 
 def skipped(report: Report) -> Iterator[str]:
-    """What was not analysed, by reason, the most frequent first."""
+    """Yield the numbers of tensors that are not analysed by reason, the most frequent first."""
     if not report.skipped:
         return
     reasons = Counter(tensor.reason for tensor in report.skipped)
@@ -96,7 +96,7 @@ def notes(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _layer_warnings(report: Report) -> Iterator[str]:
-    """One sentence for each kind of warning, which is what stands before a colon: the layers, what is after it."""
+    """Yield one sentence for each kind of warning (the text before a colon) with its layers and their details."""
     named: dict[str, list[str]] = {}
     for layer in report.layers:
         for text in layer.warnings:

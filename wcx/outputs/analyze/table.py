@@ -1,8 +1,8 @@
-"""The table on a terminal, and the same as plain text where a program or a file reads it.
+"""The table on a terminal, and the same as plain text for a program or a file.
 
-A terminal of any width: the table fits it, names are shortened only where they must be, and of more than 40 layers the
-most interesting are shown. Anything else than a terminal gets every layer in the file's order and every name whole.
-Colour says nothing that a mark or a sign does not say too.
+On a terminal the table fits any width, names are shortened only where they must be, and of more than 40 layers those of
+highest deviation are shown. Everything else gets all layers in the file's order and whole names. Each colour repeats a
+mark or a sign.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class TableWriter(Writer):
             yield Text()
 
     def _heat(self, heat: Heat) -> Iterator[Text]:
-        """Layers by planes; on a terminal with shades where it has them, elsewhere plain numbers."""
+        """Yield layers by planes: shaded on a terminal that has shades, elsewhere plain numbers."""
         printed = [self._page.printable(name) for name, _ in (*heat.rows, *heat.model)]
         shades = SHADES if self._view.terminal and self._page.bars.parts else ""
         longest = max(map(cell_len, printed))

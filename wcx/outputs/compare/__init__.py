@@ -1,8 +1,8 @@
-"""A comparison of checkpoints to text: one file per kind of output, each with `write(comparison, stream, view)`.
+"""A comparison of checkpoints as text: one file per kind of output, each with `write(comparison, stream, view)`.
 
 Rendering computes nothing but formatting, a series' change from its first to its last value, and means over a series
-or over runs that are said to be such. A new kind is one file and one line in COMPARISON_OUTPUTS; nothing is imported
-before it is asked for.
+or over runs, labelled as such. A new kind is one file and one line in COMPARISON_OUTPUTS; no output is imported before
+it is used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["COMPARISON_OUTPUTS", "WriteComparison"]
 
 
 class WriteComparison(Protocol):
-    """What each output's module offers."""
+    """The function that each output's module offers."""
 
     def __call__(self, comparison: Comparison, stream: TextIO, view: View) -> None:
         """Write all of it and flush; raise UsageError for a view that makes no sense to this comparison."""

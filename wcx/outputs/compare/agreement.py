@@ -1,8 +1,8 @@
-"""How the model's measures move with the training log, as small tables: one for each column of the log.
+"""Correlations of the model's measures with the training log, as one small table for each column of the log.
 
-A row is a measure, or by how much the correlation of one measure is stronger than that of another; a column is what the
-correlation is taken of. Levels stand beside first differences, as two falling curves correlate whatever they are. Of
-several runs the means over the runs are shown. The coefficient is Spearman's; the JSON has the others.
+A row is a measure, or the difference in strength of two measures' correlations; a column is a transform of the series.
+Levels are shown next to first differences, as any two falling curves correlate. Of several runs the means over the runs
+are shown. The coefficient is Spearman's; the JSON has the others.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Estimate:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval lies to one side of 0."""
+        """True if the interval lies to one side of 0."""
         return self.ci95 is not None and self.ci95[0] * self.ci95[1] > 0
 
     def text(self, tight: bool = False) -> str:
-        """The number and its interval; tight: without leading zeros.
+        """Return the number and its interval; tight: without leading zeros.
 
         >>> Estimate(-0.703, (-0.82, 0.23)).text(), Estimate(1.0, (-0.004, 1.0)).text(tight=True)
         ('-0.70 [-0.82, 0.23]', '1.00 [.00, 1.00]')
@@ -76,7 +76,7 @@ class Agreement:
 
     @property
     def title(self) -> str:
-        """What the numbers are."""
+        """The title of the table."""
         run = "" if self.group is None else f", {self.group}"
         if self.over_runs:
             return f"{self.metric}: Spearman's correlation, mean of {self.n} runs [95 % interval over runs]"
@@ -97,7 +97,7 @@ class Agreement:
 
 
 def agreements(comparison: Comparison) -> Iterator[Agreement]:
-    """The tables, in the order of the log's columns; of each run, where there are no means over runs."""
+    """Yield the tables in the order of the log's columns: of each run, or of the means over runs if there are any."""
     means = [one for one in comparison.groups if one.coefficient == "spearman" and one.scope in _MODEL]
     return _of_means(means) if means else _of_runs(comparison)
 
@@ -120,7 +120,7 @@ def _of_runs(comparison: Comparison) -> Iterator[Agreement]:
 
 
 def estimate_columns(agreement: Agreement, tight: bool = False) -> list[Column[Row]]:
-    """Return the columns that say something, from left to right. tight: numbers without leading zeros."""
+    """Return the columns that have values, from left to right. tight: numbers without leading zeros."""
     columns = needed([_column("plane", "plane", lambda row: Cell(row.plane), 0, left=True)], agreement.rows)
     for name, (head, rank) in _TRANSFORMS.items():
         if any(name in row.estimates for row in agreement.rows):
@@ -173,7 +173,7 @@ def _mean_rows(found: Sequence[FisherMean]) -> Iterator[Row]:
 
 
 def _chosen(there: Sequence[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
-    """Measures and planes worth a row: the usual ones, fewer of many planes, all where none of them is there."""
+    """Return the measures and planes that get a row: the usual ones, fewer of many planes, or all."""
     pairs = list(dict.fromkeys(there))
     many = len({plane for _, plane in pairs if plane is not None}) > _FEW_PLANES
     wanted = main_measures()[:_OF_MANY_PLANES] if many else (*model_series(), leading_ratios()[0])

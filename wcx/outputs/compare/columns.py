@@ -31,7 +31,7 @@ _HARDLY = 0.005  # a change below half a per cent is small print
 
 
 def columns(lines: Sequence[Line]) -> list[Column[Line]]:
-    """Return the columns that say something of these lines, from left to right."""
+    """Return the columns that have values in these lines, from left to right."""
     return needed(_COLUMNS, lines)
 
 

@@ -1,8 +1,8 @@
-"""What a table of a comparison shows: its lines, one series each, in blocks; and which layers, in which order.
+"""The lines of a comparison's table, one series each, in sections; the choice and the order of its layers.
 
-One measure is shown of the layers: that which --sort names, else the null ratio of bdm_rarefied, which can be compared
-between layers and does not saturate, else the next there is. `change` is the last value / the first - 1 within a run,
-over the checkpoints that could be read; the biggest movers come first.
+The layers' lines show one measure: that which --sort names, else the null ratio of bdm_rarefied, which can be compared
+between layers and does not saturate, else the next available one. `change` is the last value / the first - 1 within a
+run, over the checkpoints that could be read; the biggest movers come first.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ _OF_STREAM = re.compile(r"\w+(\.\w+)*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run, or all checkpoints where there are no groups: the places of those that could be read, in order.
+    """One run, or all checkpoints if there are no groups: the indices of those that could be read, in order.
 
-    label: short and ASCII, as it stands in a cell.
+    label: short and ASCII, for a cell.
     """
 
     label: str
     places: tuple[int, ...]
 
     def of(self, series: Series) -> Series:
-        """The run's part of a series over all checkpoints."""
+        """Return the run's part of a series over all checkpoints."""
         return tuple(series[at] for at in self.places)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One series of one run. label: empty where it is that of the line above.
+    """One series of one run. label: empty if it is that of the line above.
 
-    flips, flips_from_first, delta, delta_from_first: of the plane, empty where they are not its own or stand elsewhere.
+    flips, flips_from_first, delta, delta_from_first: of the plane, empty where they belong to another line.
     """
 
     label: str
@@ -63,29 +63,29 @@ class Line:
 
     @property
     def first(self) -> float | None:
-        """The first value there is."""
+        """The first value that is not None."""
         return next((value for value in self.values if value is not None), None)
 
     @property
     def last(self) -> float | None:
-        """The last value there is."""
+        """The last value that is not None."""
         return next((value for value in reversed(self.values) if value is not None), None)
 
     @property
     def change(self) -> float | None:
-        """last / first; None where there are not two values, or the first is 0."""
+        """last / first; None if there are fewer than two values or the first is 0."""
         first, last = self.first, self.last
         known = sum(value is not None for value in self.values)
         return last / first if known > 1 and first and last is not None else None
 
     @property
     def begins_late(self) -> bool:
-        """Whether the run's first checkpoint has no value."""
+        """True if the run's first checkpoint has no value."""
         return bool(self.values) and self.values[0] is None and self.first is not None
 
     @property
     def ends_early(self) -> bool:
-        """Whether the run's last checkpoint has no value."""
+        """True if the run's last checkpoint has no value."""
         return bool(self.values) and self.values[-1] is None and self.last is not None
 
 
@@ -100,7 +100,7 @@ class Selection:
 
     @property
     def left_out(self) -> int:
-        """How many layers are not shown."""
+        """The number of layers that are not shown."""
         return self.of - len(self.names)
 
 
@@ -118,7 +118,7 @@ def check(view: View) -> None:
 
 
 def runs(comparison: Comparison) -> list[Run]:
-    """The runs in order of appearance, each with its readable checkpoints."""
+    """Return the runs in order of appearance, each with its readable checkpoints."""
     places: dict[str | None, list[int]] = {}
     for at, checkpoint in enumerate(comparison.checkpoints):
         here = places.setdefault(checkpoint.group, [])
@@ -130,7 +130,7 @@ def runs(comparison: Comparison) -> list[Run]:
 
 
 def shown_measure(comparison: Comparison, view: View) -> str:
-    """The measure whose series the layers' lines are; UsageError where --sort names one that is not there."""
+    """Return the measure of the layers' lines; raise UsageError if --sort names one that the comparison lacks."""
     there = {name: None for layer in comparison.layers for name in layer.series}
     there |= {name: None for plane in comparison.model.planes for name in plane.pooled}
     if view.sort is not None and view.sort not in _ORDERS:
@@ -142,7 +142,7 @@ def shown_measure(comparison: Comparison, view: View) -> str:
 
 
 def select(comparison: Comparison, view: View) -> Selection:
-    """Choose and order layers; of more than 40 lines a terminal shows the biggest movers, unless told otherwise."""
+    """Choose and order layers; of more than 40 lines a terminal shows the biggest movers by default."""
     measure = shown_measure(comparison, view)
     order = view.sort if view.sort in _ORDERS else "change"
     found = runs(comparison)
@@ -156,12 +156,12 @@ def select(comparison: Comparison, view: View) -> Selection:
 
 
 def _top(lines: Mapping[str, Sequence[Line]]) -> int:
-    """How many layers 40 lines are."""
+    """Return the number of layers that have 40 lines."""
     return max(_MOST // max(map(len, lines.values()), default=1), 1)
 
 
 def _shown(comparison: Comparison, measure: str) -> dict[str, list[LayerSeries]]:
-    """By name the planes, or the layers as a whole, that have the measure; the planes where nothing of a layer has."""
+    """Return by name the planes or whole layers that have the measure; all planes of a layer without it."""
     having = {layer.name for layer in comparison.layers if measure in layer.series}
     found: dict[str, list[LayerSeries]] = {}
     for layer in comparison.layers:
@@ -180,7 +180,7 @@ def _ordered(lines: Mapping[str, Sequence[Line]], order: str) -> list[str]:
 
 
 def _key(lines: Iterable[Line], order: str) -> tuple[bool, float]:
-    """Descending, None last; equal ones keep the file's order, as sorting is stable."""
+    """Return a sort key: descending, None last; equal ones keep the file's order, as sorting is stable."""
     if order == "flips":
         found = [line.flips_from_first[-1] for line in lines if line.flips_from_first]
     else:
@@ -190,7 +190,7 @@ def _key(lines: Iterable[Line], order: str) -> tuple[bool, float]:
 
 
 def layer_lines(comparison: Comparison, selection: Selection) -> Iterator[Line]:
-    """A line for each plane and run of the layers chosen."""
+    """Yield a line for each plane and run of the layers chosen."""
     return _once(_layer_lines(comparison, selection))
 
 
@@ -203,7 +203,7 @@ def _layer_lines(comparison: Comparison, selection: Selection) -> Iterator[Line]
 
 
 def _once(lines: Iterable[Line]) -> Iterator[Line]:
-    """The lines, each label on the first of its lines only."""
+    """Yield the lines, each label on the first of its lines only."""
     last = None
     for line in lines:
         yield replace(line, label="") if line.label == last else line

@@ -1,4 +1,4 @@
-"""A comparison as one flat JSON object a line; `row` says what each is.
+"""A comparison as one flat JSON object per line; `row` is its kind.
 
 comparison (schema, version, settings), checkpoint, value (the tidy rows of --csv), correlation, difference, group,
 conclusion, unmatched, note, warning, in this order. Names with a dot are nested fields of the JSON; the two ends of an

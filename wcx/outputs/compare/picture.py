@@ -1,7 +1,7 @@
-"""What a picture of a comparison shows, as plain numbers: curves of the model, and layers by checkpoints.
+"""The numbers of a comparison's picture: curves of the model, and layers by checkpoints.
 
 Nothing here draws. Curves are changes since a run's first checkpoint, in per cent, so that bits, bits per block and
-bytes stand on one axis. Heat maps are of the shown measure and of the bits that flip; of several runs that have the
+bytes share one axis. Heat maps are of the shown measure and of the bits that flip; of several runs that have the
 same steps they are means over the runs, else those of the first run.
 """
 
@@ -24,7 +24,7 @@ _PER_CENT = 100
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The horizontal axis: the first run's steps. to_scale: whether they are positions, else checkpoints are even."""
+    """The horizontal axis: the first run's steps. to_scale: steps are positions, else checkpoints are evenly spaced."""
 
     label: str
     ticks: tuple[str, ...]
@@ -33,13 +33,13 @@ class Axis:
 
     @property
     def positions(self) -> tuple[float, ...]:
-        """Where the checkpoints stand."""
+        """The positions of the checkpoints."""
         return self.steps if self.to_scale else tuple(map(float, range(len(self.steps))))
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One series of one run. name: what all runs' curves of it share; hue, dash: which colour and which line it has."""
+    """One series of one run. name: shared by the curves of all runs; hue, dash: indices of colour and line style."""
 
     name: str
     hue: int
@@ -50,7 +50,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """Layers by checkpoints. centre: where colours diverge from, None where they only rise."""
+    """Layers by checkpoints. centre: the value from which colours diverge, None if they only rise."""
 
     label: str
     rows: tuple[str, ...]
@@ -59,7 +59,7 @@ class HeatMap:
 
 
 def make_axis(comparison: Comparison) -> Axis:
-    """The axis of the first run: by the steps in the names, to scale unless most would stand in a corner."""
+    """Return the axis of the first run: by the steps in the names, to scale unless most would crowd in a corner."""
     found = runs(comparison)
     checkpoints = [comparison.checkpoints[at] for at in found[0].places] if found else []
     steps = [one.step for one in checkpoints if one.step is not None]
@@ -78,7 +78,7 @@ def _is_even(steps: Sequence[int]) -> bool:
 
 
 def curves(comparison: Comparison, axis: Axis) -> Iterator[Curve]:
-    """The model's measures, pooled: change since the run's first checkpoint, in per cent."""
+    """Yield the model's measures, pooled: change since the run's first checkpoint, in per cent."""
     planes = comparison.model.planes
     several, many = len(planes) > 1, len(planes) > _FEW_PLANES
     usual = model_series()
@@ -94,7 +94,7 @@ def curves(comparison: Comparison, axis: Axis) -> Iterator[Curve]:
 
 
 def metrics(comparison: Comparison, axis: Axis) -> Iterator[Curve]:
-    """The log's columns that are losses, two at most; without one the first column."""
+    """Yield the log's columns that are losses, two at most; without one the first column."""
     columns = list(dict.fromkeys(name for one in comparison.checkpoints for name in one.log))
     losses = [name for name in columns if "loss" in name.lower()]
     for hue, name in enumerate(losses[:_MOST_METRICS] or columns[:1]):
@@ -106,14 +106,14 @@ def metrics(comparison: Comparison, axis: Axis) -> Iterator[Curve]:
 
 
 def _positions(comparison: Comparison, run: Run, axis: Axis) -> tuple[float, ...]:
-    """Where a run's checkpoints stand: by their steps, or one after the other."""
+    """Return the positions of a run's checkpoints: their steps, or one after the other."""
     steps = [comparison.checkpoints[at].step for at in run.places]
     known = [float(step) for step in steps if step is not None]
     return tuple(known) if axis.to_scale and len(known) == len(steps) else tuple(map(float, range(len(steps))))
 
 
 def _changes(values: Series) -> Series | None:
-    """Change since the first value, in per cent; None where there is nothing to be related to."""
+    """Return the change since the first value, in per cent; None without a first value other than 0."""
     first = next((value for value in values if value is not None), None)
     if not first:
         return None
@@ -121,7 +121,7 @@ def _changes(values: Series) -> Series | None:
 
 
 def heat_maps(comparison: Comparison) -> Iterator[HeatMap]:
-    """The shown measure of each layer (a null ratio as it is, else over its first value), and the flips."""
+    """Yield the shown measure of each layer (a null ratio as it is, else over its first value), and the flips."""
     layers = [layer for layer in comparison.layers if layer.plane is not None]
     if not layers:
         return
@@ -141,7 +141,7 @@ def heat_maps(comparison: Comparison) -> Iterator[HeatMap]:
 
 
 def _over_runs(comparison: Comparison) -> tuple[Callable[[Series], Series], str]:
-    """How a series over all checkpoints becomes one over the axis, and how that is said."""
+    """Return the function from a series over all checkpoints to one over the axis, and a remark for the label."""
     found = runs(comparison)
     steps = {tuple(comparison.checkpoints[at].step for at in run.places) for run in found}
     if len(found) < 2:

@@ -1,9 +1,9 @@
-"""A comparison as a picture for a paper: the model's curves beside the loss, layers by checkpoints below.
+"""A comparison as a picture for a paper: the model's curves with the loss, layers by checkpoints below.
 
 matplotlib (the extra `plot`) is imported only here and only when a picture is drawn. It is drawn on a figure of its
-own, with the library's own defaults: no window, no pyplot, no style of the user's. The same comparison gives the same
-bytes with the same version of matplotlib: no dates, a fixed salt for the names in an SVG. Names are never mathematics,
-and what the font has no sign for is written as an escape.
+own, with the library's defaults: no window, no pyplot, no style of the user's. The same comparison gives the same bytes
+with the same version of matplotlib: no dates, a fixed salt for the names in an SVG. Names are never parsed as
+mathematics, and characters that the font lacks are written as escapes.
 
 Colours can be told apart with any colour vision: Okabe & Ito (2008) for lines, RdBu and viridis for maps.
 """
@@ -92,7 +92,7 @@ def plot(comparison: Comparison, path: str | os.PathLike[str], columns: int = 2)
 
 
 def check_plot(path: str | os.PathLike[str]) -> str:
-    """Return png, svg or pdf, whichever the suffix says; raises what `plot` would, before anything is read."""
+    """Return png, svg or pdf by the suffix; raise what `plot` would raise, before anything is read."""
     name = os.fspath(path)
     suffix = os.path.splitext(name)[1].lower()
     if suffix not in _KINDS:
@@ -102,7 +102,7 @@ def check_plot(path: str | os.PathLike[str]) -> str:
 
 
 def render(comparison: Comparison, kind: str, columns: int = 2) -> bytes:
-    """The bytes of the picture; kind: png, svg or pdf."""
+    """Return the bytes of the picture; kind: png, svg or pdf."""
     if columns not in WIDTHS:
         raise UsageError(f"a picture over {columns} columns: 1 or 2")
     stream = io.BytesIO()
@@ -123,7 +123,7 @@ def _library() -> Any:  # noqa: ANN401
 
 @contextmanager
 def _own_settings() -> Iterator[None]:
-    """matplotlib's defaults and ours, whatever the user's are; theirs come back."""
+    """Set matplotlib's defaults and our settings, and restore the user's afterwards."""
     matplotlib = _library()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -161,7 +161,7 @@ def _freeze(figure: Figure) -> None:
 
 
 def _draw_curves(panel: Axes, model: Sequence[Curve], logged: Sequence[Curve], columns: int) -> None:
-    """The model's measures, and the losses on an axis of their own on the right."""
+    """Draw the model's measures, and the losses on an axis of their own on the right."""
     panel.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     hues = _hues(1 + max((one.hue for one in model), default=0))
     handles = _draw_lines(panel, model, hues, _DASHES)
@@ -180,7 +180,7 @@ def _draw_curves(panel: Axes, model: Sequence[Curve], logged: Sequence[Curve], c
 
 
 def _legend_columns(entries: Sequence[int], room: int) -> int:
-    """How many columns of entries of those widths fit; they fill one column after the other, as even as can be."""
+    """Return the number of columns that fit, filled one after the other and evenly with entries of those widths."""
     for number in range(len(entries), 1, -1):
         rows, longer = divmod(len(entries), number)
         starts = [at * rows + min(at, longer) for at in range(number + 1)]
@@ -190,7 +190,7 @@ def _legend_columns(entries: Sequence[int], room: int) -> int:
 
 
 def _hues(number: int) -> Sequence[Any]:
-    """As many colours as are needed: Okabe and Ito's, beyond these steps of viridis."""
+    """Return that number of colours: Okabe and Ito's, or for more of them steps of viridis."""
     from matplotlib import colormaps
 
     if number <= len(_LINES):
@@ -199,7 +199,7 @@ def _hues(number: int) -> Sequence[Any]:
 
 
 def _draw_lines(panel: Axes, shown: Sequence[Curve], hues: Sequence[Any], dashes: Sequence[str]) -> dict[str, Any]:
-    """The lines by name; of several runs thin ones, and their mean where they have the same steps."""
+    """Draw the lines and return them by name; of several runs thin ones, and their mean if they have the same steps."""
     found: dict[str, list[Curve]] = {}
     for one in shown:
         found.setdefault(one.name, []).append(one)
@@ -207,7 +207,7 @@ def _draw_lines(panel: Axes, shown: Sequence[Curve], hues: Sequence[Any], dashes
 
 
 def _draw_runs(panel: Axes, mine: Sequence[Curve], hues: Sequence[Any], dashes: Sequence[str]) -> Any:  # noqa: ANN401
-    """The curves of one name; returns the line that stands for them in the legend."""
+    """Draw the curves of one name, and return the line that represents them in the legend."""
     look: dict[str, Any] = {"color": hues[mine[0].hue % len(hues)], "linestyle": dashes[mine[0].dash % len(dashes)]}
     if len(mine) == 1:
         look["marker"] = "." if len(mine[0].values) <= _MOST_MARKERS else ""
@@ -228,7 +228,7 @@ def _numbers(values: Sequence[float | None]) -> list[float]:
 
 
 def _scale(panel: Axes, values: Sequence[float]) -> None:
-    """A logarithmic axis for positive values over more than a decade; its labels are plain numbers."""
+    """Set a logarithmic axis for positive values over more than a decade; its labels are plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if min(values) > 0 and max(values) > 10 * min(values):
@@ -239,7 +239,7 @@ def _scale(panel: Axes, values: Sequence[float]) -> None:
 
 
 def _draw_map(figure: Figure, panel: Axes, shown: HeatMap, axis: Axis, columns: int) -> None:
-    """One cell a checkpoint, as wide as the way to its neighbours; grey or white where there is no value."""
+    """Draw one cell per checkpoint, as wide as the distance to its neighbours; grey or white without a value."""
     import numpy
     from matplotlib import colormaps
     from matplotlib.ticker import MaxNLocator
@@ -274,13 +274,13 @@ def _draw_map(figure: Figure, panel: Axes, shown: HeatMap, axis: Axis, columns: 
 
 
 def _nice(limit: float) -> float:
-    """The largest of 1, 2 and 5 times a power of ten that is no larger than `limit`."""
+    """Return the largest of 1, 2 and 5 times a power of ten that is at most `limit`."""
     power = 10.0 ** floor(log10(limit))
     return max((step * power for step in (1, 2, 5) if step * power <= limit), default=limit)
 
 
 def _edges(positions: Sequence[float]) -> list[float]:
-    """The borders of cells: half way between neighbours, and as far beyond the first and the last."""
+    """Return the borders of cells: half way between neighbours, and as far beyond the first and the last."""
     if len(positions) == 1:
         return [positions[0] - 0.5, positions[0] + 0.5]
     middles = [(a + b) / 2 for a, b in pairwise(positions)]
@@ -288,7 +288,7 @@ def _edges(positions: Sequence[float]) -> list[float]:
 
 
 def _draw_steps(panel: Axes, axis: Axis, columns: int) -> None:
-    """The ticks below: numbers to scale, else the checkpoints' own, as many as fit."""
+    """Draw the ticks below: numbers to scale, else those labels of checkpoints that fit."""
     from matplotlib.ticker import MaxNLocator
 
     panel.set_xlabel(axis.label)
@@ -301,7 +301,7 @@ def _draw_steps(panel: Axes, axis: Axis, columns: int) -> None:
 
 
 def _printable(text: str, columns: int | None = None) -> str:
-    """The text with escapes for what does not print and for what the font has no sign for; in `columns` shortened."""
+    """Return the text with escapes for characters that don't print or that the font lacks; in `columns` shortened."""
     from matplotlib.font_manager import findfont, get_font
 
     font = get_font(findfont("DejaVu Sans"))

@@ -1,4 +1,4 @@
-"""The sentences around a comparison's tables: what was compared, what the columns mean, what is missing and why.
+"""The sentences around a comparison's tables: the checkpoints, the meaning of the columns, what is missing and why.
 
 Plain texts; escaping and wrapping are up to the output.
 """
@@ -23,7 +23,7 @@ _COUNTED = (("raw", "levels"), ("diff", "differences"))
 
 
 def facts(comparison: Comparison) -> str:
-    """Of what the comparison speaks."""
+    """Return the facts of the checkpoints compared."""
     readable = [one for one in comparison.checkpoints if one.error is None]
     groups = list(dict.fromkeys(one.group for one in comparison.checkpoints))
     parts = [plural(len(comparison.checkpoints), "checkpoint")]
@@ -39,7 +39,7 @@ def facts(comparison: Comparison) -> str:
 
 
 def _span(readable: Sequence[ComparedCheckpoint]) -> str:
-    """From which checkpoint to which, by the number in their names where all have one of one kind."""
+    """Return the first and last checkpoint, by the numbers in their names if all have one of one kind."""
     steps = [one.step for one in readable if one.step is not None]
     units = {one.unit for one in readable}
     if len(steps) == len(readable) and len(units) == 1:
@@ -48,13 +48,13 @@ def _span(readable: Sequence[ComparedCheckpoint]) -> str:
 
 
 def settings(settings: Mapping[str, Any]) -> str:
-    """What the numbers depend on."""
+    """Return the settings that the numbers depend on."""
     smooth = [f"smoothed as {settings['smooth']}"] if settings.get("smooth") else []
     return ", ".join([*settings_parts(settings), *smooth])
 
 
 def log_facts(comparison: Comparison) -> Iterator[str]:
-    """Which log was joined and how."""
+    """Yield the log that was joined, and how."""
     log, joined = comparison.settings.get("log"), comparison.joined
     if not isinstance(log, Mapping):
         return
@@ -66,7 +66,7 @@ def log_facts(comparison: Comparison) -> Iterator[str]:
 
 
 def title(selection: Selection) -> str:
-    """What the series of the table are and in which order."""
+    """Return the measure of the table's series, and their order."""
     unit = meaning(selection.measure)
     order = {"change": "biggest movers first", "flips": "most changed bits first", "name": "by name"}
     parts = [
@@ -77,13 +77,13 @@ def title(selection: Selection) -> str:
 
 
 def left_out(selection: Selection, others: str = "--top 0 shows all") -> Iterator[str]:
-    """How many layers the table has left out and how to see them."""
+    """Yield the number of layers that the table leaves out, and how to see them."""
     if selection.left_out:
         yield f"{len(selection.names):,} of {plural(selection.of, 'layer')}; {others}"
 
 
 def legend(lines: Sequence[Line], grid: Grid[Line] | None = None) -> Iterator[str]:
-    """What the columns and marks of these lines mean; only what is there is explained."""
+    """Yield the meaning of the columns and marks that these lines have."""
     keys = {column.key for column in grid.columns} if grid else {"change", "spark", "since", "step", "delta_first"}
     if "change" in keys:
         yield "change: the last value over the first, less 1"
@@ -100,7 +100,7 @@ def legend(lines: Sequence[Line], grid: Grid[Line] | None = None) -> Iterator[st
 
 
 def agreement_legend(shown: Sequence[Agreement]) -> Iterator[str]:
-    """How to read the tables of correlations."""
+    """Yield the meaning of the columns of the tables of correlations."""
     if not shown:
         return
     if shown[0].over_runs:
@@ -110,7 +110,7 @@ def agreement_legend(shown: Sequence[Agreement]) -> Iterator[str]:
 
 
 def multiplicity(comparison: Comparison) -> str:
-    """How many of the conclusions chance alone would give."""
+    """Return the number of conclusions that chance alone would give."""
     levels = sum(one.levels is not None for one in comparison.conclusions)
     differences = sum(one.differences is not None for one in comparison.conclusions)
     answered = f"answered at 5 %, not corrected: {levels} of levels, {differences} of differences"
@@ -118,7 +118,7 @@ def multiplicity(comparison: Comparison) -> str:
 
 
 def layer_correlations(comparison: Comparison) -> Iterator[str]:
-    """In how many layers a claimed measure moves with each column of the log, corrected for the number of layers."""
+    """Yield the number of layers in which a claimed measure moves with each column of the log, corrected by q."""
     for measure in claimed_measures():
         yield from _layer_correlations(comparison, measure.name)
 
@@ -143,7 +143,7 @@ def _share(found: Sequence[Correlation], transform: str, name: str) -> str:
 
 
 def remarks(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """What could not be read or set side by side, notes and warnings, each with its kind."""
+    """Yield unreadable checkpoints, unmatched layers, notes and warnings, each with its kind."""
     unreadable = [f"{one.label}: {one.error}" for one in comparison.checkpoints if one.error is not None]
     yield from (("unreadable", text) for text in _limited(unreadable))
     yield from (("unmatched", text) for text in _limited(list(_unmatched(comparison.unmatched))))
@@ -152,7 +152,7 @@ def remarks(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def _unmatched(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """One sentence for all layers of one reason in the same checkpoints."""
+    """Yield one sentence for all layers of one reason in the same checkpoints."""
     named: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for item in items:
         key = str(item.get("reason")), tuple(map(str, item.get("in", ())))

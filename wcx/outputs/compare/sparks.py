@@ -1,4 +1,4 @@
-"""Sparklines: a series as one character a checkpoint, or as the means of as many stretches as there are characters."""
+"""Sparklines: a series as one character per checkpoint, or as one character per stretch of checkpoints, their mean."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _LEAST_SPREAD = 0.01  # of the largest value: what changes less looks flat
 
 @dataclass(frozen=True, slots=True)
 class Sparks:
-    """What sparklines are drawn with: characters from low to high, and what stands where no value is."""
+    """The characters of sparklines: levels from low to high, and one for a missing value."""
 
     levels: str
     missing: str
 
     def draw(self, values: Sequence[float | None], width: int) -> str:
-        """A sparkline of at most `width` characters, from the series' least to its most.
+        """Return a sparkline of at most `width` characters, from the series' least to its most.
 
         A spread of less than 1 % of the largest value is drawn as if it were 1 %, so that noise does not look like a
         trend.
@@ -47,7 +47,7 @@ PLAIN = Sparks("_.-~=+*#", "?")
 
 
 def sparks_for(stream: TextIO) -> Sparks:
-    """The finest sparklines that the stream's encoding can take."""
+    """Return the finest sparklines that the stream's encoding can take."""
     try:
         (FANCY.levels + FANCY.missing).encode(encoding_of(stream))
     except (UnicodeEncodeError, LookupError):
@@ -56,7 +56,7 @@ def sparks_for(stream: TextIO) -> Sparks:
 
 
 def _stretches(values: Sequence[float | None], width: int) -> list[float | None]:
-    """The values themselves where there is room, else the means of `width` stretches as even as can be."""
+    """Return the values themselves if they fit, else the means of `width` stretches, as even as possible."""
     count = len(values)
     if count <= width:
         return list(values)

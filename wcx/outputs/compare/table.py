@@ -1,7 +1,7 @@
-"""A comparison on a terminal, and the same as plain text where a program or a file reads it.
+"""A comparison on a terminal, and the same as plain text for a program or a file.
 
 First the layers, biggest movers first, closed by the model and the training log; then how the model's measures move
-with each column of the log, levels beside differences; then what can be concluded, and what could not be compared.
+with each column of the log, levels next to differences; then the conclusions, and what could not be compared.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What the outputs of all commands share: cells, columns, encodings, escapes."""
+"""The machinery that the outputs of all commands share: cells, columns, encodings, escapes."""

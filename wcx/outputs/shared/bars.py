@@ -1,4 +1,4 @@
-"""Bars in text: how far a line deviates from its shuffle and in which direction, readable without colour."""
+"""Bars in text: size and direction of a line's deviation from its shuffle, readable without colour."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TextIO
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """What bars, rules and omissions are drawn with.
+    """The characters of bars, rules and omissions.
 
-    less, more, chance: what a bar begins with. parts: a cell filled from not at all to wholly, in even steps; where it
-    is empty the first character is repeated instead.
+    less, more, chance: the first character of a bar. parts: a cell filled from nothing to all, in even steps; without
+    parts the first character is repeated.
     """
 
     less: str
@@ -22,7 +22,7 @@ class Bars:
     ellipsis: str
 
     def draw(self, share: float | None, longest: float, width: int) -> str:
-        """A bar of at most `width` characters for a signed `share`; one of `longest` fills it.
+        """Return a bar of at most `width` characters for a signed `share`; one of `longest` fills it.
 
         >>> FANCY.draw(-0.06, 0.12, 6), FANCY.draw(0.0, 0.12, 6), PLAIN.draw(0.12, 0.12, 6)
         ('▼██▌', '·', '++++++')
@@ -45,7 +45,7 @@ PLAIN = Bars("-", "+", ".", "", "-", "..")
 
 
 def bars_for(stream: TextIO) -> Bars:
-    """The finest bars that the stream's encoding can take."""
+    """Return the finest bars that the stream's encoding can take."""
     glyphs = FANCY.less + FANCY.more + FANCY.chance + FANCY.parts + FANCY.rule + FANCY.ellipsis
     try:
         glyphs.encode(encoding_of(stream))
@@ -55,7 +55,7 @@ def bars_for(stream: TextIO) -> Bars:
 
 
 def encoding_of(stream: TextIO) -> str:
-    """The stream's encoding; UTF-8 for one in memory, which has none."""
+    """Return the stream's encoding; UTF-8 for one in memory, which has none."""
     return getattr(stream, "encoding", None) or "utf-8"
 
 

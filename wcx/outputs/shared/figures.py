@@ -6,7 +6,7 @@ MISSING = "-"
 
 
 def change(ratio: float | None) -> str:
-    """A ratio as the change from 1.
+    """Return a ratio as the change from 1.
 
     >>> change(0.876), change(1.00042), change(1.0), change(41.5)
     ('-12.4%', '+0.04%', '0.00%', '+4050%')
@@ -20,7 +20,7 @@ def change(ratio: float | None) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """A ratio to something that is no expectation.
+    """Return a ratio whose denominator is not an expectation.
 
     >>> ratio(0.98765), ratio(41.5), ratio(None)
     ('0.988', '41.500', '-')
@@ -29,7 +29,7 @@ def ratio(value: float | None) -> str:
 
 
 def score(z: float | None) -> str:
-    """A z-score with its sign.
+    """Return a z-score with its sign.
 
     >>> score(-4.21), score(213.4), score(-123456.0)
     ('-4.2', '+213', '-1.2e5')
@@ -42,7 +42,7 @@ def score(z: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """A part of a whole, in per cent.
+    """Return a part of a whole, in per cent.
 
     >>> share(0.2577), share(0.0635), share(0.000012), share(0.0)
     ('25.8%', '6.35%', '1.2e-3%', '0%')
@@ -56,7 +56,7 @@ def share(value: float | None) -> str:
 
 
 def per_weight(bits: float | None, weights: int) -> str:
-    """Bits per weight.
+    """Return bits per weight.
 
     >>> per_weight(1900.0, 1000), per_weight(5.0, 10000), per_weight(5.0, 0)
     ('1.9000', '5.0e-4', '-')
@@ -65,7 +65,7 @@ def per_weight(bits: float | None, weights: int) -> str:
 
 
 def density(value: float | None) -> str:
-    """A share between 0 and 1.
+    """Return a fraction between 0 and 1.
 
     >>> density(0.4999), density(0.00004), density(0.0)
     ('0.500', '4.0e-5', '0')
@@ -74,7 +74,7 @@ def density(value: float | None) -> str:
 
 
 def load(value: float | None) -> str:
-    """Blocks per possible block.
+    """Return blocks per possible block.
 
     >>> load(0.0473), load(16.0), load(4096.0)
     ('0.05', '16.0', '4,096')
@@ -85,17 +85,17 @@ def load(value: float | None) -> str:
 
 
 def two_places(value: float | None) -> str:
-    """Bits per block."""
+    """Return bits per block."""
     return MISSING if value is None else f"{value:.2f}"
 
 
 def count(value: float | None) -> str:
-    """A whole number, with thousands set off."""
+    """Return a whole number, with thousands separated."""
     return MISSING if value is None else f"{value:,.0f}"
 
 
 def any_number(value: object) -> str:
-    """A measure of which nothing is known: whole numbers whole, others with four digits.
+    """Return a measure without a format of its own: whole numbers whole, others with four digits.
 
     >>> any_number(2113), any_number(0.91234567), any_number(None)
     ('2,113', '0.9123', '-')
@@ -106,7 +106,7 @@ def any_number(value: object) -> str:
 
 
 def nbytes(value: int) -> str:
-    """A size in decimal units.
+    """Return a size in decimal units.
 
     >>> nbytes(999), nbytes(247848), nbytes(13_000_000_000)
     ('999 B', '247.8 kB', '13.0 GB')

@@ -52,7 +52,7 @@ class Column(Generic[LineT]):
         return " ".join(self.look.heads).strip()
 
     def heads(self, tight: bool) -> tuple[str, str]:
-        """The heading on two lines; tight: the shorter one, if there is one."""
+        """Return the heading on two lines; tight: the shorter one, if there is one."""
         return (self.look.heads[0], self.look.tight) if tight and self.look.tight else self.look.heads
 
 
@@ -123,11 +123,11 @@ class Grid(Generic[LineT]):
 
 
 def needed(columns: Iterable[Column[LineT]], lines: Sequence[LineT]) -> list[Column[LineT]]:
-    """Return the columns with a cell that says something; if all planes are `sign`, their names say nothing."""
-    return [column for column in columns if any(_says_something(column, line) for line in lines)]
+    """Return the columns with a cell that is not empty; the name of a plane counts as empty if all are `sign`."""
+    return [column for column in columns if any(_has_content(column, line) for line in lines)]
 
 
-def _says_something(column: Column[LineT], line: LineT) -> bool:
+def _has_content(column: Column[LineT], line: LineT) -> bool:
     text = column.cell(line).text.strip()
     return text not in ("", MISSING) and (column.key, text) != ("plane", "sign")
 

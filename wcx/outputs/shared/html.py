@@ -13,10 +13,10 @@ TABLE = "color:inherit;border-collapse:collapse;font-variant-numeric:tabular-num
 
 
 def head(text: str, left: bool) -> str:
-    """A cell of a heading."""
+    """Return a cell of a heading."""
     return f'<th style="{CELL};text-align:{"left" if left else "right"}">{safe(text)}</th>'
 
 
 def safe(text: str) -> str:
-    """A text in which nothing is markup."""
+    """Return a text in which nothing is markup."""
     return escape_html(escape(text))

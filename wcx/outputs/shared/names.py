@@ -1,7 +1,7 @@
-"""Names that are too long for their column, shortened so that what tells them apart stays.
+"""Names that are too long for their column, shortened to the parts that distinguish them.
 
-Names of tensors are paths (model.layers.0.self_attn.q_proj.weight); what nearly all of them share says least. So the
-components that occur most often go first, numbers never; a name that is still too long loses its middle.
+Names of tensors are paths (model.layers.0.self_attn.q_proj.weight); the components that most of them share distinguish
+least. So the most frequent components go first, numbers never; a name that is still too long loses its middle.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Measure = Callable[[str], int]
 def shorten(names: Sequence[str], width: int, measure: Measure, ellipsis: str) -> list[str]:
     """Return the names, each at most `width` cells wide as `measure` counts them; short enough ones stay whole.
 
-    Where two come out alike, the components that only one of them has stay.
+    If two would become equal, the components that only one of them has stay.
     """
     frequency = Counter(part for name in names if len(name) <= _LONGEST_PATH for part in set(_SEPARATOR.split(name)))
     short = {name: _shortened(name, width, measure, ellipsis, frequency) for name in names}
@@ -72,7 +72,7 @@ def _least_telling(parts: list[str], frequency: Counter[str]) -> list[int]:
 
 
 def _head(name: str, width: int, measure: Measure) -> str:
-    """As much of the beginning as fits."""
+    """Return the longest beginning that fits."""
     head = name[:width]
     while measure(head) > width:
         head = head[:-1]

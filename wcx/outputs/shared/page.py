@@ -1,6 +1,6 @@
-"""Where tables for people are printed: lines of styled text on a stream, as wide as it and in what it can encode.
+"""The page that tables for people are printed on: styled lines on a stream, in its width and its encoding.
 
-Nothing here knows what is shown. Every text from a file goes through `printable` before it is shown.
+Nothing here depends on what is shown. Every text from a file goes through `printable` before it is shown.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STYLES = {
 
 
 class Page:
-    """A stream and how it is to be written on; `width` in columns, `bars` what it can draw."""
+    """A stream with its view; `width` in columns, `bars` those that it can draw."""
 
     def __init__(self, stream: TextIO, view: View) -> None:
         self.view = view
@@ -49,16 +49,16 @@ class Page:
             self._console.print(text, soft_wrap=True)
 
     def flush(self) -> None:
-        """Hand over what was printed."""
+        """Flush the stream."""
         self._stream.flush()
 
     def printable(self, text: str) -> str:
-        """Nothing that steers a terminal, nothing that the stream can't take."""
+        """Return the text with escapes for what could steer a terminal and what the stream can't take."""
         text = escape(text)
         return text if text.isascii() else text.encode(self._encoding, "backslashreplace").decode(self._encoding)
 
     def wrapped(self, text: Text) -> Iterator[Text]:
-        """A sentence in lines as wide as the terminal, all but the first indented; elsewhere in one."""
+        """Yield a sentence in lines as wide as the terminal, all but the first indented; elsewhere in one line."""
         if not self.view.terminal or cell_len(text.plain) <= self.width:
             yield text
             return
@@ -67,7 +67,7 @@ class Page:
             yield Text("  ").append_text(line) if index else line
 
     def row(self, name: str, style: str, width: int, cells: Iterable[Cell]) -> Text:
-        """A line of a table: a name as wide as its column, and padded cells."""
+        """Return a line of a table: a name as wide as its column, and padded cells."""
         row = Text(name + " " * (width - cell_len(name)), style)
         for cell in cells:
             row.append(cell.text, STYLES[cell.tone] or None)

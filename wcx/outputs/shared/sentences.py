@@ -26,7 +26,7 @@ def some(names: Sequence[str], most: int) -> str:
 
 
 def settings_parts(settings: Mapping[str, Any]) -> list[str]:
-    """Return the parts of a sentence that say which settings the numbers depend on."""
+    """Return the settings that all numbers depend on, as parts of a sentence."""
     get = settings.get
     zero = f" (zero={get('zero')})" if get("zero") == "one" else ""
     return [

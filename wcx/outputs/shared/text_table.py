@@ -12,12 +12,12 @@ _ROWS_SHOWN = 1000
 
 
 def write_table(stream: TextIO, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Write rows of texts that are fit to be shown; a column whose name begins with > is aligned to the right."""
+    """Write rows of escaped texts; a column whose name begins with > is aligned to the right."""
     (_write_rich if stream.isatty() else _write_plain)(stream, columns, rows)
 
 
 def _write_plain(stream: TextIO, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Columns of text, whole names; one very long name does not widen the column for all."""
+    """Write columns of text and whole names; one very long name does not widen the column for all."""
     rows = [tuple(column.removeprefix(">") for column in columns), *rows]
     widths = [min(max(map(len, cells)), _WIDEST) for cells in zip(*rows, strict=True)]
     aligned = [">" if column.startswith(">") else "<" for column in columns]
@@ -26,7 +26,7 @@ def _write_plain(stream: TextIO, columns: tuple[str, ...], rows: Sequence[tuple[
 
 
 def _write_rich(stream: TextIO, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """The same on a terminal, as wide as that is; of very many rows the first."""
+    """Write columns as wide as the terminal; of very many rows the first."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -1,6 +1,6 @@
-"""Planes of a layer once more, for checking: decoded, fitted and cut as numbers by NumPy and ml_dtypes.
+"""Independent recomputation of a layer's planes: decoded, fitted and quantized as numbers by NumPy and ml_dtypes.
 
-Nothing is shared with the counting but the bytes: no code intervals, no tables, no statistics.
+The counting shares nothing with this but the bytes: no code intervals, no tables, no statistics.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def recomputed_planes(layer: Layer, reader: TensorReader, quantizer: Quantizer) 
 
 
 def _finite(layer: Layer, reader: TensorReader) -> NDArray[np.float64]:
-    """All finite values of the tensor, as doubles."""
+    """Return all finite values of the tensor, as doubles."""
     values = _decode(layer, reader, whole=True).astype(np.float64).reshape(-1)
     return values[np.isfinite(values)]
 
@@ -100,7 +100,7 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def _uniform(values: Values, every: NDArray[np.float64], bits: int, range_: str | float) -> Planes:
-    """QuBD's quantizer, in float32 from end to end."""
+    """Return the planes of QuBD's quantizer, in float32 from end to end."""
     with np.errstate(all="ignore"):
         lo, hi = (np.float32(bound) for bound in (_range(every, range_) if every.size else (0.0, 0.0)))
         delta = (hi - lo) / np.float32(2**bits - 1)
@@ -121,7 +121,7 @@ def _range(every: NDArray[np.float64], range_: str | float) -> tuple[float, floa
 
 
 def _integer(raw: Values, bits: int, layer: Layer) -> Planes:
-    """Each bit of stored codes; of signed types their highest bit is inverted."""
+    """Return each bit of stored codes; of signed types the highest bit is inverted."""
     codes = raw.view(f"<u{max(1, bits // 8)}").reshape(layer.rows, layer.columns)
     signed = layer.tensor.dtype.startswith("I")
     planes = {f"bit{bit}": codes >> codes.dtype.type(bit) & codes.dtype.type(1) == 1 for bit in range(bits)}
@@ -131,7 +131,7 @@ def _integer(raw: Values, bits: int, layer: Layer) -> Planes:
 
 
 def _read(layer: Layer, reader: TensorReader, *, whole: bool) -> NDArray[np.uint8]:
-    """The bytes of the layer or of the whole tensor; codes of fewer than 8 bits a byte each."""
+    """Return the bytes of the layer or of the whole tensor; codes of fewer than 8 bits a byte each."""
     bits = DTYPES[layer.tensor.dtype].bits
     first, weights = _span(layer, whole)
     begin, end = first * bits, (first + weights) * bits
@@ -141,14 +141,14 @@ def _read(layer: Layer, reader: TensorReader, *, whole: bool) -> NDArray[np.uint
 
 
 def _span(layer: Layer, whole: bool) -> tuple[int, int]:
-    """First weight and number of weights, in the tensor's C order."""
+    """Return the first weight and the number of weights, in the tensor's C order."""
     if whole:
         return 0, int(np.prod(layer.tensor.shape))
     return layer.first * layer.columns, layer.weights
 
 
 def _decode(layer: Layer, reader: TensorReader, *, whole: bool) -> Values:
-    """The values of the layer or of the whole tensor as numbers, in C order."""
+    """Return the values of the layer or of the whole tensor as numbers, in C order."""
     tensor = layer.tensor
     raw = _read(layer, reader, whole=whole)
     if tensor.dtype in _NUMPY:
@@ -164,7 +164,7 @@ def _decode(layer: Layer, reader: TensorReader, *, whole: bool) -> Values:
 
 
 def _zero_points(shape: tuple[int, ...], quantization: Quantization) -> NDArray[np.float64]:
-    """The zero point of every weight, in C order: cell [i, j, ...] of the grid serves a block of the tensor."""
+    """Return the zero point of every weight, in C order: cell [i, j, ...] of the grid serves a block of the tensor."""
     indices = np.ix_(
         *(np.arange(size) // -(-size // cells) for size, cells in zip(shape, quantization.grid, strict=True))
     )

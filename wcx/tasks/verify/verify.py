@@ -168,7 +168,7 @@ def _verify_layer(
 
 
 def _measures() -> list[Measure]:
-    """The measures that pybdm has too."""
+    """Return the measures that pybdm has too."""
     return [measure for measure in plane_measures() if measure.pybdm is not None]
 
 
