@@ -96,8 +96,8 @@ def other_commands() -> list[str]:
 
 
 def is_long(command: str) -> bool:
-    """Return True if a command compares several runs by all measures."""
-    return "--group" in command and "-m bdm" not in command
+    """Return True if a command correlates all measures with a log."""
+    return "--log" in command and "-m bdm" not in command
 
 
 @pytest.mark.parametrize("command", keeping([c for c in other_commands() if not is_long(c)], other_commands()))

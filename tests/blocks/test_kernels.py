@@ -14,7 +14,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from children import run_python
-from depth import examples, one_of
+from depth import examples, keeping, one_of
 from hypothesis import given, settings
 from numba import config
 from numpy.typing import NDArray
@@ -439,7 +439,7 @@ COUNTED_ONCE = "True 16 [1, 0, 127]\n"
 
 
 @pytest.mark.skipif(not COMPILED, reason="nothing is cached without the compiler")
-@pytest.mark.parametrize("damage", ["noise in its files", "a file in its place"])
+@pytest.mark.parametrize("damage", keeping(["a file in its place"], ["noise in its files", "a file in its place"]))
 def test_a_cache_that_cannot_be_used_is_not_used(damage: str, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     if damage == "a file in its place":

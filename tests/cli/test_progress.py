@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from children import PATIENCE_SECONDS, child
+from depth import EXHAUSTIVE
 
 from wcx.cli import progress
 
@@ -42,15 +43,21 @@ def test_a_short_run_shows_none() -> None:
     assert shown == b""
 
 
-def test_a_long_run_shows_one_that_goes_away_and_quiet_none() -> None:
-    long = ("analyze", str(ONE), "--null", "shuffle:1500")
-    code, _, shown = on_terminal(*long)
+LONG = ("analyze", str(ONE), "--null", "shuffle:1500")
+
+
+def test_bar_of_a_long_run_is_shown_and_cleared() -> None:
+    code, _, shown = on_terminal(*LONG)
     assert code == 0
     assert b"shuffling" in shown
     assert b"1500" in shown
     assert shown.rstrip().endswith(b"\x1b[2K")  # the line is cleared
-    for option in ("--quiet", "--no-progress"):
-        assert on_terminal(*long, option)[2] == b""
+
+
+@EXHAUSTIVE
+@pytest.mark.parametrize("option", ["--quiet", "--no-progress"])
+def test_bar_of_a_long_run_is_not_shown_with_the_option(option: str) -> None:
+    assert on_terminal(*LONG, option)[2] == b""
 
 
 def test_threads_share_one_bar(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ import safetensors_cases
 from any_file_cases import Build
 from command_runs import COMMANDS, Run, run
 from commands import run_here
-from depth import keeping
+from depth import keeping, one_of
 
 from wcx.core.text import escape
 
@@ -126,6 +126,7 @@ def test_hostile_file_of_many_megabytes_is_refused_in_bounded_memory(name: str, 
     assert done.peak_mib < _MIB
 
 
+@one_of(3)
 @pytest.mark.parametrize("name", _DATA)
 def test_damaged_data_show_when_they_are_read(name: str, tmp_path: Path) -> None:
     build, expected = _DATA[name]
@@ -137,7 +138,7 @@ def test_damaged_data_show_when_they_are_read(name: str, tmp_path: Path) -> None
     assert done.peak_mib < _MIB
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@_EACH_COMMAND
 @pytest.mark.parametrize("path", ["-", "https://example.org/model.safetensors", "hf://org/model"])
 def test_what_is_no_local_file_is_to_be_downloaded_first(path: str, command: str) -> None:
     done = run([command, path])

@@ -15,7 +15,7 @@ import pytest
 from checkpoint_files import BITS, entry, header_text, write_header, write_index, write_tensors
 from children import PATIENCE_SECONDS, child
 from command_runs import COMMANDS, run
-from depth import EXHAUSTIVE, keeping
+from depth import EXHAUSTIVE, keeping, one_of
 
 from wcx.formats import open_checkpoint, open_reader
 
@@ -155,6 +155,7 @@ _SURROUNDINGS = {
 }
 
 
+@one_of(3)
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("surroundings", _SURROUNDINGS)
 def test_odd_surroundings(surroundings: str, command: str, tmp_path: Path) -> None:
