@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.resources
 import signal
-import sys
-import warnings
 from collections.abc import Iterator
 from types import ModuleType
-from typing import IO
 
 import depth
 import pytest
+from pybdm_reference import import_pybdm
 
 
 def _is_full(config: pytest.Config) -> bool:
@@ -51,10 +47,6 @@ def _end_of_patience() -> Iterator[None]:
     signal.signal(signal.SIGVTALRM, usual)
 
 
-def _resource_stream(package: str, path: str) -> IO[bytes]:
-    return importlib.resources.files(package).joinpath(path).open("rb")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests neither find what the user's runs have counted, nor leave anything there."""
@@ -65,10 +57,5 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(scope="session")
 def pybdm() -> ModuleType:
-    """pybdm 0.1.0, with the one function that it takes from pkg_resources, which setuptools no longer has."""
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        stand_in = ModuleType("pkg_resources")
-        stand_in.resource_stream = _resource_stream  # type: ignore[attr-defined]
-        patch.setitem(sys.modules, "pkg_resources", stand_in)
-        return importlib.import_module("pybdm")
+    """pybdm 0.1.0."""
+    return import_pybdm()

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.resources
 import itertools
 import math
-import sys
-import warnings
 from fractions import Fraction
 from types import ModuleType
-from typing import IO
 
 import naive
 import numpy as np
@@ -18,6 +13,7 @@ import pytest
 from children import run_python
 from naive import SQUARE, STRING, Block, Counts, Layer
 from numpy.typing import NDArray
+from pybdm_reference import resource_stream
 
 HALF = Fraction(1, 2)
 MEASURES_WITH_NULL = ["bdm", "mean_ctm", "block_entropy", "bdm_rarefied"]
@@ -26,24 +22,6 @@ MEASURES_WITH_NULL = ["bdm", "mean_ctm", "block_entropy", "bdm_rarefied"]
 def close(value: float, expected: float, tolerance: float = 1e-9) -> bool:
     """Equal relative to the expected value, or absolutely where that is below 1."""
     return abs(value - expected) <= tolerance * max(1.0, abs(expected))
-
-
-def resource_stream(package: str, path: str) -> IO[bytes]:
-    """All that pybdm needs of pkg_resources, which setuptools no longer has."""
-    return importlib.resources.files(package).joinpath(path).open("rb")
-
-
-@pytest.fixture(scope="module")
-def pybdm() -> ModuleType:
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            importlib.import_module("pkg_resources")
-        except ImportError:
-            shim = ModuleType("pkg_resources")
-            shim.resource_stream = resource_stream  # type: ignore[attr-defined]
-            patch.setitem(sys.modules, "pkg_resources", shim)
-        return importlib.import_module("pybdm")
 
 
 def random_plane(shape: tuple[int, int], density: float, seed: int = 0) -> NDArray[np.int64]:

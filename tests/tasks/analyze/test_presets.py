@@ -8,7 +8,6 @@ import json
 import lzma
 import math
 import runpy
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 from depth import EXHAUSTIVE, one_of
 from numpy.typing import NDArray
+from pybdm_reference import import_pybdm
 from strategies import BytesReader, Tensor, write_safetensors
 
 import wcx
@@ -31,16 +31,12 @@ from wcx.tasks.analyze.plan import evaluation_of
 from wcx.tasks.analyze.presets import PRESETS
 from wcx.tasks.analyze.settings import make_settings
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from pybdm import BDM
-
 SAMPLES = Path(__file__).parents[3] / "sample_models"
 DIGITS = SAMPLES / "digits_bnn" / "seed_0" / "epoch_030.safetensors"
 FIRST = SAMPLES / "digits_bnn" / "seed_0" / "epoch_000.safetensors"
 TINY = SAMPLES / "tiny_lm_bf16"
-SQUARES = BDM(ndim=2)
-STRINGS = BDM(ndim=1)
+SQUARES = import_pybdm().BDM(ndim=2)
+STRINGS = import_pybdm().BDM(ndim=1)
 
 
 def near(value: float) -> Any:  # noqa: ANN401
