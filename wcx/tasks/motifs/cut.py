@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from math import prod
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,10 @@ from wcx.blocks.layout import arrange
 from wcx.core.checkpoint import TensorInfo, TensorReader
 from wcx.core.dtypes import DTYPES, DType
 from wcx.core.errors import UsageError
-from wcx.scan.grid import PIECE_BYTES, Piece
+from wcx.scan.engine import Threads, Tools, Unordered, Work, scan
+from wcx.scan.grid import PIECE_BYTES, Grid, Piece, Rows, Stripe
 from wcx.scan.layers import Layer
 from wcx.scan.sources import FileSource
-from wcx.scan.threads import map_ordered
 
 T = TypeVar("T")
 Codes = NDArray[Any]
@@ -92,6 +93,54 @@ def pieces(layer: Layer, block: Block) -> Iterator[Piece]:
             yield Piece(start, min(height, layer.rows - start), first, min(width, layer.columns - first))
 
 
+@dataclass(frozen=True, slots=True)
+class _Single(Rows):
+    """The grid of one piece."""
+
+    piece: Piece
+
+    def stripes(self, rows: int, _columns: int, _bits: int, *, whole: bool = True) -> list[Stripe]:
+        """Return one stripe."""
+        return [Stripe(0, rows)]
+
+    def pieces(self, _stripe: Stripe, _rows: int, _columns: int, _bits: int) -> Iterator[Piece]:
+        """Yield the piece."""
+        yield self.piece
+
+
+class _Once(Unordered, Generic[T]):
+    """A function of one piece, as a spec of the engine and its accumulator."""
+
+    def __init__(self, piece: Piece, work: Callable[[Piece, Codes], T]) -> None:
+        self._piece = piece
+        self._work = work
+        self._result: T | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """The piece alone."""
+        return _Single(self._piece)
+
+    def begin(self, _layer: Layer, _tools: Tools) -> _Once[T]:
+        """Return an accumulator of its own."""
+        return _Once(self._piece, self._work)
+
+    def add(self, piece: Piece, codes: Codes) -> None:
+        """Work on the piece."""
+        self._result = self._work(piece, codes)
+
+    def release(self) -> None:
+        """Do nothing: there is one part."""
+
+    def merge(self, other: _Once[T]) -> None:
+        """Refuse: there is one part."""
+        raise NotImplementedError
+
+    def finish(self) -> T | None:
+        """Return what the function returned."""
+        return self._result
+
+
 def map_pieces(
     layers: Sequence[Layer], block: Block, reader: TensorReader, work: Callable[[int, Piece, Codes], T], threads: int
 ) -> Generator[tuple[int, Piece, T], None, None]:
@@ -99,14 +148,11 @@ def map_pieces(
 
     work is called with the layer's number, the piece and its codes; number and piece are yielded with what it returns.
     """
-    items = [(number, piece) for number, layer in enumerate(layers) for piece in pieces(layer, block)]
-
-    def apply(source: FileSource, item: tuple[int, Piece]) -> T:
-        number, piece = item
-        return work(number, piece, source.codes(layers[number], piece))
-
-    with closing(map_ordered(lambda: FileSource(reader), apply, items, threads, 2 * threads)) as results:
-        for (number, piece), result in zip(items, results, strict=True):
+    parts = [(number, piece) for number, layer in enumerate(layers) for piece in pieces(layer, block)]
+    works = [Work(layers[number], (_Once(piece, partial(work, number)),)) for number, piece in parts]
+    engine = Threads(threads)
+    with closing(scan(works, partial(FileSource, reader), engine, ahead=2 * threads)) as results:
+        for (number, piece), (result,) in zip(parts, results, strict=True):
             yield number, piece, result
 
 
