@@ -17,7 +17,8 @@ from wcx.formats.onnx.external import ExternalFiles
 from wcx.formats.onnx.model import Graph, Model, Node
 from wcx.formats.onnx.operators import is_of_interest
 from wcx.formats.onnx.protobuf import BYTES, VARINT, Extent, Field, ProtobufFile, packed_varints, signed
-from wcx.formats.onnx.tensors import Draft, read_pairs, read_tensor
+from wcx.formats.onnx.tensor_fields import read_pairs
+from wcx.formats.onnx.tensors import Draft, read_tensor
 
 _FLOATS = 7  # the field of an attribute that can occur millions of times, and of which nothing is needed
 _MAX_DEPTH = 50
