@@ -1,7 +1,13 @@
 """The contract of a format: the functions that each gives, and the head and tail that a file is recognised by.
 
-A file is recognised by its content, not its name: every format looks at the same FileHead and answers with a Match,
-and the strongest answer opens the file.
+* `sniff` sees the head and tail of any file and answers with a Match; the strongest answer opens the file, whatever its
+  name. It never raises and reads nothing.
+* `open` describes a checkpoint without reading its weights, or raises CheckpointError with one line that says what is
+  wrong, where, and what to do. It reads through `open_file` only and leaves nothing open.
+* Files are hostile. Every offset and size is checked against the file before it is used or handed out; nothing is
+  allocated by a number that a header states; time and memory are bounded (300 MiB, Python included); nothing is run.
+* The description is all that a reader needs: the bytes of a tensor are a run of a file, or a Storage says how they are
+  encoded there. A tensor whose values can't be given is listed with the reason, never left out or guessed.
 """
 
 from __future__ import annotations
