@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 from wcx.core.checkpoint import Checkpoint, TensorInfo
+from wcx.core.groups import grouped
 from wcx.core.inspection import InspectedTensor, Inspection, Total, Totals
 from wcx.core.settings import Settings
 from wcx.core.version import __version__
@@ -74,10 +76,7 @@ def _totals(tensors: tuple[InspectedTensor, ...]) -> Totals:
 
 
 def _totals_by(field: str, tensors: tuple[InspectedTensor, ...]) -> dict[str, Total]:
-    groups: dict[str, list[InspectedTensor]] = {}
-    for tensor in tensors:
-        groups.setdefault(getattr(tensor, field), []).append(tensor)
-    return {key: _total(group) for key, group in groups.items()}
+    return {key: _total(group) for key, group in grouped(tensors, attrgetter(field)).items()}
 
 
 def _total(tensors: Iterable[InspectedTensor]) -> Total:

@@ -7,14 +7,19 @@ are shown. The coefficient is Spearman's; the JSON has the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from wcx.core.comparison import Comparison, Correlation, CorrelationDifference, FisherMean
+from wcx.core.groups import ItemT, grouped
 from wcx.core.quantities import leading_ratios, main_measures, model_series
 from wcx.outputs.shared import figures
 from wcx.outputs.shared.cells import Cell
 from wcx.outputs.shared.grid import Column, Section, column, needed
+
+CorrelatedT = TypeVar("CorrelatedT", Correlation, CorrelationDifference)
+MeasurePlane = tuple[str, str | None]
 
 _OF_MANY_PLANES = 2  # measures
 _FEW_PLANES = 2
@@ -98,25 +103,28 @@ class Agreement:
 
 def agreements(comparison: Comparison) -> Iterator[Agreement]:
     """Yield the tables in the order of the log's columns: of each run, or of the means over runs if there are any."""
-    means = [one for one in comparison.groups if one.coefficient == "spearman" and one.scope in _MODEL]
+    means = [mean for mean in comparison.groups if mean.coefficient == "spearman" and mean.scope in _MODEL]
     return _of_means(means) if means else _of_runs(comparison)
 
 
 def _of_means(means: Sequence[FisherMean]) -> Iterator[Agreement]:
-    for metric in dict.fromkeys(one.metric for one in means):
-        mine = [one for one in means if one.metric == metric]
-        yield Agreement(metric, None, max(one.n for one in mine), True, tuple(_mean_rows(mine)))
+    for metric, of_metric in grouped(means, lambda mean: mean.metric).items():
+        yield Agreement(metric, None, max(mean.n for mean in of_metric), True, tuple(_mean_rows(of_metric)))
 
 
 def _of_runs(comparison: Comparison) -> Iterator[Agreement]:
-    found = [one for one in comparison.correlations if one.scope in _MODEL]
-    apart = [one for one in comparison.differences if one.scope in _MODEL]
-    several = len({one.group for one in found}) > 1
-    for metric, group in dict.fromkeys((one.metric, one.group) for one in found):
-        mine = [one for one in found if (one.metric, one.group) == (metric, group)]
-        between = [one for one in apart if (one.metric, one.group) == (metric, group)]
-        n = max((one.n for one in mine if one.transform == _LEVELS), default=max(one.n for one in mine))
-        yield Agreement(metric, group if several else None, n, False, tuple(_run_rows(mine, between)))
+    correlations = _by_table(comparison.correlations)
+    differences = _by_table(comparison.differences)
+    several = len({group for _, group in correlations}) > 1
+    for (metric, group), of_table in correlations.items():
+        levels = [item for item in of_table if item.transform == _LEVELS] or of_table
+        rows = tuple(_run_rows(of_table, differences.get((metric, group), [])))
+        yield Agreement(metric, group if several else None, max(item.n for item in levels), False, rows)
+
+
+def _by_table(items: Sequence[CorrelatedT]) -> dict[tuple[str, str | None], list[CorrelatedT]]:
+    """Return the items of the model by column of the log and run."""
+    return grouped((item for item in items if item.scope in _MODEL), lambda item: (item.metric, item.group))
 
 
 def estimate_columns(agreement: Agreement, tight: bool = False) -> list[Column[Row]]:
@@ -148,37 +156,38 @@ def _n_effective(row: Row) -> Cell:
     return Cell("" if row.n_effective is None else f"{row.n_effective:.1f}", "dim")
 
 
-def _run_rows(found: Sequence[Correlation], apart: Sequence[CorrelationDifference]) -> Iterator[Row]:
-    for measure, plane in _chosen([(one.measure, one.plane) for one in found]):
-        mine = {one.transform: one for one in found if (one.measure, one.plane) == (measure, plane)}
-        estimates = {name: Estimate(one.spearman.r, one.spearman.ci95) for name, one in mine.items()}
-        yield Row(measure, plane or "", estimates, mine[_LEVELS].n_effective if _LEVELS in mine else None)
-    for pair in dict.fromkeys((one.measure, one.against, one.plane) for one in apart):
-        mine_apart = [one for one in apart if (one.measure, one.against, one.plane) == pair]
-        estimates = {one.transform: Estimate(one.spearman.strength, one.spearman.strength_ci95) for one in mine_apart}
-        yield Row(f"{pair[0]} - {pair[1]}", pair[2] or "", estimates, is_difference=True)
+def _run_rows(correlations: Sequence[Correlation], differences: Sequence[CorrelationDifference]) -> Iterator[Row]:
+    for (measure, plane), of_row in _chosen(grouped(correlations, lambda item: (item.measure, item.plane))):
+        by_transform = {item.transform: item for item in of_row}
+        estimates = {name: Estimate(item.spearman.r, item.spearman.ci95) for name, item in by_transform.items()}
+        n_effective = by_transform[_LEVELS].n_effective if _LEVELS in by_transform else None
+        yield Row(measure, plane or "", estimates, n_effective)
+    pairs = grouped(differences, lambda item: (item.measure, item.against, item.plane))
+    for (measure, against, plane), of_pair in pairs.items():
+        strengths = {item.transform: Estimate(item.spearman.strength, item.spearman.strength_ci95) for item in of_pair}
+        yield Row(f"{measure} - {against}", plane or "", strengths, is_difference=True)
 
 
-def _mean_rows(found: Sequence[FisherMean]) -> Iterator[Row]:
-    alone = [one for one in found if one.against is None]
-    chosen = [(measure, None, plane) for measure, plane in _chosen([(one.measure, one.plane) for one in alone])]
-    between = dict.fromkeys((one.measure, one.against, one.plane) for one in found if one.against is not None)
-    for measure, against, plane in [*chosen, *between]:
-        quantity = "correlation" if against is None else "strength"
-        place = quantity, measure, against, plane
-        mine = [one for one in found if (one.quantity, one.measure, one.against, one.plane) == place]
-        estimates = {one.transform: Estimate(one.fisher_mean, one.ci95) for one in mine}
-        label = measure if against is None else f"{measure} - {against}"
-        yield Row(label, plane or "", estimates, is_difference=against is not None)
+def _mean_rows(means: Sequence[FisherMean]) -> Iterator[Row]:
+    correlations = [mean for mean in means if mean.quantity == "correlation" and mean.against is None]
+    for (measure, plane), of_row in _chosen(grouped(correlations, lambda mean: (mean.measure, mean.plane))):
+        yield Row(measure, plane or "", _mean_estimates(of_row))
+    strengths = [mean for mean in means if mean.quantity == "strength" and mean.against is not None]
+    pairs = grouped(strengths, lambda mean: (mean.measure, mean.against, mean.plane))
+    for (measure, against, plane), of_pair in pairs.items():
+        yield Row(f"{measure} - {against}", plane or "", _mean_estimates(of_pair), is_difference=True)
 
 
-def _chosen(there: Sequence[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
+def _mean_estimates(means: Sequence[FisherMean]) -> dict[str, Estimate]:
+    return {mean.transform: Estimate(mean.fisher_mean, mean.ci95) for mean in means}
+
+
+def _chosen(rows: Mapping[MeasurePlane, ItemT]) -> list[tuple[MeasurePlane, ItemT]]:
     """Return the measures and planes that get a row: the usual ones, fewer of many planes, or all."""
-    pairs = list(dict.fromkeys(there))
-    many = len({plane for _, plane in pairs if plane is not None}) > _FEW_PLANES
+    many = len({plane for _, plane in rows if plane is not None}) > _FEW_PLANES
     wanted = main_measures()[:_OF_MANY_PLANES] if many else (*model_series(), leading_ratios()[0])
-    chosen = [pair for name in wanted for pair in pairs if pair[0] == name]
-    return chosen or pairs
+    chosen = [(row, item) for name in wanted for row, item in rows.items() if row[0] == name]
+    return chosen or list(rows.items())
 
 
 def _number(value: float, tight: bool) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from wcx.core.comparison import Series
+from wcx.core.groups import mean
 from wcx.core.quantities import leading_ratios
 from wcx.outputs.compare.lines import Line
 from wcx.outputs.compare.sparks import Sparks
@@ -93,17 +94,16 @@ def _since_first(line: Line) -> Cell:
 
 
 def _per_step(line: Line) -> Cell:
-    known = [value for value in line.flips if value is not None]
-    return Cell(figures.share(sum(known) / len(known) if known else None) if line.flips else "")
+    return Cell(figures.share(mean(line.flips)) if line.flips else "")
 
 
 def _delta(attribute: str) -> Callable[[Line], Cell]:
     def cell(line: Line) -> Cell:
         name = delta_measure(line)
-        there: Mapping[str, Series] = getattr(line, attribute)
-        if name is None or not there.get(name):
+        series: Mapping[str, Series] = getattr(line, attribute)
+        if name is None or not series.get(name):
             return Cell(MISSING if line.flips else "")
-        return Cell(figures.change(there[name][-1]))
+        return Cell(figures.change(series[name][-1]))
 
     return cell
 

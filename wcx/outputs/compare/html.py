@@ -69,7 +69,8 @@ def _title(text: str, span: int) -> str:
 def _concluded(comparison: Comparison) -> str:
     if not comparison.conclusions:
         return ""
-    items = (f"<b>{safe(one.text)}</b>" if one.survives else safe(one.text) for one in comparison.conclusions)
+    texts = ((conclusion.survives, safe(conclusion.text)) for conclusion in comparison.conclusions)
+    items = (f"<b>{text}</b>" if survives else text for survives, text in texts)
     return f"<p><b>what can be concluded</b><br>{'<br>'.join(items)}<br>{safe(prose.multiplicity(comparison))}</p>"
 
 

@@ -8,13 +8,14 @@ run, over the checkpoints that could be read; the biggest movers come first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
 from wcx.core.comparison import Comparison, LayerSeries, ModelPlaneSeries, Series
 from wcx.core.errors import UsageError
+from wcx.core.groups import first_known, grouped
 from wcx.core.quantities import model_series, plane_numbers, preferred_series, summed_measures
 from wcx.core.text import escape
 from wcx.outputs import View
@@ -36,11 +37,11 @@ class Run:
     """
 
     label: str
-    places: tuple[int, ...]
+    indices: tuple[int, ...]
 
     def of(self, series: Series) -> Series:
         """Return the run's part of a series over all checkpoints."""
-        return tuple(series[at] for at in self.places)
+        return tuple(series[index] for index in self.indices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,12 @@ class Line:
     @property
     def first(self) -> float | None:
         """The first value that is not None."""
-        return next((value for value in self.values if value is not None), None)
+        return first_known(self.values)
 
     @property
     def last(self) -> float | None:
         """The last value that is not None."""
-        return next((value for value in reversed(self.values) if value is not None), None)
+        return first_known(reversed(self.values))
 
     @property
     def change(self) -> float | None:
@@ -119,14 +120,14 @@ def check(view: View) -> None:
 
 def runs(comparison: Comparison) -> list[Run]:
     """Return the runs in order of appearance, each with its readable checkpoints."""
-    places: dict[str | None, list[int]] = {}
-    for at, checkpoint in enumerate(comparison.checkpoints):
-        here = places.setdefault(checkpoint.group, [])
-        if checkpoint.error is None:
-            here.append(at)
-    labels = [escape(label or "").encode("ascii", "backslashreplace").decode() for label in places]
+    checkpoints = comparison.checkpoints
+    groups = grouped(range(len(checkpoints)), lambda index: checkpoints[index].group)
+    labels = [escape(label or "").encode("ascii", "backslashreplace").decode() for label in groups]
     short = shorten(labels, _LONGEST_RUN, len, "..")
-    return [Run(label, tuple(here)) for label, here in zip(short, places.values(), strict=True)]
+    return [
+        Run(label, tuple(index for index in indices if checkpoints[index].error is None))
+        for label, indices in zip(short, groups.values(), strict=True)
+    ]
 
 
 def shown_measure(comparison: Comparison, view: View) -> str:
@@ -163,11 +164,12 @@ def _top(lines: Mapping[str, Sequence[Line]]) -> int:
 def _shown(comparison: Comparison, measure: str) -> dict[str, list[LayerSeries]]:
     """Return by name the planes or whole layers that have the measure; all planes of a layer without it."""
     having = {layer.name for layer in comparison.layers if measure in layer.series}
-    found: dict[str, list[LayerSeries]] = {}
-    for layer in comparison.layers:
-        if measure in layer.series or (layer.name not in having and layer.plane is not None):
-            found.setdefault(layer.name, []).append(layer)
-    return found
+    shown = (layer for layer in comparison.layers if measure in layer.series or _is_plane_without(layer, having))
+    return grouped(shown, lambda layer: layer.name)
+
+
+def _is_plane_without(layer: LayerSeries, having: Collection[str]) -> bool:
+    return layer.plane is not None and layer.name not in having
 
 
 def _ordered(lines: Mapping[str, Sequence[Line]], order: str) -> list[str]:

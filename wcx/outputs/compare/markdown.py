@@ -48,7 +48,7 @@ def _explanations(comparison: Comparison, sentences: Sequence[str], tables: Sequ
     yield from ("", *(f"- {text(sentence)}" for sentence in others)) if others else ()
     if comparison.conclusions:
         yield from ("", "**what can be concluded**", "")
-        yield from (f"- {text(one.text)}" for one in comparison.conclusions)
+        yield from (f"- {text(conclusion.text)}" for conclusion in comparison.conclusions)
         yield f"\n{text(prose.multiplicity(comparison))}"
     remarks = [f"{kind}: {said}" for kind, said in prose.remarks(comparison)]
     yield from ("", "**notes**", "", *(f"- {text(remark)}" for remark in remarks)) if remarks else ()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from wcx.core.comparison import Comparison, LayerSeries, Series
+from wcx.core.groups import first_known, mean
 from wcx.core.quantities import model_series
 from wcx.outputs import View
 from wcx.outputs.compare.lines import Run, runs, shown_measure
@@ -61,7 +62,7 @@ class HeatMap:
 def make_axis(comparison: Comparison) -> Axis:
     """Return the axis of the first run: by the steps in the names, to scale unless most would crowd in a corner."""
     found = runs(comparison)
-    checkpoints = [comparison.checkpoints[at] for at in found[0].places] if found else []
+    checkpoints = [comparison.checkpoints[index] for index in found[0].indices] if found else []
     steps = [one.step for one in checkpoints if one.step is not None]
     if len(steps) < len(checkpoints) or any(b <= a for a, b in pairwise(steps)):
         return Axis(
@@ -107,14 +108,14 @@ def metrics(comparison: Comparison, axis: Axis) -> Iterator[Curve]:
 
 def _positions(comparison: Comparison, run: Run, axis: Axis) -> tuple[float, ...]:
     """Return the positions of a run's checkpoints: their steps, or one after the other."""
-    steps = [comparison.checkpoints[at].step for at in run.places]
+    steps = [comparison.checkpoints[index].step for index in run.indices]
     known = [float(step) for step in steps if step is not None]
     return tuple(known) if axis.to_scale and len(known) == len(steps) else tuple(map(float, range(len(steps))))
 
 
 def _changes(values: Series) -> Series | None:
     """Return the change since the first value, in per cent; None without a first value other than 0."""
-    first = next((value for value in values if value is not None), None)
+    first = first_known(values)
     if not first:
         return None
     return tuple(None if value is None else _PER_CENT * (value / first - 1) for value in values)
@@ -143,11 +144,11 @@ def heat_maps(comparison: Comparison) -> Iterator[HeatMap]:
 def _over_runs(comparison: Comparison) -> tuple[Callable[[Series], Series], str]:
     """Return the function from a series over all checkpoints to one over the axis, and a remark for the label."""
     found = runs(comparison)
-    steps = {tuple(comparison.checkpoints[at].step for at in run.places) for run in found}
+    steps = {tuple(comparison.checkpoints[index].step for index in run.indices) for run in found}
     if len(found) < 2:
         return found[0].of, ""
     if len(steps) == 1 and None not in steps.pop():
-        return lambda series: tuple(map(_mean, zip(*(run.of(series) for run in found), strict=True))), " (mean of runs)"
+        return lambda series: tuple(map(mean, zip(*(run.of(series) for run in found), strict=True))), " (mean of runs)"
     return found[0].of, f" ({found[0].label})"
 
 
@@ -157,13 +158,8 @@ def _label(layer: LayerSeries, layers: Sequence[LayerSeries]) -> str:
     return f"{name} {layer.plane}" if several else name
 
 
-def _mean(values: Series) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
 def _over_first(values: Series) -> Series:
-    first = next((value for value in values if value is not None), None)
+    first = first_known(values)
     return _scaled(values, 1 / first) if first else (None,) * len(values)
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from wcx.core.comparison import Comparison
 from wcx.core.errors import MissingDependencyError, UsageError
+from wcx.core.groups import grouped, mean
 from wcx.core.text import escape
 from wcx.outputs.compare.picture import Axis, Curve, HeatMap, curves, heat_maps, make_axis, metrics
 from wcx.outputs.shared.names import cut, shorten
@@ -200,27 +201,22 @@ def _hues(number: int) -> Sequence[Any]:
 
 def _draw_lines(panel: Axes, shown: Sequence[Curve], hues: Sequence[Any], dashes: Sequence[str]) -> dict[str, Any]:
     """Draw the lines and return them by name; of several runs thin ones, and their mean if they have the same steps."""
-    found: dict[str, list[Curve]] = {}
-    for one in shown:
-        found.setdefault(one.name, []).append(one)
-    return {name: _draw_runs(panel, mine, hues, dashes) for name, mine in found.items()}
+    by_name = grouped(shown, lambda curve: curve.name)
+    return {name: _draw_runs(panel, of_name, hues, dashes) for name, of_name in by_name.items()}
 
 
-def _draw_runs(panel: Axes, mine: Sequence[Curve], hues: Sequence[Any], dashes: Sequence[str]) -> Any:  # noqa: ANN401
+def _draw_runs(panel: Axes, runs: Sequence[Curve], hues: Sequence[Any], dashes: Sequence[str]) -> Any:  # noqa: ANN401
     """Draw the curves of one name, and return the line that represents them in the legend."""
-    look: dict[str, Any] = {"color": hues[mine[0].hue % len(hues)], "linestyle": dashes[mine[0].dash % len(dashes)]}
-    if len(mine) == 1:
-        look["marker"] = "." if len(mine[0].values) <= _MOST_MARKERS else ""
-        return panel.plot(mine[0].positions, _numbers(mine[0].values), linewidth=1.1, markersize=3, **look)[0]
-    lines = [panel.plot(one.positions, _numbers(one.values), linewidth=0.5, alpha=0.55, **look)[0] for one in mine]
-    if len({one.positions for one in mine}) > 1:
+    first = runs[0]
+    look: dict[str, Any] = {"color": hues[first.hue % len(hues)], "linestyle": dashes[first.dash % len(dashes)]}
+    if len(runs) == 1:
+        look["marker"] = "." if len(first.values) <= _MOST_MARKERS else ""
+        return panel.plot(first.positions, _numbers(first.values), linewidth=1.1, markersize=3, **look)[0]
+    lines = [panel.plot(run.positions, _numbers(run.values), linewidth=0.5, alpha=0.55, **look)[0] for run in runs]
+    if len({run.positions for run in runs}) > 1:
         return lines[0]
-    return panel.plot(mine[0].positions, _means([one.values for one in mine]), linewidth=1.5, **look)[0]
-
-
-def _means(rows: Sequence[Sequence[float | None]]) -> list[float]:
-    columns = [[value for value in column if value is not None] for column in zip(*rows, strict=True)]
-    return [sum(column) / len(column) if column else nan for column in columns]
+    means = [mean(values) for values in zip(*(run.values for run in runs), strict=True)]
+    return panel.plot(first.positions, _numbers(means), linewidth=1.5, **look)[0]
 
 
 def _numbers(values: Sequence[float | None]) -> list[float]:

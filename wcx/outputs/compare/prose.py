@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wcx.core.comparison import ComparedCheckpoint, Comparison, Correlation
+from wcx.core.groups import grouped
 from wcx.core.quantities import claimed_measures, meaning
 from wcx.outputs.compare.agreement import Agreement
 from wcx.outputs.compare.columns import ABSENT, delta_measure
@@ -24,8 +25,8 @@ _COUNTED = (("raw", "levels"), ("diff", "differences"))
 
 def facts(comparison: Comparison) -> str:
     """Return the facts of the checkpoints compared."""
-    readable = [one for one in comparison.checkpoints if one.error is None]
-    groups = list(dict.fromkeys(one.group for one in comparison.checkpoints))
+    readable = [checkpoint for checkpoint in comparison.checkpoints if checkpoint.error is None]
+    groups = list(dict.fromkeys(checkpoint.group for checkpoint in comparison.checkpoints))
     parts = [plural(len(comparison.checkpoints), "checkpoint")]
     if len(groups) > 1:
         parts[0] += f" in {len(groups):,} runs ({some([str(group) for group in groups], _FEW)})"
@@ -33,15 +34,15 @@ def facts(comparison: Comparison) -> str:
         parts[0] += f", {len(comparison.checkpoints) - len(readable):,} unreadable"
     if readable:
         parts.append(_span(readable))
-        parts.append("+".join(dict.fromkeys(one.format or "?" for one in readable)))
+        parts.append("+".join(dict.fromkeys(checkpoint.format or "?" for checkpoint in readable)))
     parts.append(plural(len({layer.name for layer in comparison.layers}), "layer"))
     return ", ".join(parts)
 
 
 def _span(readable: Sequence[ComparedCheckpoint]) -> str:
     """Return the first and last checkpoint, by the numbers in their names if all have one of one kind."""
-    steps = [one.step for one in readable if one.step is not None]
-    units = {one.unit for one in readable}
+    steps = [checkpoint.step for checkpoint in readable if checkpoint.step is not None]
+    units = {checkpoint.unit for checkpoint in readable}
     if len(steps) == len(readable) and len(units) == 1:
         return f"{units.pop() or 'number'} {min(steps):,} to {max(steps):,}"
     return f"{readable[0].label} to {readable[-1].label}"
@@ -111,8 +112,8 @@ def agreement_legend(shown: Sequence[Agreement]) -> Iterator[str]:
 
 def multiplicity(comparison: Comparison) -> str:
     """Return the number of conclusions that chance alone would give."""
-    levels = sum(one.levels is not None for one in comparison.conclusions)
-    differences = sum(one.differences is not None for one in comparison.conclusions)
+    levels = sum(conclusion.levels is not None for conclusion in comparison.conclusions)
+    differences = sum(conclusion.differences is not None for conclusion in comparison.conclusions)
     answered = f"answered at 5 %, not corrected: {levels} of levels, {differences} of differences"
     return f"{answered}; by chance alone about {levels / 20:.1f} and {differences / 20:.1f} of them hold"
 
@@ -124,27 +125,23 @@ def layer_correlations(comparison: Comparison) -> Iterator[str]:
 
 
 def _layer_correlations(comparison: Comparison, measure: str) -> Iterator[str]:
-    found = [one for one in comparison.correlations if one.scope == "layer" and one.measure == measure]
-    for metric in dict.fromkeys(one.metric for one in found):
-        mine = [one for one in found if one.metric == metric]
-        parts = [
-            _share(mine, transform, name)
-            for transform, name in _COUNTED
-            if any(one.transform == transform for one in mine)
-        ]
+    of_layers = [item for item in comparison.correlations if item.scope == "layer" and item.measure == measure]
+    for metric, of_metric in grouped(of_layers, lambda item: item.metric).items():
+        by_transform = grouped(of_metric, lambda item: item.transform)
+        parts = [_share(by_transform[name], label) for name, label in _COUNTED if name in by_transform]
         yield f"{measure} and {metric}, layer by layer: q < {_SIGNIFICANT} in {', '.join(parts)}"
 
 
-def _share(found: Sequence[Correlation], transform: str, name: str) -> str:
-    mine = [one for one in found if one.transform == transform]
-    significant = sum(one.q is not None and one.q < _SIGNIFICANT for one in mine)
-    noun = "layers" if len({one.layer for one in mine}) == len(mine) else "series of layers"
-    return f"{significant:,} of {len(mine):,} {noun} ({name})"
+def _share(correlations: Sequence[Correlation], transform: str) -> str:
+    significant = sum(item.q is not None and item.q < _SIGNIFICANT for item in correlations)
+    noun = "layers" if len({item.layer for item in correlations}) == len(correlations) else "series of layers"
+    return f"{significant:,} of {len(correlations):,} {noun} ({transform})"
 
 
 def remarks(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Yield unreadable checkpoints, unmatched layers, notes and warnings, each with its kind."""
-    unreadable = [f"{one.label}: {one.error}" for one in comparison.checkpoints if one.error is not None]
+    failed = [checkpoint for checkpoint in comparison.checkpoints if checkpoint.error is not None]
+    unreadable = [f"{checkpoint.label}: {checkpoint.error}" for checkpoint in failed]
     yield from (("unreadable", text) for text in _limited(unreadable))
     yield from (("unmatched", text) for text in _limited(list(_unmatched(comparison.unmatched))))
     yield from (("note", text) for text in comparison.notes)
@@ -153,11 +150,9 @@ def remarks(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def _unmatched(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield one sentence for all layers of one reason in the same checkpoints."""
-    named: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for item in items:
-        key = str(item.get("reason")), tuple(map(str, item.get("in", ())))
-        named.setdefault(key, []).append(str(item.get("name")) or '""')
-    for (reason, places), names in named.items():
+    by_reason = grouped(items, lambda item: (str(item.get("reason")), tuple(map(str, item.get("in", ())))))
+    for (reason, places), layers in by_reason.items():
+        names = [str(layer.get("name")) or '""' for layer in layers]
         yield f"{some(names, _FEW)}: {reason} in {some(places, _FEW)}"
 
 

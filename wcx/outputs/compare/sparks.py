@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TextIO
 
+from wcx.core.groups import mean
 from wcx.outputs.shared.bars import encoding_of
 
 _LEAST_SPREAD = 0.01  # of the largest value: what changes less looks flat
@@ -60,10 +61,5 @@ def _stretches(values: Sequence[float | None], width: int) -> list[float | None]
     count = len(values)
     if count <= width:
         return list(values)
-    edges = [count * at // width for at in range(width + 1)]
-    return [_mean(values[start:stop]) for start, stop in pairwise(edges)]
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    edges = [count * index // width for index in range(width + 1)]
+    return [mean(values[start:stop]) for start, stop in pairwise(edges)]

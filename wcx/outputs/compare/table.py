@@ -78,13 +78,13 @@ class _Tables:
 
     def _agreements(self) -> Iterator[Text]:
         found = list(agreements(self._comparison))
-        metrics = list(dict.fromkeys(one.metric for one in found))
+        metrics = list(dict.fromkeys(agreement.metric for agreement in found))
         most = _MOST_METRICS if self._page.view.terminal else len(metrics)
-        shown = [one for one in found if one.metric in metrics[:most]]
-        for one in shown:
+        shown = [agreement for agreement in found if agreement.metric in metrics[:most]]
+        for agreement in shown:
             yield Text()
-            yield from self._sentences("bold", [one.title])
-            yield from self._agreement(one)
+            yield from self._sentences("bold", [agreement.title])
+            yield from self._agreement(agreement)
         if self._page.view.quiet:
             return
         if metrics[most:]:
@@ -116,8 +116,8 @@ class _Tables:
             return
         yield Text()
         yield Text("what can be concluded", "bold")
-        for one in self._comparison.conclusions:
-            yield from self._sentences("bold" if one.survives else "plain", [f"- {one.text}"])
+        for conclusion in self._comparison.conclusions:
+            yield from self._sentences("bold" if conclusion.survives else "plain", [f"- {conclusion.text}"])
         yield from self._sentences("dim", [prose.multiplicity(self._comparison)])
 
     def _remarks(self) -> Iterator[Text]:

@@ -10,6 +10,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from wcx.core.groups import grouped
+
 _SEPARATOR = re.compile("([./])")
 _GONE = re.compile("[./]?\0(?:[./]\0)*[./]?")
 _LONGEST_PATH = 400
@@ -23,10 +25,7 @@ def shorten(names: Sequence[str], width: int, measure: Measure, ellipsis: str) -
     """
     frequency = Counter(part for name in names if len(name) <= _LONGEST_PATH for part in set(_SEPARATOR.split(name)))
     short = {name: _shortened(name, width, measure, ellipsis, frequency) for name in names}
-    alike: dict[str, list[str]] = {}
-    for name, text in short.items():
-        alike.setdefault(text, []).append(name)
-    for group in alike.values():
+    for group in grouped(short, short.__getitem__).values():
         if len(group) > 1:
             shared = set.intersection(*(set(_SEPARATOR.split(name)) for name in group))
             common = Counter({part: frequency[part] for part in shared})
