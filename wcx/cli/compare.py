@@ -60,7 +60,7 @@ def command(
     from wcx.cli.output_file import open_output
     from wcx.cli.progress import progress_bar
     from wcx.outputs.compare import COMPARISON_OUTPUTS
-    from wcx.outputs.compare.lines import check
+    from wcx.outputs.compare.ranking import check
     from wcx.scan.cache import open_store
     from wcx.scan.threads import cores
     from wcx.tasks.compare.compare import compare_checkpoints

@@ -26,7 +26,7 @@ from rich.cells import cell_len
 from wcx.core.comparison import Comparison
 from wcx.outputs import View
 from wcx.outputs.compare import COMPARISON_OUTPUTS
-from wcx.outputs.compare.lines import select
+from wcx.outputs.compare.ranking import select
 from wcx.outputs.compare.sparks import FANCY
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from wcx.core.errors import UsageError
 from wcx.core.quantities import LAYER_NUMBERS, getter, is_measure, leading, plane_numbers
 from wcx.core.report import LayerReport, PlaneReport
 from wcx.outputs import View
+from wcx.outputs.shared.ordering import check_order, descending
 
 _MOST = 40
 _NAMED = ("deviation", "name", "file")
@@ -39,10 +38,7 @@ class Selection:
 
 def check(view: View) -> None:
     """Raise UsageError for an order or a length that makes no sense, before anything is read."""
-    if view.sort not in (None, *_NAMED, *LAYER_NUMBERS, *plane_numbers()) and not is_measure(str(view.sort)):
-        raise UsageError(_unknown(str(view.sort)))
-    if view.top is not None and view.top < 0:
-        raise UsageError(f"--top {view.top}: a number of layers, or 0 for all")
+    check_order(view, (*_NAMED, *LAYER_NUMBERS, *plane_numbers()), is_measure)
 
 
 def select(layers: Sequence[LayerReport], view: View) -> Selection:
@@ -81,7 +77,7 @@ def _ordered(layers: list[LayerReport], order: str) -> list[LayerReport]:
     if order == "name":
         return sorted(layers, key=lambda layer: layer.name)
     key = _key(order)
-    return sorted(layers, key=lambda layer: _last_if_none(key(layer)))
+    return sorted(layers, key=lambda layer: descending(key(layer)))
 
 
 def _key(order: str) -> _Key:
@@ -99,15 +95,3 @@ def _absolute(path: str) -> Callable[[object], float | None]:
         return None if value is None else abs(value)
 
     return absolute
-
-
-def _last_if_none(value: float | None) -> tuple[bool, float]:
-    """Descending, None last; equal ones keep the file's order, as sorting is stable."""
-    return (True, 0.0) if value is None else (False, -value)
-
-
-def _unknown(name: str) -> str:
-    known = (*_NAMED, *LAYER_NUMBERS, *plane_numbers())
-    close = get_close_matches(name, known, 1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    return f"unknown column {name!r} to sort by{hint}: one of {', '.join(known)}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from wcx.core.comparison import Series
 from wcx.core.groups import mean
 from wcx.core.quantities import leading_ratios
-from wcx.outputs.compare.lines import Line
+from wcx.outputs.compare.lines import SeriesLine
 from wcx.outputs.compare.sparks import Sparks
 from wcx.outputs.shared import figures
 from wcx.outputs.shared.cells import Cell
@@ -31,17 +31,17 @@ _WHOLE = 1000
 _HARDLY = 0.005  # a change below half a per cent is small print
 
 
-def columns(lines: Sequence[Line]) -> list[Column[Line]]:
+def columns(lines: Sequence[SeriesLine]) -> list[Column[SeriesLine]]:
     """Return the columns that have values in these lines, from left to right."""
     return needed(_COLUMNS, lines)
 
 
-def base_columns(lines: Sequence[Line]) -> list[Column[Line]]:
+def base_columns(lines: Sequence[SeriesLine]) -> list[Column[SeriesLine]]:
     """Return those columns that belong in 80 characters."""
     return [column for column in columns(lines) if column.rank < BASE_RANK]
 
 
-def spark_drawing(lines: Sequence[Line], sparks: Sparks) -> Drawing[Line]:
+def spark_drawing(lines: Sequence[SeriesLine], sparks: Sparks) -> Drawing[SeriesLine]:
     """Return what draws the sparklines of these lines: in what is left by whole names, up to one sign a checkpoint."""
     most = min(max((len(line.values) for line in lines), default=0), _SPARK_MOST)
     return Drawing(SPARK, _SPARK_LEAST, most, lambda line, width: sparks.draw(line.values, width))
@@ -60,45 +60,45 @@ def of_measure(measure: str, value: float | None) -> str:
     return figures.any_number(value)
 
 
-def delta_measure(line: Line) -> str | None:
+def delta_measure(line: SeriesLine) -> str | None:
     """Return the first of the leading null ratios that a line has of its changed bits."""
     return next(
         (name for name in leading_ratios() if any(value is not None for value in line.delta.get(name, ()))), None
     )
 
 
-def _first(line: Line) -> Cell:
+def _first(line: SeriesLine) -> Cell:
     return Cell(of_measure(line.measure, line.first) + (ABSENT if line.begins_late else ""))
 
 
-def _last(line: Line) -> Cell:
+def _last(line: SeriesLine) -> Cell:
     return Cell(of_measure(line.measure, line.last) + (ABSENT if line.ends_early else ""))
 
 
-def _change(line: Line) -> Cell:
+def _change(line: SeriesLine) -> Cell:
     ratio = line.change
     tone = "plain" if ratio is None else "dim" if abs(ratio - 1) < _HARDLY else "less" if ratio < 1 else "more"
     return Cell(figures.change(ratio), tone)
 
 
-def _extreme(pick: Callable[[list[float]], float]) -> Callable[[Line], Cell]:
-    def cell(line: Line) -> Cell:
+def _extreme(pick: Callable[[list[float]], float]) -> Callable[[SeriesLine], Cell]:
+    def cell(line: SeriesLine) -> Cell:
         known = [value for value in line.values if value is not None]
         return Cell(of_measure(line.measure, pick(known) if known else None))
 
     return cell
 
 
-def _since_first(line: Line) -> Cell:
+def _since_first(line: SeriesLine) -> Cell:
     return Cell(figures.share(line.flips_from_first[-1]) if line.flips_from_first else "")
 
 
-def _per_step(line: Line) -> Cell:
+def _per_step(line: SeriesLine) -> Cell:
     return Cell(figures.share(mean(line.flips)) if line.flips else "")
 
 
-def _delta(attribute: str) -> Callable[[Line], Cell]:
-    def cell(line: Line) -> Cell:
+def _delta(attribute: str) -> Callable[[SeriesLine], Cell]:
+    def cell(line: SeriesLine) -> Cell:
         name = delta_measure(line)
         series: Mapping[str, Series] = getattr(line, attribute)
         if name is None or not series.get(name):
@@ -108,15 +108,15 @@ def _delta(attribute: str) -> Callable[[Line], Cell]:
     return cell
 
 
-def _shape(line: Line) -> Cell:
+def _shape(line: SeriesLine) -> Cell:
     return Cell("x".join(map(str, line.shape)) if line.shape and line.label else "", "dim")
 
 
-def _spark(line: Line) -> Cell:
+def _spark(line: SeriesLine) -> Cell:
     return Cell(SPARK if len(line.values) >= _FEWEST else "")
 
 
-_COLUMNS: tuple[Column[Line], ...] = (
+_COLUMNS: tuple[Column[SeriesLine], ...] = (
     column("plane", ("", "plane"), lambda line: Cell(line.plane), 0, left=True),
     column("run", ("", "run"), lambda line: Cell(line.run), 0, left=True),
     column("shape", ("", "shape"), _shape, 12),

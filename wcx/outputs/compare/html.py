@@ -9,7 +9,8 @@ from wcx.outputs import View
 from wcx.outputs.compare import prose
 from wcx.outputs.compare.agreement import agreements, estimate_columns
 from wcx.outputs.compare.columns import SPARK, base_columns
-from wcx.outputs.compare.lines import sections, select
+from wcx.outputs.compare.ranking import select
+from wcx.outputs.compare.sections import sections
 from wcx.outputs.compare.sparks import FANCY
 from wcx.outputs.shared.cells import Cell
 from wcx.outputs.shared.grid import Column, LineT, Section
@@ -20,16 +21,16 @@ _SPARK_WIDTH = 24
 
 def render_html(comparison: Comparison) -> str:
     """Return the comparison as one self-contained block of HTML; of more than 40 lines the biggest movers."""
-    selection = select(comparison, View(terminal=True))
-    shown = sections(comparison, selection)
+    chosen = select(comparison, View(terminal=True))
+    shown = sections(comparison, chosen)
     lines = [line for section in shown for line in section.lines]
     tables = list(agreements(comparison))
     heading = [prose.settings(comparison.settings), *prose.log_facts(comparison)]
     parts = [f"<div><p><b>{safe(prose.facts(comparison))}</b><br><small>{_joined(heading)}</small></p>"]
     if lines:
-        parts.append(f"<p><b>{safe(prose.title(selection))}</b></p>")
+        parts.append(f"<p><b>{safe(prose.title(chosen))}</b></p>")
         parts += _table(base_columns(lines), shown, "layer", lambda line: FANCY.draw(line.values, _SPARK_WIDTH))
-        parts.append(_small([*prose.left_out(selection, "comparison.layers has all"), *prose.legend(lines)]))
+        parts.append(_small([*prose.left_out(chosen, "comparison.layers has all"), *prose.legend(lines)]))
     for table in tables:
         parts.append(f"<p><b>{safe(table.title)}</b></p>")
         parts += _table(estimate_columns(table), table.sections, "")

@@ -10,7 +10,8 @@ from wcx.outputs import View
 from wcx.outputs.compare import prose
 from wcx.outputs.compare.agreement import Agreement, agreements, estimate_columns
 from wcx.outputs.compare.columns import SPARK, base_columns
-from wcx.outputs.compare.lines import check, sections, select
+from wcx.outputs.compare.ranking import check, select
+from wcx.outputs.compare.sections import sections
 from wcx.outputs.compare.sparks import Sparks, sparks_for
 from wcx.outputs.shared.grid import BASE_RANK
 from wcx.outputs.shared.markdown import table, text, write_lines
@@ -25,13 +26,13 @@ def write(comparison: Comparison, stream: TextIO, view: View) -> None:
 
 
 def _lines(comparison: Comparison, view: View, sparks: Sparks) -> Iterator[str]:
-    selection = select(comparison, view)
-    shown = sections(comparison, selection)
+    chosen = select(comparison, view)
+    shown = sections(comparison, chosen)
     lines = [line for section in shown for line in section.lines]
     if not view.quiet:
         yield f"### {text(prose.facts(comparison))}"
         yield from ("", text("; ".join([prose.settings(comparison.settings), *prose.log_facts(comparison)])))
-        yield from ("", f"**{text(prose.title(selection))}**", "") if lines else ()
+        yield from ("", f"**{text(prose.title(chosen))}**", "") if lines else ()
     if lines:
         yield from table(base_columns(lines), shown, lambda line: sparks.draw(line.values, _SPARK_WIDTH), SPARK)
     found = list(agreements(comparison))
@@ -40,7 +41,7 @@ def _lines(comparison: Comparison, view: View, sparks: Sparks) -> Iterator[str]:
         yield from ("", f"**{text(agreement.title)}**", "")
         yield from table(columns, agreement.sections, corner="")
     if not view.quiet:
-        yield from _explanations(comparison, [*prose.left_out(selection), *prose.legend(lines)], found)
+        yield from _explanations(comparison, [*prose.left_out(chosen), *prose.legend(lines)], found)
 
 
 def _explanations(comparison: Comparison, sentences: Sequence[str], tables: Sequence[Agreement]) -> Iterator[str]:

@@ -15,7 +15,8 @@ from wcx.core.comparison import Comparison, LayerSeries, Series
 from wcx.core.groups import first_known, mean
 from wcx.core.quantities import model_series
 from wcx.outputs import View
-from wcx.outputs.compare.lines import Run, runs, shown_measure
+from wcx.outputs.compare.lines import Run, runs
+from wcx.outputs.compare.ranking import shown_measure
 
 _MOST_METRICS = 2
 _FEW_PLANES = 2

@@ -13,7 +13,8 @@ from wcx.core.groups import grouped
 from wcx.core.quantities import claimed_measures, meaning
 from wcx.outputs.compare.agreement import Agreement
 from wcx.outputs.compare.columns import ABSENT, delta_measure
-from wcx.outputs.compare.lines import Line, Selection
+from wcx.outputs.compare.lines import SeriesLine
+from wcx.outputs.compare.ranking import ChosenLayers
 from wcx.outputs.shared.grid import Grid
 from wcx.outputs.shared.sentences import plural, settings_parts, some
 
@@ -66,24 +67,24 @@ def log_facts(comparison: Comparison) -> Iterator[str]:
     yield text
 
 
-def title(selection: Selection) -> str:
+def title(chosen: ChosenLayers) -> str:
     """Return the measure of the table's series, and their order."""
-    unit = meaning(selection.measure)
+    unit = meaning(chosen.measure)
     order = {"change": "biggest movers first", "flips": "most changed bits first", "name": "by name"}
     parts = [
-        selection.measure + (f" ({unit})" if unit else ""),
-        order.get(selection.order, "in the file's order"),
+        chosen.measure + (f" ({unit})" if unit else ""),
+        order.get(chosen.order, "in the file's order"),
     ]
     return ", ".join(parts)
 
 
-def left_out(selection: Selection, others: str = "--top 0 shows all") -> Iterator[str]:
+def left_out(chosen: ChosenLayers, others: str = "--top 0 shows all") -> Iterator[str]:
     """Yield the number of layers that the table leaves out, and how to see them."""
-    if selection.left_out:
-        yield f"{len(selection.names):,} of {plural(selection.of, 'layer')}; {others}"
+    if len(chosen.lines) < chosen.of:
+        yield f"{len(chosen.lines):,} of {plural(chosen.of, 'layer')}; {others}"
 
 
-def legend(lines: Sequence[Line], grid: Grid[Line] | None = None) -> Iterator[str]:
+def legend(lines: Sequence[SeriesLine], grid: Grid[SeriesLine] | None = None) -> Iterator[str]:
     """Yield the meaning of the columns and marks that these lines have."""
     keys = {column.key for column in grid.columns} if grid else {"change", "spark", "since", "step", "delta_first"}
     if "change" in keys:

@@ -18,7 +18,8 @@ from wcx.outputs import View
 from wcx.outputs.compare import prose
 from wcx.outputs.compare.agreement import Agreement, agreements, estimate_columns
 from wcx.outputs.compare.columns import columns, spark_drawing
-from wcx.outputs.compare.lines import Selection, check, sections, select
+from wcx.outputs.compare.ranking import ChosenLayers, check, select
+from wcx.outputs.compare.sections import sections
 from wcx.outputs.compare.sparks import PLAIN, Sparks, sparks_for
 from wcx.outputs.shared.grid import BASE_RANK, Grid, choose, column_widths
 from wcx.outputs.shared.names import cut
@@ -47,17 +48,17 @@ class _Tables:
         self._sparks = sparks
 
     def texts(self) -> Iterator[Text]:
-        selection = select(self._comparison, self._page.view)
+        chosen = select(self._comparison, self._page.view)
         if not self._page.view.quiet:
             yield from self._heading()
-        yield from self._layers(selection)
+        yield from self._layers(chosen)
         yield from self._agreements()
         if not self._page.view.quiet:
             yield from self._conclusions()
             yield from self._remarks()
 
-    def _layers(self, selection: Selection) -> Iterator[Text]:
-        shown = sections(self._comparison, selection)
+    def _layers(self, chosen: ChosenLayers) -> Iterator[Text]:
+        shown = sections(self._comparison, chosen)
         lines = [line for section in shown for line in section.lines]
         if not lines:
             return
@@ -66,9 +67,9 @@ class _Tables:
             yield from table.texts()
             return
         yield Text()
-        yield from self._sentences("bold", [prose.title(selection)])
+        yield from self._sentences("bold", [prose.title(chosen)])
         yield from table.texts()
-        yield from self._sentences("bold", prose.left_out(selection))
+        yield from self._sentences("bold", prose.left_out(chosen))
         yield from self._sentences("dim", prose.legend(lines, table.grid))
 
     def _heading(self) -> Iterator[Text]:
