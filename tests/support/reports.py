@@ -20,6 +20,7 @@ from wcx.core.report import (
     Report,
     SkippedTensor,
     Total,
+    Values,
 )
 from wcx.core.scheme import Fit
 from wcx.core.settings import CtmReference, Settings
@@ -51,19 +52,19 @@ def statistic(value: float, mean: float, sd: float) -> NullStatistic:
 
 
 def null_report(kind: str, draws: int | None = None, **statistics: NullStatistic) -> NullReport:
-    return NullReport(kind, draws, {name: statistics.get(name) for name in null_places()})
+    return NullReport(kind, draws, Values(null_places(), tuple(statistics.get(name) for name in null_places())))
 
 
 def plane_report(**fields: Any) -> PlaneReport:  # noqa: ANN401
     """A plane by its fields and the values of measures, None for those that are not given."""
-    values = {name: fields.pop(name, None) for name in value_places()}
-    return PlaneReport(values=values, **fields)
+    values = tuple(fields.pop(name, None) for name in value_places())
+    return PlaneReport(values=Values(value_places(), values), **fields)
 
 
 def with_values(plane: PlaneReport, **changes: Any) -> PlaneReport:  # noqa: ANN401
     """The plane with other fields, or other values of measures."""
-    values = {name: changes.pop(name, value) for name, value in plane.values.items()}
-    return replace(plane, values=values, **changes)
+    values = tuple(changes.pop(name, value) for name, value in plane.values.items())
+    return replace(plane, values=Values(value_places(), values), **changes)
 
 
 def plane(

@@ -195,6 +195,29 @@ def is_measure(path: str) -> bool:
     return _MEASURE.fullmatch(path) is not None
 
 
+@cache
+def plane_getter(name: str) -> Callable[[PlaneReport], Any]:
+    """Return a function that takes a field of a plane by its place: a model can have a million planes.
+
+    >>> plane_getter("null.bdm.z").__name__
+    'of_null'
+    """
+    head, _, rest = name.partition(".")
+    measure, _, part = rest.partition(".")
+    if name in value_places():
+        place = value_places()[name]
+        return lambda plane: plane.values.in_order[place]
+    if head != "null" or measure not in null_places():
+        return getter(name)
+    place = null_places()[measure]
+
+    def of_null(plane: PlaneReport) -> Any:  # noqa: ANN401
+        statistic = None if plane.null is None else plane.null.values.in_order[place]
+        return None if statistic is None else getattr(statistic, part)
+
+    return of_null
+
+
 def getter(path: str) -> Callable[[object], Any]:
     """Return a function that follows a dotted name into a value; None where something on the way is None."""
     names = path.split(".")

@@ -23,17 +23,17 @@ Item = TypeVar("Item")
 class Values(Mapping[str, Item]):
     """Values by name, which all planes of a report share; a model can have a million planes.
 
-    places: the place of each name, from 0 up, in the order of the values.
+    places: the place of each name, from 0 up, in the order of the values. in_order: the values.
     """
 
-    __slots__ = ("_places", "_values")
+    __slots__ = ("_places", "in_order")
 
     def __init__(self, places: Mapping[str, int], values: tuple[Item, ...]) -> None:
         self._places = places
-        self._values = values
+        self.in_order = values
 
     def __getitem__(self, name: str) -> Item:
-        return self._values[self._places[name]]
+        return self.in_order[self._places[name]]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -76,7 +76,7 @@ class NullReport:
 
     kind: str
     draws: int | None
-    values: Mapping[str, NullStatistic | None] = field(metadata=SPREAD)
+    values: Values[NullStatistic | None] = field(metadata=SPREAD)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return _item(self, name)
@@ -104,7 +104,7 @@ class PlaneReport:
     blocks: int
     possible: int
     left_over: int | None
-    values: Mapping[str, float | int | str | None] = field(metadata=SPREAD)
+    values: Values[float | int | str | None] = field(metadata=SPREAD)
     null: NullReport | None
     reference: ReferencePlane | None = None
 

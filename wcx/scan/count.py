@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from wcx.core.dtypes import DType, PlaneRule
 from wcx.core.scheme import Scheme
 from wcx.scan.changes import Changed, Changes, PieceKey
 from wcx.scan.engine import Engine, OpenSource, Threads, Tools, Unordered, Work, scan
-from wcx.scan.grid import Piece, Rows, Sliding
+from wcx.scan.grid import ROWS, SLIDING, Piece, Rows, Sliding
 from wcx.scan.layers import Codes, Layer, useful_threads
 
 _FLUSH_WEIGHTS = 1 << 34  # a 32-bit histogram takes 2^32 blocks of 16
@@ -67,7 +68,7 @@ class CountBlocks(Unordered):
     @property
     def grid(self) -> Rows | Sliding:
         """Overlapping pieces where blocks overlap."""
-        return Sliding() if self.scheme.shift else Rows()
+        return SLIDING if self.scheme.shift else ROWS
 
     def kernels(self, layer: Layer) -> Any:  # noqa: ANN401
         """Return the compiled code, ready to count such planes."""
@@ -87,43 +88,38 @@ class PlaneTotals:
 
     def __init__(self, possible: int) -> None:
         self._possible = possible
-        self._found: list[Found] | None = None
+        self._found: list[Found] = []
         self._histograms: NDArray[np.int64] | None = None
-        self._totals: NDArray[np.int64] | None = None
+        self.totals: list[int] = []
 
     def add(self, found: list[Found], totals: list[int]) -> None:
         """Take in the blocks of each plane, and numbers that add."""
-        self._totals = np.array(totals) if self._totals is None else self._totals + totals
-        if self._found is None and self._histograms is None:
-            self._found = found
+        if not self.totals:
+            self._found, self.totals = found, totals
             return
         if self._histograms is None:
             self._histograms = np.zeros((len(found), self._possible), np.int64)
-            self._add(self._found or [])
-            self._found = None
-        self._add(found)
+            self._add(self._histograms, self._found)
+        self._add(self._histograms, found)
+        self.totals = [mine + more for mine, more in zip(self.totals, totals, strict=True)]
 
-    def _add(self, found: list[Found]) -> None:
-        for histogram, (codes, counts) in zip(self._histograms if found else (), found, strict=True):  # type: ignore[arg-type]
+    @staticmethod
+    def _add(histograms: NDArray[np.int64], found: list[Found]) -> None:
+        for histogram, (codes, counts) in zip(histograms, found, strict=True):
             histogram[codes] += counts
 
     def merge(self, other: PlaneTotals) -> None:
         """Take in what another has added up."""
-        if other._totals is not None:
+        if other.totals:
             self.add(other.found, other.totals)
 
     @property
     def found(self) -> list[Found]:
         """The blocks of each plane that occurred, and how often."""
         if self._histograms is None:
-            return self._found or []
+            return self._found
         kind = np.uint32 if self._possible > 1 << 16 else np.uint16
         return [(np.flatnonzero(some).astype(kind), some[some > 0]) for some in self._histograms]
-
-    @property
-    def totals(self) -> list[int]:
-        """The other numbers, added up."""
-        return [] if self._totals is None else self._totals.tolist()
 
 
 class _Counting:
@@ -229,6 +225,7 @@ class _Counting:
         )
 
 
+@cache
 def _possible(scheme: Scheme) -> int:
     return sum(1 << cells for cells in scheme.sizes)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from threading import Condition, Event
 from typing import Any, Protocol, TypeVar
 
-from wcx.scan.grid import PIECE_BYTES, Grid, Piece, Rows, Stripe
+from wcx.scan.grid import PIECE_BYTES, ROWS, Grid, Piece, Stripe
 from wcx.scan.layers import Codes, Layer
 from wcx.scan.sources import Source
 from wcx.scan.threads import map_ordered
@@ -134,9 +134,9 @@ class Work:
         """The readings that serve all specs: one a grid, and more where their memory is too much for one."""
         if len(self.specs) == 1:
             (spec,) = self.specs
-            return (Reading(spec.grid or Rows(), (0,), spec.ordered, spec.memory),)
+            return (Reading(spec.grid or ROWS, (0,), spec.ordered, spec.memory),)
         readings: list[Reading] = []
-        usual = next((spec.grid for spec in self.specs if spec.grid is not None and spec.grid.gives_codes), Rows())
+        usual = next((spec.grid for spec in self.specs if spec.grid is not None and spec.grid.gives_codes), ROWS)
         for index, spec in enumerate(self.specs):
             grid = spec.grid or usual
             place = next((at for at, reading in enumerate(readings) if _has_room(reading, grid, spec.memory)), None)
@@ -167,7 +167,7 @@ def nbytes_read(work: Work) -> int:
 # ------------------------------------------------------------------------------------------------------------ items
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Part:
     """A stripe of a work for one of its readings.
 
@@ -183,7 +183,7 @@ class Part:
     parts: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Done:
     """A worker's answer to a part: its results, where it is all of a layer, else released accumulators; by spec."""
 
@@ -400,6 +400,9 @@ def scan(
     with closing(answers):
         for done in (done for answer in answers for done in answer):
             index = done.part.index
+            if done.part.readings == done.part.parts == 1:
+                yield done.found
+                continue
             if index not in waiting:
                 waiting[index] = _Waiting(done.part)
             state = waiting[index]

@@ -146,6 +146,9 @@ class Sliding(_OfMatrix):
                 yield Piece(start, bottom - start, first, right - first, below, beside)
 
 
+ROWS, SLIDING = Rows(), Sliding()
+
+
 @dataclass(frozen=True, slots=True)
 class Flat:
     """The weights in their order, as one row: whole bytes of bits in every piece but the last."""

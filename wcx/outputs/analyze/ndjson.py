@@ -7,6 +7,7 @@ dots too (measures.gzip.ratio).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import TextIO
 
 from wcx.core.errors import CheckpointError
@@ -46,8 +47,13 @@ class NdjsonWriter(Writer):
 
 
 def _fields(row: Row) -> Row:
-    fixed = {column: row.get(column) for column in columns() if column != "measures"}
-    return {**fixed, **dict(flat_measures(row.get("measures") or {}))}
+    fixed = {**_empty(), **row}
+    return {**fixed, **dict(flat_measures(fixed.pop("measures") or {}))}
+
+
+@cache
+def _empty() -> Row:
+    return dict.fromkeys(columns())
 
 
 OUTPUT = Output("ndjson", "a flat object per layer and plane", (".ndjson", ".jsonl"), open_writer)

@@ -15,11 +15,11 @@ from functools import cache
 from typing import Any
 
 from wcx.core.plain import members
-from wcx.core.quantities import LAYER_FIELDS, getter, plane_fields
+from wcx.core.quantities import LAYER_FIELDS, getter, plane_fields, plane_getter
 from wcx.core.report import LayerReport, ModelReport, PlaneReport, Report, SkippedTensor
 
 Row = dict[str, Any]
-Getters = tuple[tuple[str, Callable[[object], Any]], ...]
+Getters = tuple[tuple[str, Callable[[Any], Any]], ...]
 _LAYER: Getters = tuple((name, getter(name)) for name in LAYER_FIELDS)
 
 
@@ -31,7 +31,7 @@ def columns() -> tuple[str, ...]:
 
 @cache
 def _plane() -> Getters:
-    return tuple((name, getter(name)) for name in plane_fields())
+    return tuple((name, plane_getter(name)) for name in plane_fields())
 
 
 def layer_rows(path: str, layer: LayerReport) -> Iterator[Row]:
@@ -84,7 +84,7 @@ def _values(value: LayerReport | PlaneReport, getters: Getters) -> Row:
 
 def _flat(value: Any) -> Any:  # noqa: ANN401
     """Sides of a matrix as 256x784, several texts as one; measures stay a mapping, for each output to write its way."""
-    if not isinstance(value, tuple):
+    if type(value) is not tuple:
         return value
     return _product(value) if value and isinstance(value[0], int) else "; ".join(value)
 

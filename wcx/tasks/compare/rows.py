@@ -15,9 +15,9 @@ from wcx.core.quantities import (
     DENSITY,
     change_fields,
     change_nulls,
-    getter,
     main_measures,
     null_measures,
+    plane_getter,
     plane_measures,
     summed_measures,
 )
@@ -109,7 +109,7 @@ def model_rows(model: ModelReport, settings: Settings) -> dict[str, dict[str | N
 
 
 def _plane_row(plane: PlaneReport, fields: Sequence[str]) -> Row:
-    return {name: getter(name)(plane) for name in fields}
+    return {name: plane_getter(name)(plane) for name in fields}
 
 
 def _measures(measures: Mapping[str, Any]) -> tuple[Row, dict[str, Row]]:
@@ -180,4 +180,4 @@ class ChangeRows:
 def _change_row(plane: PlaneReport) -> Row:
     """The share of bits that changed, and what the changed bits are as a plane; nothing where nothing changed."""
     none = plane.ones == 0
-    return {"flips": plane.density} | {name: None if none else getter(name)(plane) for name in change_fields()}
+    return {"flips": plane.density} | {name: None if none else plane_getter(name)(plane) for name in change_fields()}
