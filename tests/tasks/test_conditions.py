@@ -357,7 +357,7 @@ def test_the_message_names_layer_plane_and_checkpoint(expression: str, message: 
         ("layer.regime == 0", "has no number"),
         ("layer.__class__ > 0", "has no number"),
         ("checkpoint.bdm > 0", "not of the form"),
-        ("layer.flips > x", "no number"),
+        ("layer.flips > x", "not a number"),
     ],
 )
 def test_an_unknown_series_is_a_usage_error(expression: str, known: str) -> None:

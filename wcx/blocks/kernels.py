@@ -255,7 +255,7 @@ def _bits8(typing, address, words, out, bit):
 def _shuffle_signature(lanes: int) -> Any:
     """Return the numba signature and the code generator of phase B: four bit rows, `lanes` words of each at a time.
 
-    row0..: addresses of the words with the first bits; shift0..: by how many bits these stand in them (one word after
+    row0..: addresses of the words with the first bits; shift0..: the offset of these bits in them (one word after
     the last is read). For each word of a row, four words of 16-bit codes of blocks come out.
     """
     wide = ir.VectorType(_I64, lanes)

@@ -47,7 +47,7 @@ class CheckpointError(WcxError):
 
 
 class UnknownFormatError(CheckpointError):
-    """A file that is nothing wcx reads; the reason names what it is, where that can be told."""
+    """A file in no format that wcx reads; the reason names its format where it is recognised."""
 
 
 class ChangedFileError(CheckpointError):

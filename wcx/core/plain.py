@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 SPREAD = {"json": "spread"}
-"""Metadata of a field whose mapping has no object of its own in the JSON: its items stand in the field's place."""
+"""Metadata of a field whose mapping has no object of its own in the JSON: its items take the field's place."""
 
 OPTIONAL = {"json": "optional"}
 """Metadata of a field that is left out of the JSON where it is empty."""

@@ -10,7 +10,7 @@ from wcx.core.report import LayerReport
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What is called while an analysis runs; any of it from a worker thread."""
+    """Callbacks of a running analysis; worker threads may call any of them."""
 
     on_start: Callable[[int], None] = lambda _nbytes: None
     on_bytes: Callable[[int], None] = lambda _nbytes: None

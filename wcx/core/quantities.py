@@ -18,7 +18,7 @@ from wcx.core.registry import REGISTRIES
 from wcx.core.report import LayerReport, NullReport, NullStatistic, PlaneReport, Total
 
 DENSITY = "density"
-"""The one number of a plane that is no measure and has a series."""
+"""The one number of a plane that has a series without being a measure."""
 
 _NOT_FLAT = ("name", "dtype", "shape", "planes")
 
@@ -146,7 +146,7 @@ def _kinds(hint: Any) -> set[Any]:  # noqa: ANN401
 
 
 def _leaves(kind: Any, prefix: str = "") -> Iterator[tuple[str, bool]]:  # noqa: ANN401
-    """Yield each field that is no dataclass itself: its dotted name, and True if it holds a number or null."""
+    """Yield each field, nested ones in place of a dataclass: its dotted name, and True if it holds a number or null."""
     hints = get_type_hints(kind)
     for item in fields(kind):
         kinds = _kinds(hints[item.name])

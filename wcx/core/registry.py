@@ -151,4 +151,4 @@ NOTEBOOK_VIEWS: Registry[Callable[[Any], str]] = Registry("notebook view", {})
 """Functions from a report to HTML, by the report's schema; the package's `__init__` names them."""
 
 REGISTRIES: Registry[Registry[Any]] = Registry("registry", {})
-"""The registries that folders beside their own need to list; the package's `__init__` names them."""
+"""The registries that other folders of the same floor need to list; the package's `__init__` names them."""

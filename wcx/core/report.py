@@ -68,9 +68,9 @@ class NullStatistic:
 
 @dataclass(frozen=True, slots=True)
 class NullReport:
-    """What a plane would score were its bits permuted at random.
+    """Values of a plane's measures under random permutations of its bits.
 
-    kind: permutation (closed form), sampled (the same by `draws` draws, for few weights) or shuffle (real ones).
+    kind: permutation (closed form), sampled (from `draws` draws, for few weights) or shuffle (real ones).
     values: by measure, in the order of the JSON; each is an attribute too (null.bdm). None where it was not asked for.
     """
 
@@ -84,7 +84,7 @@ class NullReport:
 
 @dataclass(frozen=True, slots=True)
 class ReferencePlane:
-    """The same plane of another checkpoint: its bdm, and ratio = bdm of the plane / that; None where there is none."""
+    """This plane in the reference checkpoint: its bdm, and ratio = the plane's bdm / that; None where it has none."""
 
     bdm: float | None
     ratio: float | None

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 Streamed: TypeAlias = Compression | Statistic
-"""A measure for which the layer is read once more: it is no function of block counts."""
+"""A measure that reads the layer once more, since block counts do not determine it."""
 
 AnyMeasure: TypeAlias = Measure | Streamed
 

@@ -1,4 +1,4 @@
-"""pybdm's normalised form of BDM: where it lies between the smallest and the largest BDM of as many blocks.
+"""pybdm's normalised BDM: its place between the smallest and the largest BDM of the same number of blocks.
 
 Source: pybdm 0.1.0, BDM.nbdm, which the values equal.
 """
@@ -11,7 +11,7 @@ from wcx.measures.evidence import Evidence
 
 
 def bdm_normalized(evidence: Evidence) -> float | None:
-    """(bdm - min) / (max - min) over all planes of as many blocks, no unit, from 0 to 1; equals pybdm's nbdm.
+    """Return (bdm - min) / (max - min) over all planes of B blocks, no unit, from 0 to 1; equals pybdm's nbdm.
 
     max: the blocks spread over the most complex values, as evenly as can be. min: all blocks the simplest one. None
     under the boundary recursive where there are left-overs, for which pybdm has no such range.

@@ -1,4 +1,4 @@
-"""Block entropy as a share of the most that as many blocks can have.
+"""Block entropy over the largest that the same number of blocks can have.
 
 Source: pybdm 0.1.0, BDM.nent, which the values equal.
 """

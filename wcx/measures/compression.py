@@ -1,4 +1,4 @@
-"""What a compression is, how much memory it takes, and one at work: a compressor that takes bytes piece by piece."""
+"""The contract of a compression with its memory, and a compressor at work, which takes bytes piece by piece."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _registered(name: str) -> Compression:
 
     found = MEASURES[name]
     if not isinstance(found, Compression):
-        raise TypeError(f"{name} is no compressor")
+        raise TypeError(f"{name} is not a compressor")
     return found
 
 

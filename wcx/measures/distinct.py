@@ -1,4 +1,4 @@
-"""How many different blocks occur: with load, the evidence of how far BDM can still see structure."""
+"""Number of different blocks that occur; with load it shows if BDM can still see structure."""
 
 from __future__ import annotations
 

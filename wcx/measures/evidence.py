@@ -1,4 +1,4 @@
-"""What a measure is given: the counts of a plane, the table, and the counts grouped by how often a block occurs.
+"""The input of a measure: the counts of a plane, the table, and the counts grouped by how often a block occurs.
 
 Every measure here is a sum over blocks of a function of the block's complexity and of its count, so blocks of equal
 count can be taken together: the spectrum. Its sums are integers; a measure rounds once, at its end.
@@ -60,7 +60,7 @@ class Evidence:
 
     @property
     def undivided(self) -> bool:
-        """Whether the whole blocks are all there is: no cell is left over, and none is in a smaller block."""
+        """Return True if all cells are in whole blocks: none is left over, none in a smaller block."""
         main = self.table.main
         return main.cells * self.blocks == self.counts.symbols and int(self.counts.codes[-1]) < main.possible
 

@@ -1,4 +1,4 @@
-"""How many blocks there are for each possible one: above 0.25, BDM is partly a matter of size."""
+"""Blocks per possible block: above 0.25, BDM depends partly on size."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The permutation null in closed form: what a plane would score were its bits permuted at random.
+"""The permutation null in closed form: a plane's expected values under random permutations of its bits.
 
 A permutation keeps the number of ones K of the N cells and destroys their arrangement. The chance that a given block
 has a given code depends on the code's number of ones k alone, so the S codes fall into c + 1 classes, and of the table
 only three sums per class are needed. Every quantity here is a sum over codes of f(n) = CTM a(n) + b(n), n being how
 often the code occurs.
 
-What is the same for all of them is here; a and b of each measure are in its own file.
+The part that they share is here; a and b of each measure are in its own file.
 
 * Mean: n has the exact mean l and variance v of its class; its distribution is taken as the binomial with those (a real
   number of trials), Poisson where v >= l, or three points where both would be long.
@@ -49,7 +49,7 @@ LONG = 20_000.0
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """What a permutation of one plane keeps: its cells, how many are 1, and the number of whole blocks."""
+    """The invariants of a plane's permutations: its cells, those that are 1, and the number of whole blocks."""
 
     symbols: int
     ones: int
@@ -57,7 +57,7 @@ class Margins:
 
     @property
     def constant(self) -> bool:
-        """Whether all cells are equal, so that a permutation changes nothing."""
+        """Return True if all cells are equal, so that a permutation changes nothing."""
         return self.ones in (0, self.symbols)
 
 
@@ -70,7 +70,7 @@ class Expectation:
 
 
 def has_closed_form(planes: Sequence[Margins]) -> bool:
-    """Whether there is enough of everything: 1,024 cells, and 100 of the rarer value; planes are taken together."""
+    """Return True for at least 1,024 cells and 100 of the rarer value, over all planes together."""
     rarer = min(sum(plane.ones for plane in planes), sum(plane.symbols - plane.ones for plane in planes))
     return sum(plane.symbols for plane in planes) >= _FEW_WEIGHTS and rarer >= _FEW_ONES
 
@@ -195,7 +195,7 @@ class Weights:
         return _sum(self.weights * values)
 
     def moved(self, fixed: Floats) -> Weights:
-        """The same with whole numbers added to the points of each row."""
+        """Return these weights with whole numbers added to the points of each row."""
         points = self.points + fixed[self.rows][:, None]
         return replace(self, points=points, logs=_log2(points, self.whole))
 

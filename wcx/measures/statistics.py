@@ -20,7 +20,7 @@ UNIT_BITS = 1074
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """What is known of a tensor, or of several. number: of finite values; total, squares: exact sums over those."""
+    """Moments of one tensor or of several. number: of finite values; total, squares: exact sums over those."""
 
     weights: int = 0
     zeros: int = 0

@@ -1,6 +1,6 @@
 """Counts and numbers of earlier runs, kept on disk: entries of bytes by key, in the user's cache directory.
 
-They save time and change no result: an entry that is missing, damaged, cut short or foreign is no entry, and less is
+They save time and change no result: an entry that is missing, damaged, cut short or foreign is ignored, and less is
 kept where the directory can't be written or is full. Nothing here raises OSError.
 
 An entry is a file of its own, `compare/ab/cdef...`, named by the hash of its key: the data, and behind them a checksum
@@ -34,10 +34,10 @@ _STALE = 24 * 3600 * 10**9  # ns: a temporary file this old belongs to a run tha
 
 
 def open_store(*, enabled: bool = True) -> Store:
-    """Return the user's store, or one that keeps nothing where it is not wanted.
+    """Return the user's store; one that keeps nothing if it is not enabled.
 
     The environment decides where it is (WCX_CACHE_DIR) and how large it may grow (WCX_CACHE_MIB, 2048; 0 is none).
-    Raises UsageError where WCX_CACHE_MIB is no whole number.
+    Raises UsageError if WCX_CACHE_MIB is not a whole number.
     """
     text = os.environ.get("WCX_CACHE_MIB") or str(_MOST_MIB)
     if not (text.isascii() and text.isdigit() and len(text) < 10):
@@ -70,7 +70,7 @@ class Store:
 
     most_nbytes: what all entries may take together; those that were used longest ago make room for new ones, but never
     those that a run has used itself: a series that does not fit as a whole keeps what did fit.
-    trouble: what the user can be told of a cache that keeps nothing, or not all; None while all is well.
+    trouble: the message for a user whose cache keeps nothing, or not all; None while all is well.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None, most_nbytes: int = _MOST_MIB << 20) -> None:
@@ -133,7 +133,7 @@ class Store:
         return self._is_ours(root)
 
     def _is_ours(self, root: Path) -> bool:
-        """Whether the directory is one of the user's own that nobody else can write to; asked once it is there."""
+        """Return True if the directory is the user's own and nobody else can write to it; checked once it exists."""
         if self._trusted is None:
             try:
                 status = root.lstat()
@@ -149,7 +149,7 @@ class Store:
     # ------------------------------------------------------------------------------------------------------ its size
 
     def _take_room(self, root: Path, nbytes: int) -> bool:
-        """Whether an entry of so many bytes may be written; older ones are removed for it."""
+        """Return True if an entry of so many bytes may be written; older ones are removed for it."""
         with self._lock:
             if nbytes > self._room and nbytes <= self._most >> 1:
                 self._room = self._sweep(root, nbytes)
@@ -188,7 +188,7 @@ def _checksum(name: str, data: bytes) -> bytes:
 
 
 def _read(file: IO[bytes], status: os.stat_result, name: str) -> bytes | None:
-    """Return the data of an entry of that name; None where the file is no such entry, or not the whole of one."""
+    """Return the data of an entry of that name; None if the file is something else or incomplete."""
     if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_ENTRY:
         return None
     data = file.read(status.st_size)

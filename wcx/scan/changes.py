@@ -80,7 +80,7 @@ class BitStore:
             self._file.close()
 
     def _place(self, key: PieceKey, bits: PackedBits) -> int:
-        """Where in the file the bits go: where the same number of bytes stood, or at its end."""
+        """Return the place of the bits in the file: their old one if the size is the same, else its end."""
         old = self._places.get(key)
         if old is not None and old[1] == bits.nbytes:
             place = old[0]

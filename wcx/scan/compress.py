@@ -1,7 +1,7 @@
-"""Compress layers and sum up their values, on the engine: what compressors and statistics are made of.
+"""Compress layers and sum up their values, on the engine: the inputs of compressors and statistics.
 
 A layer goes through its compressors in order, in one reading where their memory allows, with lzma in one for every
-stream. What comes out depends neither on that nor on the number of workers. A plane's bits are in the order of its
+stream. The result depends neither on that nor on the number of workers. A plane's bits are in the order of its
 matrix, eight a byte, the first in the highest bit (numpy.packbits), the last byte filled up with zeros.
 """
 
@@ -33,7 +33,7 @@ Streams = Mapping[str, Mapping[int, Size]]
 
 @dataclass(frozen=True, slots=True)
 class StreamedLayer:
-    """What compressors and sums find in a layer, or in several: its moments, and sizes by compression and stream.
+    """Results of compressors and sums for a layer, or several: moments, and sizes by compression and stream.
 
     sizes: by name of the compression, then by plane; None is the stored bytes.
     """
@@ -150,7 +150,7 @@ def _feed(taps: Sequence[Tap[int]], data: memoryview) -> None:
 
 
 def stream_specs(layer: Layer, rule: PlaneRule, planes: int, names: Sequence[str], stored: bool) -> tuple[Spec, ...]:
-    """Return what measures of those names need of a layer of so many planes.
+    """Return the specs that measures of those names need for a layer of so many planes.
 
     stored: compress the stored bytes, not only the bits of planes.
     """

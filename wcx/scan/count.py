@@ -41,9 +41,9 @@ _DISTINCT_CODES = 3  # two values and the other zero
 
 @dataclass(frozen=True, slots=True)
 class CountedLayer:
-    """What counting finds in a layer: counts of each plane, zeros, non-finite numbers, and at most two values.
+    """Results of counting a layer: counts of each plane, zeros, non-finite numbers, and if it has at most two values.
 
-    changed: the bits that changed since earlier checkpoints, where that was asked for.
+    changed: the bits that changed since earlier checkpoints, if there are any.
     """
 
     planes: tuple[BlockCounts, ...]
@@ -150,7 +150,7 @@ class _Counting:
         window = None
         if shift:
             window = Window(piece.height, piece.width, -piece.start % shift, -piece.first % shift, shift)
-        rows, columns = piece.height + piece.below, piece.width + piece.beside
+        rows, columns = piece.height + piece.more_rows, piece.width + piece.more_columns
         bits = None
         if self._spec.changes is not None:
             bits = np.empty(packed_words(rows, columns, len(self._spec.rule)), np.uint64)
@@ -300,7 +300,7 @@ def scan_counts(
     on_bytes: Callable[[int], None] | None = None,
     compiled: bool | None = None,
 ) -> Generator[tuple[Any, ...], None, None]:
-    """Scan works with blocks to count among their specs, with as many workers as have room for their histograms."""
+    """Scan works with blocks to count among their specs, with no more workers than have room for histograms."""
     specs = [spec for work in works for spec in work.specs if isinstance(spec, CountBlocks)]
     planes = max((len(spec.rule) for spec in specs), default=1)
     layers = [work.layer for work in works]

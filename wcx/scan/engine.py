@@ -30,7 +30,7 @@ OpenSource = Callable[[], Source]
 
 
 class Accumulator(Protocol):
-    """What one spec has seen of a layer, or of a part of it."""
+    """The state of one spec over a layer, or over a part of it."""
 
     def add(self, piece: Piece, codes: Codes) -> None:
         """Take in a piece; its codes live until the next one."""
@@ -46,7 +46,7 @@ class Accumulator(Protocol):
 
 
 class Spec(Protocol):
-    """What is sought in a layer: a picklable value.
+    """A request to an accumulator for one result of a layer: a picklable value.
 
     grid: how the layer has to be cut; None takes any. ordered: pieces have to come in order, all to one accumulator.
     memory: bytes that an accumulator takes beyond some histograms.
@@ -72,7 +72,7 @@ class Spec(Protocol):
 
 
 class Unordered:
-    """What most specs are: they take pieces of any grid, in any order, and little memory; by NumPy."""
+    """Base of most specs: they take pieces of any grid, in any order, and little memory; by NumPy."""
 
     __slots__ = ()
 
@@ -97,7 +97,7 @@ class Unordered:
 
 
 class Tools:
-    """What a worker keeps between layers for one place among the specs: kernels, and buffers by key."""
+    """A worker's kernels and buffers, kept between layers for one place among the specs; buffers by key."""
 
     def __init__(self, kernels: Any) -> None:  # noqa: ANN401
         self.kernels = kernels
@@ -195,7 +195,7 @@ Item = list[Part]
 
 
 def items_of(works: Sequence[Work]) -> list[Item]:
-    """PlaneRule works into items: a stripe of some 64 MiB each, or neighbouring small layers of 1 MiB together."""
+    """Cut works into items: a stripe of some 64 MiB each, or neighbouring small layers of 1 MiB together."""
     items: list[Item] = []
     room = 0
     for index, work in enumerate(works):
@@ -296,7 +296,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What all items of a scan share. open_source: gives a worker its source. compiled: count by compiled code."""
+    """The common part of all items. open_source: gives a worker its source. compiled: count by compiled code."""
 
     open_source: OpenSource
     compiled: bool = False
@@ -346,7 +346,7 @@ class Threads:
 
 
 class _Waiting:
-    """What is known so far of a work: results by spec, and of readings in several parts what is merged of them."""
+    """Results of a work so far, by spec; for readings in several parts, the accumulators merged so far."""
 
     def __init__(self, part: Part) -> None:
         self._readings = part.readings

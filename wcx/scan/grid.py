@@ -39,17 +39,17 @@ class Stripe:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What is read and counted at once: rows start .. start + height, columns first .. first + width.
+    """A part of a layer that is read and counted at once: rows start .. start + height, columns first .. first + width.
 
-    below, beside: rows and columns after these that are read too, for the blocks that begin in the piece.
+    more_rows, more_columns: those after it that are read too, for the blocks that begin in the piece.
     """
 
     start: int
     height: int
     first: int
     width: int
-    below: int = 0
-    beside: int = 0
+    more_rows: int = 0
+    more_columns: int = 0
 
 
 class Grid(Protocol):
@@ -76,7 +76,7 @@ class Grid(Protocol):
 
 
 class _OfMatrix:
-    """What grids share that cut a layer as its matrix."""
+    """Base of grids that cut a layer as its matrix."""
 
     gives_codes: ClassVar[bool] = True
 
@@ -142,8 +142,8 @@ class Sliding(_OfMatrix):
             bottom = min(start + height, stripe.stop)
             for first in range(0, columns, across):
                 right = min(first + across, columns)
-                below, beside = min(_MORE, rows - bottom), min(_MORE, columns - right)
-                yield Piece(start, bottom - start, first, right - first, below, beside)
+                more_rows, more_columns = min(_MORE, rows - bottom), min(_MORE, columns - right)
+                yield Piece(start, bottom - start, first, right - first, more_rows, more_columns)
 
 
 ROWS, SLIDING = Rows(), Sliding()

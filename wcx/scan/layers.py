@@ -1,6 +1,6 @@
-"""Layers: tensors as the matrices that are counted, and where their codes come from, files or arrays.
+"""Layers: tensors as the matrices that are counted, and their codes, from files or arrays.
 
-Integers that stand for other numbers (code - zero point, as in quantized ONNX and PyTorch models) are given as these
+Integers that represent other numbers (code - zero point, as in quantized ONNX and PyTorch models) are given as these
 differences, in a wider signed type: then "above zero" means above the zero point, whatever the rule that asks.
 """
 
@@ -67,7 +67,7 @@ def layer_of(tensor: TensorInfo, layout: str = "rows", *, as_stored: bool = Fals
 
 
 def useful_threads(layers: Sequence[Layer], threads: int) -> int:
-    """How many of so many threads are of use: one where the layers are small on average."""
+    """Return the number of useful threads: one if the layers are small on average, else all."""
     return 1 if sum(layer.weights for layer in layers) < _SMALL_LAYER * len(layers) else threads
 
 

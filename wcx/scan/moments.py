@@ -46,7 +46,7 @@ def begin_tally(dtype: DType) -> MomentsTally:
 
 
 class _Counted:
-    """Of up to 16 bits: how often each code occurs."""
+    """Counts of each code, of types of up to 16 bits."""
 
     def __init__(self, dtype: DType) -> None:
         self._dtype = dtype
@@ -90,7 +90,7 @@ def _scaled(name: str, code: int) -> int:
 
 
 class _Summed:
-    """Of 32 and 64 bits: extremes and exact sums. squares: of integers, [coefficients of the limbs, exponents]."""
+    """Extremes and exact sums of types of 32 and 64 bits. squares: integers, [coefficients of the limbs, exponents]."""
 
     def __init__(self, dtype: DType) -> None:
         self._dtype = dtype

@@ -15,7 +15,7 @@ from wcx.scan.layers import Codes, Layer, _Run
 
 
 class Source(Protocol):
-    """Where the raw codes of layers come from; one per worker."""
+    """A source of the raw codes of layers; one per worker."""
 
     def codes(self, layer: Layer, piece: Piece) -> Codes:
         """Return the codes of a piece, row after row, as a 1-D array of unsigned integers that lives until the next."""
@@ -34,7 +34,7 @@ class ArraySource:
     def codes(self, layer: Layer, piece: Piece) -> Codes:
         """Return the codes of a piece; a copy only where the piece does not lie in one run."""
         matrix = self._matrix.reshape(-1, layer.columns)
-        bottom, right = piece.start + piece.height + piece.below, piece.first + piece.width + piece.beside
+        bottom, right = piece.start + piece.height + piece.more_rows, piece.first + piece.width + piece.more_columns
         part = matrix[piece.start : bottom, piece.first : right]
         return np.ascontiguousarray(part).reshape(-1)
 
@@ -96,23 +96,23 @@ def _runs(layer: Layer, piece: Piece) -> list[_Run]:
     top, columns = layer.first + piece.start, layer.columns
     if piece.width == columns:
         runs = [(top * columns, piece.height * columns, layer.view)]
-        if piece.below:
-            runs.append(((top + piece.height) * columns, piece.below * columns, _unchecked(layer.view)))
+        if piece.more_rows:
+            runs.append(((top + piece.height) * columns, piece.more_rows * columns, _unchecked(layer.view)))
         return runs
     runs = []
-    for row in range(top, top + piece.height + piece.below):
+    for row in range(top, top + piece.height + piece.more_rows):
         start = row * columns + piece.first
         if row >= top + piece.height:
-            runs.append((start, piece.width + piece.beside, _unchecked(layer.view)))
+            runs.append((start, piece.width + piece.more_columns, _unchecked(layer.view)))
             continue
         runs.append((start, piece.width, layer.view))
-        if piece.beside:
-            runs.append((start + piece.width, piece.beside, _unchecked(layer.view)))
+        if piece.more_columns:
+            runs.append((start + piece.width, piece.more_columns, _unchecked(layer.view)))
     return runs
 
 
 def _unchecked(tensor: TensorInfo) -> TensorInfo:
-    """The tensor for a reading beside the one that its checksum is made of, which takes every byte once."""
+    """Return the tensor without its checksum, for a second reading; the first takes every byte once and checks."""
     if tensor.storage is None or tensor.storage.crc32 is None:
         return tensor
     return replace(tensor, storage=replace(tensor.storage, crc32=None))

@@ -1,4 +1,4 @@
-"""What is kept of a tensor while it streams by: integers that add, so that no split of it changes the result.
+"""Statistics of a tensor as it streams by: integers that add, so that no split of it changes the result.
 
 Types of up to 16 bits need one pass, which counts codes. Of wider ones a first pass takes number, extremes and sums and
 counts the upper 16 bits of the order keys; where a quantile is wanted, passes follow that count the next 16 bits of
@@ -51,7 +51,7 @@ class First(Unordered):
 
 
 class _Counted:
-    """How often each code occurs."""
+    """Counts of each code."""
 
     def __init__(self, dtype: DType, needs: Needs, kernels: Any) -> None:  # noqa: ANN401
         self._dtype = dtype
@@ -231,8 +231,8 @@ def _in_order(bins: NDArray[np.int64], dtype: DType) -> NDArray[np.int64]:
 class Refining(Unordered):
     """A pass that counts the next 16 bits of those keys that begin as some ranks' values do.
 
-    ranks: of each rank that is sought, the upper bits of the key that stands there, and its rank among the keys that
-    have them. bits: how many lower bits are not yet known.
+    ranks: for each rank, the upper bits of the key that has it, and its rank among the keys that share these bits.
+    bits: how many lower bits are not yet known.
     """
 
     dtype: DType
@@ -255,7 +255,7 @@ Pass = First | Refining
 
 
 class _Refined:
-    """Of each beginning that matters, how often the next 16 bits of the raw codes occur."""
+    """Counts of the next 16 bits of the raw codes, for each sought beginning."""
 
     def __init__(self, plan: Refining, kernels: Any) -> None:  # noqa: ANN401
         self._plan = plan

@@ -1,4 +1,4 @@
-"""How work items are mapped: one after the other, or by long-lived threads, always yielding in the items' order.
+"""Map a function over items: one after the other, or by long-lived threads, always yielding in the items' order.
 
 The threads sit above kernels and reads that release the GIL. What a worker has in hand (buffers, histograms) is made
 once per worker and reused.

@@ -5,14 +5,12 @@
     OP   is < <= > >= == !=
 
 FIELD is the dotted name of a number of a plane (bdm, null.mean_ctm.z) or of the layer itself (nonfinite, zeros,
-measures.gzip.ratio where it was asked for). Every
-plane of every layer counts. A null never meets a condition; `all` needs at least one value. Names match as with
---include: fnmatch, case-sensitive, the whole name.
+measures.gzip.ratio with -m gzip). Every plane of every layer counts. A null never meets a condition; `all` needs at
+least one value. Names match as with --include: fnmatch, case-sensitive, the whole name.
 
 Of a comparison, FIELD is the name of a series (bdm; gzip.ratio of a plane's bits, measures.gzip.ratio of the layer's
 stored bytes), flips, flips_from_first, or delta. or delta_from_first. and a plane's number. Every checkpoint counts;
-what is null, since a layer is missing there or a first checkpoint has none before it, is no value: `all` needs those
-that are there.
+a null does not (a layer is missing there, or a first checkpoint has no earlier one), and `all` needs the others.
 """
 
 from __future__ import annotations
@@ -71,12 +69,12 @@ class Condition:
         return f"{self.quantifier} {self.scope}{glob}.{self.field} {self.sign} {self.number:.15g}"
 
     def holds(self, report: Report | Comparison) -> bool:
-        """Whether the condition is met by one value, or with `all` by every one and at least one."""
+        """Return True if one value meets the condition; with `all`, if every one does and there is at least one."""
         met = [self._met(value) for _, value in self._values(report)]
         return any(met) if self.quantifier == "any" else bool(met) and all(met)
 
     def applies(self, report: Report | Comparison) -> bool:
-        """Whether there is any value at all: not where a name matches no layer, or a measure was not asked for."""
+        """Return True if there is a value: False if a name matches no layer, or a measure was not computed."""
         return any(value is not None for _, value in self._values(report))
 
     def match(self, report: Report | Comparison) -> str | None:
@@ -92,7 +90,7 @@ class Condition:
         return value is not None and _OPERATORS[self.sign](value, self.number)
 
     def _values(self, report: Report | Comparison) -> Iterator[tuple[str, float | None]]:
-        """Where each value stands, in the words of a message, and the value."""
+        """Yield the place of each value, in the words of a message, and the value."""
         if isinstance(report, Comparison):
             yield from self._compared_values(report)
         elif self.scope == "layer":
@@ -182,7 +180,7 @@ def parse_comparison(text: str) -> Condition:
 
 
 def _parsed(text: str) -> Condition:
-    """What an expression says, whether there is such a field or not."""
+    """Return the condition of an expression; its field is not checked here."""
     found = _EXPRESSION.fullmatch(text)
     if found is None:
         raise UsageError(
@@ -235,7 +233,7 @@ def _number(text: str, written: str) -> float:
     except ValueError:
         number = float("nan")
     if not isfinite(number):
-        raise UsageError(f"--fail-on {text!r}: {written!r} is no number")
+        raise UsageError(f"--fail-on {text!r}: {written!r} is not a number")
     return number
 
 

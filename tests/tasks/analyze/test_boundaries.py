@@ -269,12 +269,12 @@ def test_no_piece_that_slides_is_larger_than_the_memory_it_is_read_into() -> Non
     for bits, (rows, columns) in product((8, 16, 32, 64), [(1000, 4), (50, 8195), (50, 8196), (8, 10**6), (9, 40_000)]):
         seen = 0
         for piece in grid.Sliding().pieces(grid.Stripe(0, rows), rows, columns, bits):
-            assert (piece.height + piece.below) * (piece.width + piece.beside) * bits // 8 <= grid.PIECE_BYTES
+            assert (piece.height + piece.more_rows) * (piece.width + piece.more_columns) * bits // 8 <= grid.PIECE_BYTES
             seen += piece.height * piece.width
         assert seen == rows * columns
     for bits in (8, 64):
         for piece in grid.Sliding().pieces(grid.Stripe(0, 10**6), 1, 10**6, bits):
-            assert (piece.width + piece.beside) * bits // 8 <= grid.PIECE_BYTES
+            assert (piece.width + piece.more_columns) * bits // 8 <= grid.PIECE_BYTES
             assert piece.first % 768 == 0
 
 

@@ -1,7 +1,7 @@
 """Integer weights of an ONNX model: which zero points and scale the operators that read them give them.
 
 Source: DequantizeLinear and QLinear* of onnx, MatMulNBits and its kin of onnxruntime (docs/ContribOperators.md). What
-can't be told (a zero point that is computed, blocks that do not divide) is an unsupported reason, never a guess.
+can't be determined (a zero point that is computed, blocks that do not divide) is an unsupported reason, never a guess.
 """
 
 from __future__ import annotations

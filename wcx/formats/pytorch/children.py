@@ -114,7 +114,7 @@ def _member(node: Node, key: str, value: Value, role: str | None) -> Node:
 
 
 def _key_text(key: Value, index: int) -> str:
-    """Return the text of a key in names; its index for one that is no text, number or short run of bytes."""
+    """Return the text of a key in names; its index for one that is not a text, a number or a short run of bytes."""
     if isinstance(key, str):
         return key[: _MAX_NAME + 1]
     if isinstance(key, (int, float)) or key is None:

@@ -61,7 +61,7 @@ def is_optimizer_key(key: str, value: Value) -> bool:
 
 
 def _is_dict_or_state(call: Call) -> bool:
-    """Return True for an object that is no module."""
+    """Return True for an object that is not a module."""
     state = call.state
     return not isinstance(state, Dict) or "_modules" not in state[: 2 * _FIRST_FIELDS : 2]
 

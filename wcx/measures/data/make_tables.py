@@ -44,7 +44,7 @@ def spread(shape: tuple[int, ...], table: dict[str, float]) -> NDArray[np.float6
 
 
 def main() -> None:
-    """Write ctm.npz beside this file and print each array's checksum."""
+    """Write ctm.npz next to this file and print each array's checksum."""
     arrays: dict[str, NDArray[np.float64]] = {}
     for name in SOURCES:
         for shape, table in read_source(name).items():

@@ -65,7 +65,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class PlaneValues:
-    """What is known of one plane, or of several added up, before its null.
+    """Values of one plane, or of several added up, before its null.
 
     margins, seeds: of each plane that was added up, what a permutation keeps and what seeds its draws. values: by
     measure.
@@ -212,7 +212,7 @@ def layer_report(
 
 
 def _with_quantization(fit: Fit, tensor: TensorInfo) -> Fit:
-    """Return the fit with what integer codes stand for, where that is one scale and zero point for the whole tensor."""
+    """Return the fit with the scale and zero point of integer codes, if the whole tensor has one of each."""
     quantization = tensor.quantization
     if quantization is None:
         return fit

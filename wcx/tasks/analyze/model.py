@@ -1,6 +1,6 @@
 """The model's rows, built up layer by layer: counts are added (`pooled`), and values (`sum`); the reference's likewise.
 
-Planes go by name: a layer that lacks one (integer codes have as many as their bits) adds nothing to it.
+Planes go by name: a layer that lacks one (integer codes have one per bit) adds nothing to it.
 """
 
 from __future__ import annotations

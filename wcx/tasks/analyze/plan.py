@@ -31,11 +31,11 @@ SCHEMA = "wcx/analysis/1"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is counted and what is skipped, and how: same input and settings, same plan.
+    """The layers to count, the tensors to skip, and all objects for it: same input and settings, same plan.
 
     quantizers: the plan's own, and the one whose planes a preset adds. streams: compressors and statistics, by name.
-    partners: of the layers in the reference. vector: what a preset takes as one string. stored: compress the stored
-    bytes too, not only the bits of planes.
+    partners: of the layers in the reference. vector: the parameters that a preset takes as one string. stored: compress
+    the stored bytes too, not only the bits of planes.
     """
 
     quantizers: tuple[Quantizer, ...]
@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def drawn(self) -> list[Layer]:
-        """What a null by shuffles permutes: the layers, and those of the vector once more."""
+        """The layers that a null by shuffles permutes: all, and those of the vector once more."""
         return [*self.layers, *(self.vector.layers if self.vector else ())]
 
     def stream_specs(self, layer: Layer, rule: PlaneRule = ()) -> tuple[Spec, ...]:
@@ -109,7 +109,7 @@ def resolve(
     quantizers, vector = [quantizer_of(settings)], None
     if settings.preset is not None:
         preset = find_preset(settings.preset)
-        quantizers += [] if preset.beside is None else [parse_quantizer(preset.beside)]
+        quantizers += [] if preset.second_quantizer is None else [parse_quantizer(preset.second_quantizer)]
         if tensors and preset.concatenated and scheme_of(settings).strings and settings.boundary == "ignore":
             vector = vector_of(tensors, settings.measures)
     streams = tuple(name for name in settings.measures if is_streamed(name))
@@ -119,7 +119,7 @@ def resolve(
 def evaluation_of(
     settings: Settings, measures: Sequence[str] | None = None, nulls: Sequence[str] | None = None
 ) -> Evaluation:
-    """Return what decides of numbers; measures, nulls: those to evaluate, and to give a null, if not all asked for."""
+    """Return the inputs of evaluation. measures, nulls: to evaluate, and to give a null; None for all of settings."""
     wanted = settings.measures if measures is None else measures
     chosen = [measure for measure in plane_measures() if measure.coverage or measure.name in wanted]
     with_null = [

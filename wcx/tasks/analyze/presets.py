@@ -1,7 +1,7 @@
-"""Presets: a published method exactly as its public code does it, and what that code does that one would not expect.
+"""Presets: a published method exactly as its public code does it, with the unexpected behaviour of that code.
 
 A preset is a set of options, a rule about tensors where the original has one, and sentences for the report's notes. An
-option given beside it wins, and then the notes say that the original is no longer reproduced.
+option given with it wins, and then the notes say that the original is no longer reproduced.
 
 Sources: pybdm 0.1.0; Sakabe et al., arXiv 2505.20646; Bakhtiarifard et al., arXiv 2605.15551 and `saintslab/QuBD`
 (qbdm/qbdm.py, complexity_per_layer.py); Bakhtiarifard et al., arXiv 2602.14896 and `saintslab/MoMos` (src/metrics.py).
@@ -26,8 +26,8 @@ def _takes_all(_tensor: TensorInfo) -> str | None:
 class Preset:
     """A published method. options: as make_settings takes them. also: quantizers that the original ran with too.
 
-    leaves_out: the reason why the original leaves a tensor out, or None. beside: a second quantizer, whose planes
-    stand beside the others and in no total. concatenated: whether all parameters are also measured as one vector, their
+    leaves_out: the reason why the original leaves a tensor out, or None. second_quantizer: its planes are
+    listed separately and are in no total. concatenated: True to measure all parameters as one vector too, their
     signs as one string. float32_rank: quantiles as torch.quantile has them. quirks: sentences for the notes.
     """
 
@@ -36,7 +36,7 @@ class Preset:
     options: Mapping[str, Any] = field(default_factory=dict)
     also: tuple[str, ...] = ()
     leaves_out: Callable[[TensorInfo], str | None] = _takes_all
-    beside: str | None = None
+    second_quantizer: str | None = None
     concatenated: bool = False
     float32_rank: bool = False
     quirks: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ _PRESETS = (
         options={"quantize": "uniform:8:p99.9", "block": "4x4", "boundary": "ignore", "layout": "rows"},
         also=tuple(f"uniform:{bits}{range_}" for bits in (2, 4, 8, 16) for range_ in ("", ":p99.9")),
         leaves_out=_not_of_qubd,
-        beside="sign",
+        second_quantizer="sign",
         float32_rank=True,
         quirks=(
             "total adds the bit-planes; the plane sign (w > 0) is the original's binary one and is in no total",
@@ -108,7 +108,7 @@ _PRESETS = (
             "included, as one string; layers and model rows are each tensor's own",
             "strings cross from one tensor into the next, in the file's order; the original takes the module's order, "
             "which a file sorted by name does not keep",
-            "buffers are told by their names (running_mean, running_var, num_batches_tracked)",
+            "buffers are recognized by their names (running_mean, running_var, num_batches_tracked)",
             "the last symbols that fill no string of 12 are dropped",
             "model.measures.concatenated are the original's other metrics, of all parameters as one vector of float32 "
             "(other floats are widened or narrowed): sparsity, l2_norm, gzip, bz2 and lzma of its bytes and, "
@@ -140,9 +140,9 @@ def find_preset(name: str) -> Preset:
 
 
 def departures(settings: Settings, usual: Settings) -> list[str]:
-    """What of settings is not as the preset's own settings, `usual`, say: one short phrase each.
+    """Return the settings that differ from the preset's own, `usual`: one short phrase each.
 
-    Of the options that change a number that the original has; the null, the seed and the like are wcx's own.
+    Only options that change a number of the original count; the null, the seed and the like are wcx's own.
     """
     preset = find_preset(settings.preset or "")
     found = []

@@ -16,7 +16,7 @@ from wcx.tasks.analyze.settings import scheme_of
 
 
 def reference_note(path: str) -> str:
-    """What a reader has to know of the two ratios."""
+    """Return the note that explains the two ratios."""
     return (
         f"two ratios: null.*.ratio is to the layer's own shuffle, reference.ratio to {path}; they disagree on "
         "heavy-tailed weights, whose density of ones a shuffle keeps and another checkpoint does not have"
@@ -24,7 +24,7 @@ def reference_note(path: str) -> str:
 
 
 class Partners:
-    """Which tensor of the reference stands beside a layer."""
+    """The tensors of the reference, matched to layers by name."""
 
     def __init__(self, checkpoint: Checkpoint, settings: Settings) -> None:
         self.path = checkpoint.path

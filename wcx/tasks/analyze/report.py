@@ -30,7 +30,7 @@ def make_report(checkpoint: Checkpoint, plan: Plan, settings: Settings, run: Run
 
 
 def notes_of(layers: Sequence[LayerReport], settings: Settings) -> list[str]:
-    """What a reader should know of the numbers as a whole."""
+    """Return the notes about the numbers as a whole."""
     planes = [plane for layer in layers for plane in layer.planes]
     loaded = sum(plane.load is not None and plane.load > 0.25 for plane in planes)
     saturated = sum(plane.regime == "saturated" for plane in planes)
@@ -51,7 +51,7 @@ def notes_of(layers: Sequence[LayerReport], settings: Settings) -> list[str]:
 
 
 def _notes_of_settings(settings: Settings) -> list[str]:
-    """What a preset does, and which ratio is which."""
+    """Return the notes about the preset and the reference."""
     from wcx.tasks.analyze.reference import reference_note
 
     return preset_notes(settings) + ([] if settings.reference is None else [reference_note(settings.reference)])

@@ -1,4 +1,4 @@
-"""Run a plan: scan its layers for all that is wanted of them, and evaluate what comes back, layer by layer."""
+"""Run a plan: scan its layers for all that it asks for, and evaluate the results, layer by layer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _BATCH = 1 << 30  # bytes of neighbouring layers that are fitted, then counted w
 
 @dataclass(frozen=True, slots=True)
 class LayerResults:
-    """What scans found in a layer: fit and counts for each quantizer, and what compressors and statistics need."""
+    """Results of scanning a layer: fit and counts for each quantizer, and the inputs of compressors and statistics."""
 
     layer: Layer
     fits: tuple[Fit, ...]
@@ -66,7 +66,7 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How layers are read: where from, by what engine. compiled: None leaves that to the size of the work."""
+    """The source and the engine that read layers. compiled: None leaves that to the size of the work."""
 
     open_source: OpenSource
     engine: Engine
@@ -81,7 +81,7 @@ Known = Iterator[tuple[tuple[Fit, ...], tuple[CountedLayer, ...]]]
 def scan_layers(
     plan: Plan, layers: Sequence[Layer], reach: Reach, known: Known | None = None, earlier: Earlier | None = None
 ) -> Generator[LayerResults, None, None]:
-    """Yield what is wanted of each layer, in order. known: what was counted before; then streams alone are read."""
+    """Yield the results of each layer, in order. known: those of earlier counts; then only streams are read."""
     for batch in _batches(layers):
         yield from _scan_batch(plan, batch, reach, known, earlier)
 
@@ -114,7 +114,7 @@ def _streamed(plan: Plan, layer: Layer, found: Sequence[Any]) -> StreamedLayer:
 
 
 def _work(plan: Plan, layer: Layer, fits: Sequence[Fit], earlier: Earlier | None, counts: int) -> Work:
-    """Return what is to be done with a layer."""
+    """Return the work on a layer."""
     rules = [quantizer.cut(layer.dtype, fit) for quantizer, fit in zip(plan.quantizers, fits, strict=True)]
     key, changes, bits = "", None, 0
     if earlier is not None:
@@ -298,7 +298,7 @@ class Run:
         )
 
     def _vector(self) -> Concatenated | None:
-        """Return what a preset wants of all parameters as one vector."""
+        """Return the results of all parameters as one vector, if a preset asks for them."""
         reach = self._reach
         if self._plan.vector is None:
             return None

@@ -1,6 +1,6 @@
-"""Which tensors are analysed, and why the others are not: one rule that `inspect` and `analyze` share.
+"""The selection of tensors, with a reason for each that is left out: one rule that `inspect` and `analyze` share.
 
-A pure function of the descriptions; no data is read. The texts it returns are a contract (they stand in the JSON).
+A pure function of the descriptions; no data is read. The texts it returns are a contract (they are in the JSON).
 docs/measures.md, section "Which tensors", is the definition.
 """
 
@@ -64,7 +64,7 @@ def select(
 
 
 class Choice(Protocol):
-    """What a user says of the tensors that are wanted: Settings and the like."""
+    """A user's choice of tensors: Settings and the like."""
 
     @property
     def include(self) -> Sequence[str]:
@@ -76,7 +76,7 @@ class Choice(Protocol):
 
     @property
     def include_optimizer(self) -> bool:
-        """Whether optimizer state is wanted too."""
+        """True to include optimizer state."""
 
 
 def select_each(
@@ -148,7 +148,7 @@ _PACKED = "packed 4-bit codes"
 
 
 def packed_reason(tensor: TensorInfo, tensors: Mapping[str, TensorInfo]) -> str | None:
-    """Return the reason for integers that hold several codes each, recognised by the tensors beside them.
+    """Return the reason for integers that hold several codes each, recognised by the other tensors of their module.
 
     The sign of such an integer says nothing about a weight. Names and types are those that the libraries write:
     GPTQ, AWQ (`qweight`, `qzeros` with `scales`), bitsandbytes (`weight` with `absmax` and `quant_map` or
@@ -158,22 +158,22 @@ def packed_reason(tensor: TensorInfo, tensors: Mapping[str, TensorInfo]) -> str 
     if DTYPES[tensor.dtype].kind not in ("signed", "unsigned") or tensor.quantization is not None:
         return None
     module, _, last = tensor.name.rpartition(".")
-    beside = f"{module}." if module else ""
-    if last in ("qweight", "qzeros") and tensor.dtype in ("I32", "U32") and f"{beside}scales" in tensors:
+    prefix = f"{module}." if module else ""
+    if last in ("qweight", "qzeros") and tensor.dtype in ("I32", "U32") and f"{prefix}scales" in tensors:
         return _PACKED
-    if last == "weight_packed" and f"{beside}weight_scale" in tensors:
+    if last == "weight_packed" and f"{prefix}weight_scale" in tensors:
         return _PACKED
     if last.endswith("_blocks") and tensor.dtype == "U8" and f"{tensor.name[:-7]}_scales" in tensors:
         return _PACKED
     if last.endswith("_scales") and tensor.dtype == "U8" and f"{tensor.name[:-7]}_blocks" in tensors:
         return "E8M0 (no sign)"
-    return _PACKED if _packed_in_place(tensor, beside, tensors) else None
+    return _PACKED if _packed_in_place(tensor, prefix, tensors) else None
 
 
-def _packed_in_place(tensor: TensorInfo, beside: str, tensors: Mapping[str, TensorInfo]) -> bool:
-    """Whether the codes stand under the name that the unpacked weight had."""
+def _packed_in_place(tensor: TensorInfo, prefix: str, tensors: Mapping[str, TensorInfo]) -> bool:
+    """Return True if the codes have the name of the unpacked weight."""
     if tensor.dtype == "U32":
-        return f"{beside}scales" in tensors and f"{beside}biases" in tensors
+        return f"{prefix}scales" in tensors and f"{prefix}biases" in tensors
     if tensor.dtype != "U8":
         return False
     bitsandbytes = f"{tensor.name}.absmax" in tensors and (

@@ -1,4 +1,4 @@
-"""What the user asked for, checked once at the edge; below, it is trusted."""
+"""The user's settings, checked once at the edge; below, they are trusted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def make_settings(
 ) -> Settings:
     """Return checked settings; UsageError says what is wrong and what there is.
 
-    preset: a published method; what is given beside it wins. quantize, block, boundary (ignore,
+    preset: a published method; options given with it win. quantize, block, boundary (ignore,
     recursive[:MIN] or correlated[:SHIFT]), layout: None is the preset's, or the usual: sign, 4x4, ignore, rows; strings
     (1x12) are always cut from the flat tensor. measures: names, or `all` with compressors and statistics; none means
     those of planes. null: permutation, shuffle:K or none. seed: 0 or more. reference: path of a checkpoint to compare
@@ -104,7 +104,7 @@ def _parse_boundary(text: str, block: str) -> str:
 
 
 def preset_notes(settings: Settings) -> list[str]:
-    """What the report says of its preset: where it departs from the original, and what the original does."""
+    """Return the notes on the preset: departures from the original, and the original's own quirks."""
     if settings.preset is None:
         return []
     changed = departures(settings, make_settings(preset=settings.preset))

@@ -38,7 +38,7 @@ Floats = NDArray[np.float32]
 Bits = NDArray[np.uint8]
 _Unit = Unit[bool]  # the stream: whether it is the signs, one byte a bit, instead of the vector's own bytes
 NAME = "concatenated"
-"""What the plane is called, and what seeds its null."""
+"""The name of the plane, which seeds its null too."""
 
 _SCHEME = Scheme("1x12", "ignore", "flat")
 _STRING = 12
@@ -70,7 +70,7 @@ class Vector:
         return sum(layer.tensor.nbytes for layer in self.layers) * len(self._passes())
 
     def _passes(self) -> list[list[_Unit]]:
-        """What is compressed in each reading; without compressors there is one all the same."""
+        """The compressors of each reading; without compressors there is one reading too."""
         return in_passes(_units(self.layers, self.names), _PASS_MEMORY) or [[]]
 
     def read(
@@ -128,7 +128,7 @@ def _plain(size: Size | None) -> dict[str, Any]:
 
 
 def _are_known(layers: Sequence[Layer]) -> bool:
-    """Whether the values of all weights are known: of quantized integers only signs and zeros are, scales are not."""
+    """True if the values of all weights are known; scales of quantized integers are not, their signs and zeros are."""
     return all(layer.tensor.quantization is None for layer in layers)
 
 
@@ -253,7 +253,7 @@ class _Signs:
 
 
 class _Zeros:
-    """How many weights are 0 or -0.0."""
+    """Return the number of weights that are 0 or -0.0."""
 
     def __init__(self) -> None:
         self.zeros = 0

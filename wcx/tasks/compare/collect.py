@@ -1,4 +1,4 @@
-"""What was found of each checkpoint, put into series as it comes in."""
+"""The series of a comparison, built up from the results of each checkpoint as they come in."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class _Table:
 
 
 class Collected:
-    """Everything that the walks found. number: of checkpoints. null: whether there is a null model.
+    """All results of the visits. number: of checkpoints. null: True if there is a null model.
 
     errors, incomplete: checkpoints that can't be read, and those without rows of the model, by number. warnings: of
-    layers, by name and text, with the checkpoints that have it. lost: checkpoints whose change can't be told, since
+    layers, by name and text, with the checkpoints that have it. lost: checkpoints whose change is unknown, since
     which one (previous, first), and why that can't be read any more. notes: of the last checkpoint.
     """
 
@@ -82,7 +82,7 @@ class Collected:
 
     @property
     def has_layers(self) -> bool:
-        """Whether there is anything of any layer."""
+        """True if any layer has results."""
         return bool(self._planes)
 
     def _begin(self, number: int, rows: Rows) -> None:

@@ -75,7 +75,7 @@ def compare_checkpoints(
     progress: Progress | None = None,
     store: Store | None = None,
 ) -> Comparison:
-    """Compare the checkpoints that the arguments name; one that can't be read is told in the result.
+    """Compare the checkpoints that the arguments name; the result lists those that can't be read.
 
     store: where counts are kept and taken from, nowhere by default.
     """
@@ -156,7 +156,7 @@ def _walked(
 
 
 def _is_large(surveyed: Sequence[HeaderScan], settings: ComparisonSettings) -> bool:
-    """Whether compiled code is worth its start: the planes of all checkpoints, and twice what changed in them."""
+    """Return True if compiled code is worth its start, for the planes of all checkpoints and twice their changes."""
     planes = 3 * len(quantizer_of(settings.analysis).planes(DTYPES["U8"]))
     weights = sum(prod(shape) for one in surveyed for _, shape, _ in one.layers)
     return worth_compiling(weights, sum(len(one.layers) for one in surveyed), planes)
@@ -201,7 +201,7 @@ def _correlate(
     threads: int,
     progress: Progress,
 ) -> Correlated:
-    """What the series and the log's columns say of each other; nothing without a log."""
+    """Return the correlations of series and log columns; nothing without a log."""
     if logs.settings is None:
         return Correlated((), (), (), (), None, (), ())
     kept = [at for at, one in enumerate(checkpoints) if one.duplicate_of is None and one.error is None]
@@ -243,7 +243,7 @@ def _wanted(series: SeriesMap, settings: ComparisonSettings) -> Iterator[tuple[s
             yield name, values
 
 
-# --------------------------------------------------------------------------------------------- what is said beside it
+# ---------------------------------------------------------------------------------------------------- notes, warnings
 
 
 def _notes(
@@ -252,7 +252,7 @@ def _notes(
     checkpoints: Sequence[ComparedCheckpoint],
     settings: ComparisonSettings,
 ) -> Iterator[str]:
-    """What a reader should know of the numbers as a whole."""
+    """Yield the notes about the numbers as a whole."""
     for one in said:
         yield from one.notes
     yield from preset_notes(settings.analysis)
@@ -278,7 +278,7 @@ def _notes(
 def _warnings(
     said: Sequence[Any], collected: Collected, checkpoints: Sequence[ComparedCheckpoint], has_core: bool
 ) -> Iterator[str]:
-    """What a reader should do something about."""
+    """Yield the warnings: notes that ask for an action."""
     for checkpoint in checkpoints:
         if checkpoint.duplicate_of is not None:
             yield f"{escape(checkpoint.label)} holds the same tensors as {escape(checkpoint.duplicate_of)}"

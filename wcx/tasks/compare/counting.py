@@ -36,9 +36,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What is the same for all checkpoints.
+    """The common context of all checkpoints.
 
-    bits: of a weight, by series, by which layers are cut into pieces. compiled: whether compiled code is worth its
+    bits: of a weight, by series, by which layers are cut into pieces. compiled: True if compiled code is worth its
     start for all of them.
     """
 

@@ -1,7 +1,7 @@
 """From the report of one checkpoint to plain rows of numbers, by the names that their series have.
 
 A row is a dict from a measure's name to a number or None: a plane's field with dots (null.bdm.ratio), a compressor of
-its packed bits (gzip.nbytes). What belongs to a layer as a whole stands under the plane None.
+its packed bits (gzip.nbytes). Numbers of a layer as a whole are under the plane None.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Rows:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Rows:
-        """What to_plain made; raises KeyError, TypeError or ValueError where it is something else."""
+        """Return the rows that to_plain made plain; raises KeyError, TypeError or ValueError for anything else."""
         layers = {name: dict(planes) for name, planes in plain["layers"]}
         model = {name: dict(planes) for name, planes in plain["model"]}
         return cls(layers, model, [(name, text) for name, text in plain["warnings"]], list(plain["notes"]))
@@ -129,7 +129,7 @@ def _measures(measures: Mapping[str, Any]) -> tuple[Row, dict[str, Row]]:
 
 
 def _is_nothing(value: Mapping[str, Any]) -> bool:
-    """Whether a compressor has not taken the stored bytes."""
+    """Return True if a compressor did not take the stored bytes."""
     return value.get("ratio", 0) is None and value.get("nbytes") == 0
 
 
@@ -155,7 +155,7 @@ class ChangeRows:
     def add(
         self, layer: Layer, name: str, planes: Sequence[str], counts: tuple[BlockCounts, ...] | None, core: bool
     ) -> None:
-        """Take in the changed bits of a layer; None where they can't be told."""
+        """Take in the changed bits of a layer; None where they are unknown."""
         if counts is None:
             return
         values = [

@@ -37,7 +37,7 @@ _PLANES, _PREVIOUS, _FIRST = "planes", "previous", "first"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What there is to say of one checkpoint; layers are told by the name of their series.
+    """The results of one checkpoint; layers go by the name of their series.
 
     planes: its own numbers. previous, first: those of what changed since, None where there is no such checkpoint, or
     where it can't be read again; then `lost` says why, by kind.
@@ -51,7 +51,7 @@ class Outcome:
 
 
 class Walk:
-    """One run on its way from the first checkpoint to the last. reference: what tells which reference file it is."""
+    """One run on its way from the first checkpoint to the last. reference: identifies the reference file."""
 
     def __init__(self, members: Sequence[Member], around: Around, store: Store, reference: str) -> None:
         self._members = members
@@ -64,7 +64,7 @@ class Walk:
         self._lost: dict[str, CheckpointError] = {}
 
     def outcomes(self) -> Generator[Outcome, None, None]:
-        """Visit the checkpoints in order; one that can't be read is no predecessor of the next."""
+        """Visit the checkpoints in order; one that can't be read does not count as the predecessor of the next."""
         try:
             for number, member in enumerate(self._members):
                 yield self._outcome(number, member)
@@ -111,7 +111,7 @@ class Walk:
     # ------------------------------------------------------------------------------------------- what is remembered
 
     def _key(self, number: int, other: int | None) -> str:
-        """What the counts of a checkpoint depend on, or those of its change since another one."""
+        """Return the key of a checkpoint's counts, or of those of its change since another one."""
         mine, how = self._identity(number), self._counting
         if other is None:
             return cache_key("planes", how, mine)
@@ -130,7 +130,7 @@ class Walk:
         return "" if identity is None else identity.key, sorted(member.names.items()), sorted(member.core)
 
     def _row_key(self, key: str, number: int) -> str:
-        """What the numbers depend on beside the counts."""
+        """Return the key of a checkpoint's numbers: that of its counts, with all settings."""
         settings, member = self._around.settings, self._members[number]
         how = (
             to_plain(settings.analysis),
@@ -293,7 +293,7 @@ class Walk:
 
 
 class _Writers:
-    """Where the counts of a checkpoint go, one for each kind and quantizer."""
+    """The writers of a checkpoint's counts, one for each kind and quantizer."""
 
     def __init__(self, store: Store, keys: Mapping[str, str], settings: Mapping[str, object], views: int) -> None:
         self._writers = {

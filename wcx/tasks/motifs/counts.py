@@ -77,7 +77,7 @@ def usage_of(table: Table, wanted: int) -> Usage:
 
 
 def _first_rows(table: Table, rows: NDArray[np.intp], wanted: int) -> NDArray[np.intp]:
-    """Return those of the rows whose words come first, at most as many as are wanted."""
+    """Return those of the rows whose words come first, at most `wanted`."""
     words = table.blocks[rows]
     if len(rows) > wanted:
         near = words[:, 0] <= np.partition(words[:, 0], wanted - 1)[wanted - 1]

@@ -36,7 +36,7 @@ def writing(target: str, checkpoint: Checkpoint) -> Iterator[SafetensorsWriter]:
     if any(os.path.realpath(os.path.join(checkpoint.directory, name)) == target for name in checkpoint.files):
         raise UsageError(f"--write {target}: is the checkpoint itself: choose another name")
     if os.path.exists(target) and not os.path.isfile(target):
-        raise UsageError(f"--write {target}: is no file")
+        raise UsageError(f"--write {target}: is not a file")
     for tensor in checkpoint.tensors:
         if tensor.unsupported or tensor.dtype not in DTYPE_NAMES:
             reason = tensor.unsupported or f"safetensors has no {tensor.dtype}"
