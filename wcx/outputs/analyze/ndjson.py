@@ -48,7 +48,8 @@ class NdjsonWriter(Writer):
 
 def _fields(row: Row) -> Row:
     fixed = {**_empty(), **row}
-    return {**fixed, **dict(flat_measures(fixed.pop("measures") or {}))}
+    measures = fixed.pop("measures")
+    return {**fixed, **dict(flat_measures(measures or {}))}
 
 
 @cache
