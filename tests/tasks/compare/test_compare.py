@@ -241,7 +241,7 @@ def test_a_checkpoint_against_itself_has_not_changed(run: Path, quantize: str) -
     for layer in comparison.layers:
         assert all(one == other for one, other in layer.series.values())
     assert comparison.checkpoints[1].duplicate_of == comparison.checkpoints[0].label
-    assert "holds the same tensors" in comparison.warnings[0]
+    assert "has the same tensors" in comparison.warnings[0]
 
 
 def test_dtypes_and_formats_may_differ(tmp_path: Path) -> None:
@@ -499,10 +499,10 @@ def test_a_predecessor_that_is_gone_is_not_held_against_its_successor(
     write_safetensors(run / "step500.safetensors", weights(7, SHAPES, 1.0))
     reopen = reading_module.reopen
 
-    def gone(surveyed: HeaderScan, *arguments: Any) -> Any:  # noqa: ANN401
-        if surveyed.located.label == "step400":
-            raise CheckpointError(surveyed.located.path, "gone")
-        return reopen(surveyed, *arguments)
+    def gone(headers: HeaderScan, *arguments: Any) -> Any:  # noqa: ANN401
+        if headers.located.label == "step400":
+            raise CheckpointError(headers.located.path, "gone")
+        return reopen(headers, *arguments)
 
     monkeypatch.setattr(reading_module, "reopen", gone)
     after = wcx.compare(run)
@@ -513,7 +513,8 @@ def test_a_predecessor_that_is_gone_is_not_held_against_its_successor(
         assert mine.flips_from_first[5] is not None
         assert mine.series["bdm"][5] is not None
     assert any(
-        "no changes for step500 since the one before" in warning and "gone" in warning for warning in after.warnings
+        "no changes for step500 since the previous checkpoint" in warning and "gone" in warning
+        for warning in after.warnings
     )
     monkeypatch.undo()
 
@@ -527,7 +528,7 @@ def test_a_file_that_changes_after_its_header_was_read(run: Path, monkeypatch: p
 
     monkeypatch.setattr(run_module, "match", late)
     comparison = wcx.compare(run)
-    assert comparison.checkpoints[2].error == "the file changed while it was compared"
+    assert comparison.checkpoints[2].error == "the file changed during the comparison"
     assert [checkpoint.error for checkpoint in comparison.checkpoints].count(None) == 4
 
 
@@ -538,7 +539,7 @@ def test_a_repeated_checkpoint_is_no_point_of_the_statistics(run: Path) -> None:
     after = wcx.compare(run, log=run / "log.csv", null="none")
     assert [checkpoint.duplicate_of for checkpoint in after.checkpoints] == [None] * 3 + ["step200"] + [None] * 2
     assert after.correlations == before.correlations
-    assert any("no points of the statistics" in note for note in after.notes)
+    assert any("the statistics leave out" in note for note in after.notes)
 
 
 def test_a_moved_directory_keeps_its_counts(run: Path, reads: dict[str, int], tmp_path_factory: Any) -> None:  # noqa: ANN401
@@ -619,7 +620,7 @@ def test_one_log_is_not_that_of_several_runs(tmp_path: Path, monkeypatch: pytest
     for path in (log, "seed_0/log.csv"):
         with pytest.raises(UsageError, match="one file for 2 runs"):
             wcx.compare(tmp_path, group=True, log=path)
-    with pytest.raises(UsageError, match="no such file beside the checkpoints of seed_1"):
+    with pytest.raises(UsageError, match="no such file next to the checkpoints of seed_1"):
         wcx.compare(tmp_path, group=True, log="log.csv")
     shutil.copy(log, tmp_path / "above.csv")
     with pytest.raises(UsageError, match="one file for 2 runs"):
@@ -644,7 +645,7 @@ def test_layers_that_only_few_have_make_no_model_and_that_is_said(tmp_path: Path
         write_safetensors(tmp_path / f"step{step}.safetensors", weights(step, {name: (16, 16)}))
     comparison = wcx.compare(tmp_path)
     assert len(comparison.layers) == 2
-    assert any(warning.startswith("no row of the model: no layer is in most") for warning in comparison.warnings)
+    assert any(warning.startswith("no model rows: no layer is in most") for warning in comparison.warnings)
 
 
 def test_a_series_without_a_layer_says_so(run: Path) -> None:
@@ -655,13 +656,13 @@ def test_a_checkpoint_that_lacks_a_layer_has_no_row_of_the_model_and_that_is_sai
     few = {name: shape for name, shape in SHAPES.items() if name != "conv.weight"}
     write_safetensors(run / "step250.safetensors", weights(9, few, 0.3))
     comparison = wcx.compare(run)
-    assert any(warning.startswith("no row of the model for step250:") for warning in comparison.warnings)
+    assert any(warning.startswith("no model rows for step250:") for warning in comparison.warnings)
 
 
 def test_what_has_no_null_for_its_changes_says_so(run: Path) -> None:
     assert any("closed form or by draws" in note for note in wcx.compare(run, null="shuffle:3").notes)
     found = wcx.compare(run, boundary="correlated", null="shuffle:3")
-    assert "changes have no null under the boundary correlated" in found.notes
+    assert "changes have no null with boundary correlated" in found.notes
     assert set(found.layers[0].delta["null.bdm.ratio"]) == {None}
 
 

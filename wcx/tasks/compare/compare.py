@@ -12,7 +12,7 @@ from typing import Any
 from wcx.core.checkpoint import Checkpoint
 from wcx.core.comparison import ComparedCheckpoint, Comparison, LayerSeries, ModelSeries, Series, SeriesMap
 from wcx.core.dtypes import DTYPES
-from wcx.core.errors import CheckpointError, UsageError
+from wcx.core.errors import CheckpointError
 from wcx.core.progress import Progress
 from wcx.core.quantities import DENSITY, claimed_measures, plane_measures
 from wcx.core.text import escape
@@ -80,24 +80,22 @@ def compare_checkpoints(
     store: where counts are kept and taken from, nowhere by default.
     """
     progress, store = progress or Progress(), store or Store(None)
-    if not arguments:
-        raise UsageError("no checkpoint: name files, a pattern, or a directory of checkpoints")
     series = locate(arguments, order=settings.order, group=settings.group)
     reference = open_reference(settings.analysis)
-    surveyed = scan_headers(series.located, settings.analysis, reference)
-    logs = join_logs(series.located, settings)  # a log that can't be read is told before hours of counting
-    progress.on_start(sum(one.nbytes for one in surveyed))
+    scans = scan_headers(series.located, settings.analysis, reference)
+    logs = join_logs(series.located, settings)  # an unreadable log ends the comparison before hours of counting
+    progress.on_start(sum(one.nbytes for one in scans))
     matching = match(
-        [one.located.label for one in surveyed],
-        [None if one.error else one.layers for one in surveyed],
-        [one.located.group for one in surveyed],
+        [one.located.label for one in scans],
+        [None if one.error else one.layers for one in scans],
+        [one.located.group for one in scans],
     )
-    collected = _walked(surveyed, matching, settings, store, threads, progress, reference)
-    same = duplicates(surveyed, store)
+    collected = _walked(scans, matching, settings, store, threads, progress, reference)
+    same = duplicates(scans, store)
     labels = [one.label for one in series.located]
     checkpoints = tuple(
         _checkpoint(one, collected.errors.get(number), labels[same[number]] if number in same else None, values)
-        for number, (one, values) in enumerate(zip(surveyed, logs.values, strict=True))
+        for number, (one, values) in enumerate(zip(scans, logs.values, strict=True))
     )
     layers, model = tuple(collected.layers(matching.layers)), collected.model()
     correlated = _correlate(layers, model, checkpoints, logs, settings, threads, progress)
@@ -114,13 +112,13 @@ def compare_checkpoints(
         conclusions=correlated.conclusions,
         joined=logs.joined,
         unmatched=tuple(matching.unmatched),
-        notes=tuple(_notes((series, matching, collected, logs, correlated), surveyed, checkpoints, settings)),
-        warnings=tuple(_warnings((series, logs, correlated), collected, checkpoints, bool(matching.core))),
+        notes=tuple(_notes((series, matching, collected, logs, correlated), scans, checkpoints, settings)),
+        warnings=tuple(_warnings((series, logs), collected, checkpoints, bool(matching.core))),
     )
 
 
 def _walked(
-    surveyed: Sequence[HeaderScan],
+    scans: Sequence[HeaderScan],
     matching: Matching,
     settings: ComparisonSettings,
     store: Store,
@@ -130,24 +128,24 @@ def _walked(
 ) -> Collected:
     """Walk every run; returns what was found, by checkpoint."""
     core = set(matching.core)
-    names: list[dict[str, str]] = [{} for _ in surveyed]
+    names: list[dict[str, str]] = [{} for _ in scans]
     bits: dict[str, int] = {}
     for layer in matching.layers:
         for number, own in enumerate(layer.members):
             if own is not None:
                 names[number][own] = layer.name
-    for number, one in enumerate(surveyed):
+    for number, one in enumerate(scans):
         for (own, *_), width in zip(one.layers, one.bits, strict=True):
             if own in names[number]:
                 bits[names[number][own]] = max(width, bits.get(names[number][own], 0))
-    around = Around(settings, bits, threads, progress, _is_large(surveyed, settings), reference)
-    collected = Collected(len(surveyed), null=settings.analysis.null != "none")
+    around = Around(settings, bits, threads, progress, _is_large(scans, settings), reference)
+    collected = Collected(len(scans), null=settings.analysis.null != "none")
     tells = "" if reference is None else key_of(reference)
-    for numbers in _runs(surveyed):
+    for numbers in _runs(scans):
         members = []
         for number in numbers:
             own_core = frozenset(own for own, name in names[number].items() if name in core)
-            members.append(Member(surveyed[number], names[number], own_core, len(own_core) == len(core)))
+            members.append(Member(scans[number], names[number], own_core, len(own_core) == len(core)))
         walk = Walk(members, around, store, tells)
         with closing(walk.outcomes()) as outcomes:
             for number, outcome in zip(numbers, outcomes, strict=True):
@@ -155,17 +153,17 @@ def _walked(
     return collected
 
 
-def _is_large(surveyed: Sequence[HeaderScan], settings: ComparisonSettings) -> bool:
+def _is_large(scans: Sequence[HeaderScan], settings: ComparisonSettings) -> bool:
     """Return True if compiled code is worth its start, for the planes of all checkpoints and twice their changes."""
     planes = 3 * len(quantizer_of(settings.analysis).planes(DTYPES["U8"]))
-    weights = sum(prod(shape) for one in surveyed for _, shape, _ in one.layers)
-    return worth_compiling(weights, sum(len(one.layers) for one in surveyed), planes)
+    weights = sum(prod(shape) for one in scans for _, shape, _ in one.layers)
+    return worth_compiling(weights, sum(len(one.layers) for one in scans), planes)
 
 
-def _runs(surveyed: Sequence[HeaderScan]) -> list[list[int]]:
+def _runs(scans: Sequence[HeaderScan]) -> list[list[int]]:
     """The checkpoints of each run, by number, in order."""
     runs: dict[str | None, list[int]] = {}
-    for number, one in enumerate(surveyed):
+    for number, one in enumerate(scans):
         runs.setdefault(one.located.group, []).append(number)
     return list(runs.values())
 
@@ -203,7 +201,7 @@ def _correlate(
 ) -> Correlated:
     """Return the correlations of series and log columns; nothing without a log."""
     if logs.settings is None:
-        return Correlated((), (), (), (), None, (), ())
+        return Correlated((), (), (), (), None, ())
     kept = [at for at, one in enumerate(checkpoints) if one.duplicate_of is None and one.error is None]
     points = [checkpoints[at] for at in kept]
     measured = [replace(one, values=tuple(one.values[at] for at in kept)) for one in _measured(layers, model, settings)]
@@ -247,54 +245,54 @@ def _wanted(series: SeriesMap, settings: ComparisonSettings) -> Iterator[tuple[s
 
 
 def _notes(
-    said: Sequence[Any],
-    surveyed: Sequence[HeaderScan],
+    sources: Sequence[Any],
+    scans: Sequence[HeaderScan],
     checkpoints: Sequence[ComparedCheckpoint],
     settings: ComparisonSettings,
 ) -> Iterator[str]:
     """Yield the notes about the numbers as a whole."""
-    for one in said:
+    for one in sources:
         yield from one.notes
     yield from preset_notes(settings.analysis)
-    read = [one for one, checkpoint in zip(surveyed, checkpoints, strict=True) if checkpoint.error is None]
+    read = [one for one, checkpoint in zip(scans, checkpoints, strict=True) if checkpoint.error is None]
     if read and read[-1].skipped:
         skipped = read[-1].skipped
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in skipped.items())
         label = escape(read[-1].located.label)
         yield f"{sum(skipped.values()):,} tensors of {label} are not compared: {escape(reasons)}"
     if any(one.duplicate_of is not None for one in checkpoints) and settings.logs:
-        yield "checkpoints that hold the same tensors as an earlier one are no points of the statistics"
+        yield "the statistics leave out checkpoints with the same tensors as an earlier one"
     analysis = settings.analysis
     if analysis.null == "shuffle" and analysis.boundary == "ignore":
-        yield "changes have their null in closed form or by draws: --null shuffle is for the checkpoints themselves"
+        yield "--null shuffle applies to the checkpoints only: changes have a null in closed form or by draws"
     if analysis.null != "none" and analysis.boundary != "ignore":
-        yield f"changes have no null under the boundary {analysis.boundary}"
+        yield f"changes have no null with boundary {analysis.boundary}"
     for name in main_compressors() if settings.logs and not settings.packed else ():
         if name not in settings.analysis.measures:
             claimed = ", ".join(measure.name for measure in claimed_measures())
-            yield f"{name} is not among the measures, so {claimed} is not set against it: add -m {name}"
+            yield f"{claimed} has no baseline {name}, which is not among the measures: add -m {name}"
 
 
 def _warnings(
-    said: Sequence[Any], collected: Collected, checkpoints: Sequence[ComparedCheckpoint], has_core: bool
+    sources: Sequence[Any], collected: Collected, checkpoints: Sequence[ComparedCheckpoint], has_core: bool
 ) -> Iterator[str]:
     """Yield the warnings: notes that ask for an action."""
     for checkpoint in checkpoints:
         if checkpoint.duplicate_of is not None:
-            yield f"{escape(checkpoint.label)} holds the same tensors as {escape(checkpoint.duplicate_of)}"
-    for one in said:
+            yield f"{escape(checkpoint.label)} has the same tensors as {escape(checkpoint.duplicate_of)}"
+    for one in sources:
         yield from one.warnings
     if not collected.has_layers and len(collected.errors) < len(checkpoints):
         yield "no layer could be compared: see the notes for the reasons"
     elif collected.has_layers and not has_core:
-        yield "no row of the model: no layer is in most of the checkpoints (see unmatched)"
+        yield "no model rows: no layer is in most of the checkpoints (see unmatched)"
     for number, kind, error in collected.lost:
-        since = "the first" if kind == "first" else "the one before"
+        since = "the first checkpoint" if kind == "first" else "the previous checkpoint"
         yield f"no changes for {escape(checkpoints[number].label)} since {since}: {escape(str(error))}"
     incomplete = [checkpoints[number].label for number in collected.incomplete]
     if incomplete:
         more = f" and {len(incomplete) - 1:,} more" if len(incomplete) > 1 else ""
-        yield f"no row of the model for {escape(incomplete[0])}{more}: not all of its layers are there (see unmatched)"
+        yield f"no model rows for {escape(incomplete[0])}{more}: some layers are missing (see unmatched)"
     for (name, text), numbers in collected.warnings.items():
         more = f" and {len(numbers) - 1:,} more" if len(numbers) > 1 else ""
         yield f"{escape(name)}: {text} ({escape(checkpoints[numbers[0]].label)}{more})"

@@ -28,7 +28,7 @@ class Member:
     core: those of its own names that the model's rows are made of; complete: whether these are all that it takes.
     """
 
-    surveyed: HeaderScan
+    headers: HeaderScan
     names: Mapping[str, str]
     core: frozenset[str]
     complete: bool
@@ -57,7 +57,7 @@ class Opened:
     """
 
     def __init__(self, member: Member, around: Around, stack: ExitStack) -> None:
-        checkpoint, plan = reopen(member.surveyed, around.settings.analysis, around.reference)
+        checkpoint, plan = reopen(member.headers, around.settings.analysis, around.reference)
         self._reader = stack.enter_context(open_reader(checkpoint))
         theirs = around.reference
         reference = self._reader if theirs is None else stack.enter_context(open_reader(theirs))

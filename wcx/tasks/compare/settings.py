@@ -74,7 +74,7 @@ def make_comparison_settings(
         _check("smoothing", smooth, SMOOTHINGS)
     logs = (os.fspath(log),) if isinstance(log, (str, os.PathLike)) else tuple(os.fspath(path) for path in log)
     if not logs and (step_column is not None or metrics or smooth is not None):
-        raise UsageError("step_column, metrics and smooth are about a training log: name one with --log")
+        raise UsageError("step_column, metrics and smooth need a training log: pass one with --log")
     return ComparisonSettings(
         make_settings(**analysis),
         order=cast(Order, order),
@@ -90,4 +90,4 @@ def make_comparison_settings(
 
 def _check(name: str, value: str, values: Sequence[str]) -> None:
     if value not in values:
-        raise UsageError(f"unknown {name} {value!r}: one of {', '.join(values)}")
+        raise UsageError(f"unknown {name} {value!r}: choose one of {', '.join(values)}")

@@ -73,8 +73,8 @@ class Walk:
                 self._drop(number)
 
     def _outcome(self, number: int, member: Member) -> Outcome:
-        if member.surveyed.error is not None:
-            return Outcome(error=member.surveyed.error)
+        if member.headers.error is not None:
+            return Outcome(error=member.headers.error)
         try:
             outcome = self._visit(number, member)
         except CheckpointError as error:
@@ -103,7 +103,7 @@ class Walk:
             for kind in made:
                 put_json(self._store, self._row_key(keys[kind], number), found[kind].to_plain())
         else:
-            self._around.progress.on_bytes(member.surveyed.nbytes)
+            self._around.progress.on_bytes(member.headers.nbytes)
         named = {kind: _renamed(rows, member.names) for kind, rows in found.items()}
         first = named.get(_FIRST if _FIRST in others else _PREVIOUS)
         return Outcome(named[_PLANES], named.get(_PREVIOUS), first, lost=self._lost)
@@ -126,7 +126,7 @@ class Walk:
     def _identity(self, number: int) -> tuple[Any, ...]:
         """The file, its layers, and which of them come first: those that the model's rows are made of."""
         member = self._members[number]
-        identity = member.surveyed.identity
+        identity = member.headers.identity
         return "" if identity is None else identity.key, sorted(member.names.items()), sorted(member.core)
 
     def _row_key(self, key: str, number: int) -> str:

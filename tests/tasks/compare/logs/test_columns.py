@@ -103,7 +103,7 @@ def test_trainer_state_has_training_and_evaluation_in_rows_of_their_own(tmp_path
         "train_loss": {3: 1.5},
     }
     assert values(log.axes[1].column) == {0: 0.5, 1: 0.5, 2: 1.0, 3: 1.0}
-    assert log.warnings == ("'grad_norm': NaN or infinite values, which count as missing: 1",)
+    assert log.warnings == ("'grad_norm': treated NaN or infinite values as missing: 1",)
     assert "'eval_runtime', 'eval_samples_per_second', 'total_flos', 'train_runtime'" in log.notes[0]
 
 
@@ -128,7 +128,7 @@ def test_tensorboard_export(tmp_path: Path) -> None:
     log = read(tmp_path, "Wall time,Step,Value\n1700000000.5,0,2.5\n1700000001.5,10,1.5\n")
     assert axes(log) == {"Step": "step"}
     assert {name: values(column) for name, column in log.metrics.items()} == {"Value": {0: 2.5, 1: 1.5}}
-    assert log.notes[0] == "no metrics by default, name them with --metric: 'Wall time'"
+    assert log.notes[0] == "columns not used by default, choose them with --metric: 'Wall time'"
 
 
 def test_weights_and_biases_export(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_numbers(tmp_path: Path, cell: str, expected: float) -> None:
 def test_what_is_not_finite_is_missing_and_said(tmp_path: Path, cell: str) -> None:
     log = read(tmp_path, f"step,loss\n1,{cell}\n2,1\n")
     assert values(log.metrics["loss"]) == {1: 1}
-    assert log.warnings == ("'loss': NaN or infinite values, which count as missing: 1",)
+    assert log.warnings == ("'loss': treated NaN or infinite values as missing: 1",)
 
 
 @pytest.mark.parametrize("cell", ["", "null", "None", "N/A", "-", "NA"])
@@ -195,14 +195,14 @@ def test_what_is_not_there_is_missing(tmp_path: Path, cell: str) -> None:
 def test_what_is_no_number_is_missing_and_said(tmp_path: Path, cell: str) -> None:
     log = read(tmp_path, f'step,loss\n1,"{cell}"\n2,1\n3,2\n')
     assert values(log.metrics["loss"]) == {1: 1, 2: 2}
-    assert log.warnings == ("'loss': cells that are no numbers and count as missing: 1",)
+    assert log.warnings == ("'loss': treated non-numeric cells as missing: 1",)
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", '"nan"', "1e999", "1" + "0" * 400])
 def test_what_is_not_finite_in_json(tmp_path: Path, value: str) -> None:
     log = read(tmp_path, f'{{"step": 1, "loss": {value}}}\n{{"step": 2, "loss": 1}}\n')
     assert values(log.metrics["loss"]) == {1: 1}
-    assert "NaN or infinite values, which count as missing: 1" in log.warnings[0]
+    assert "treated NaN or infinite values as missing: 1" in log.warnings[0]
 
 
 @pytest.mark.parametrize("value", ["true", "[1]", '"x"', "{}"])
@@ -214,12 +214,12 @@ def test_what_is_no_number_in_json(tmp_path: Path, value: str) -> None:
 def test_decimal_commas(tmp_path: Path) -> None:
     log = read(tmp_path, "step;loss;note\n10;1,5e-3;a,b\n20;,25;-\n")
     assert values(log.metrics["loss"]) == {0: 0.0015, 1: 0.25}
-    assert "commas in numbers were read as decimal signs" in log.notes
+    assert "read commas in numbers as decimal points" in log.notes
 
 
 @pytest.mark.parametrize("text", ["step;loss\n1.000;0,5\n", "step;loss\n1;0,5\n2;0.5\n", "step;loss\n1;0.5\n2;0,5\n"])
 def test_decimal_commas_and_points_in_one_file_are_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(CheckpointError, match=r"line [23]: numbers with a decimal comma and with a point"):
+    with pytest.raises(CheckpointError, match=r"line [23]: ambiguous numbers, with decimal commas and with points"):
         read(tmp_path, text)
 
 
@@ -322,7 +322,7 @@ def test_the_metrics_asked_for_come_in_that_order(tmp_path: Path) -> None:
 def test_clocks_are_no_metrics_by_default(tmp_path: Path, name: str) -> None:
     log = read(tmp_path, f"step,{name},loss\n1,5,0.5\n")
     assert list(log.metrics) == ["loss"]
-    assert log.notes[0] == f"no metrics by default, name them with --metric: '{name}'"
+    assert log.notes[0] == f"columns not used by default, choose them with --metric: '{name}'"
     assert list(read(tmp_path, f"step,{name},loss\n1,5,0.5\n", metrics=(name,)).metrics) == [name]
 
 
@@ -343,9 +343,7 @@ def test_settings_of_the_optimizer_are_no_metrics_unless_asked_for(tmp_path: Pat
 def test_a_column_of_more_text_than_numbers_is_no_metric_by_default(tmp_path: Path) -> None:
     text = "step,tag,loss\n1,a,1\n2,b,2\n3,5,3\n"
     assert list(read(tmp_path, text).metrics) == ["loss"]
-    assert read(tmp_path, text, metrics=("tag",)).warnings == (
-        "'tag': cells that are no numbers and count as missing: 2",
-    )
+    assert read(tmp_path, text, metrics=("tag",)).warnings == ("'tag': treated non-numeric cells as missing: 2",)
 
 
 def test_delimiters_in_quotes_are_none(tmp_path: Path) -> None:
@@ -361,16 +359,18 @@ def test_long_lines_are_bounded_one_by_one(tmp_path: Path, line: str) -> None:
 
 def test_what_is_passed_over_is_said_only_where_nothing_was_asked_for(tmp_path: Path) -> None:
     text = "iteration,step,wall_time,loss\n1,2,3,0.5\n"
-    assert read(tmp_path, text).notes == ("no metrics by default, name them with --metric: 'iteration', 'wall_time'",)
+    assert read(tmp_path, text).notes == (
+        "columns not used by default, choose them with --metric: 'iteration', 'wall_time'",
+    )
     assert read(tmp_path, text, metrics=("loss",)).notes == ()
 
 
 def test_a_column_of_nan_is_kept_and_said(tmp_path: Path) -> None:
     log = read(tmp_path, "step,loss\n1,nan\n2,nan\n")
     assert values(log.metrics["loss"]) == {}
-    assert "NaN or infinite values, which count as missing: 2" in log.warnings[0]
+    assert "treated NaN or infinite values as missing: 2" in log.warnings[0]
     assert list(read(tmp_path, "step,loss\n1,nan\n", metrics=("loss",)).metrics) == ["loss"]
-    with pytest.raises(UsageError, match=r"'loss': this column of .* has no number"):
+    with pytest.raises(UsageError, match=r"'loss': this column of .* contains no number"):
         read(tmp_path, "step,loss\n1,nan\n", step_column="loss")
 
 
@@ -380,12 +380,13 @@ def test_a_column_of_nan_is_kept_and_said(tmp_path: Path) -> None:
         (
             "stp",
             (),
-            r"--step-column 'stp': .* no such column \(did you mean 'step'\?\); there are 'step', 'loss', 'phase'",
+            r"--step-column 'stp': .* no such "
+            r"column \(did you mean 'step'\?\); its columns are 'step', 'loss', 'phase'",
         ),
-        ("phase", (), "--step-column 'phase': this column of .* has no number"),
+        ("phase", (), "--step-column 'phase': this column of .* contains no number"),
         (None, ("los",), r"--metric 'los': .* no such column \(did you mean 'loss'\?\)"),
-        (None, ("loss", "zzz"), "--metric 'zzz': .* no such column; there are"),
-        (None, ("phase",), "--metric 'phase': this column of .* has no number"),
+        (None, ("loss", "zzz"), "--metric 'zzz': .* no such column; its columns are"),
+        (None, ("phase",), "--metric 'phase': this column of .* contains no number"),
         (None, ("Loss",), "did you mean 'loss'"),
     ],
 )
@@ -396,13 +397,13 @@ def test_a_column_that_is_not_there(tmp_path: Path, step_column: str, metrics: t
 
 def test_no_column_counts(tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match="no column counts steps or epochs, name it by --step-column; there are 'a', 'b'"
+        UsageError, match="no column of steps or epochs found, choose one with --step-column; its columns are 'a', 'b'"
     ):
         read(tmp_path, "a,b\n1,2\n")
 
 
 def test_no_column_has_metrics(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no column with numbers beside the steps; there are 'step', 'phase'"):
+    with pytest.raises(UsageError, match="no numeric column other than the steps; its columns are 'step', 'phase'"):
         read(tmp_path, "step,phase\n1,warm\n")
 
 
@@ -421,29 +422,29 @@ def test_rows_with_too_many_cells_are_left_out_and_said(tmp_path: Path) -> None:
     log = read(tmp_path, "step,loss\n1,0.5\n2,0.25,3,0.125\n4,0.0625\n")
     assert log.rows == 3
     assert values(log.metrics["loss"]) == {0: 0.5, 1: 0.0625}
-    assert log.warnings == ("rows that can't be read, left out: 1 (line 3 has 4 cells under 2 names)",)
+    assert log.warnings == ("skipped unreadable rows: 1 (first: line 3 has 4 cells, the header has 2)",)
 
 
 def test_a_last_line_that_is_being_written(tmp_path: Path) -> None:
     log = read(tmp_path, "step,loss,acc\n1,0.5,1\n2,0.2")
     assert values(log.metrics["loss"]) == {0: 0.5}
-    assert log.warnings[0] == "rows that can't be read, left out: 1 (line 3, the last, is cut short)"
+    assert log.warnings[0] == "skipped unreadable rows: 1 (first: line 3, the last line, is truncated)"
     log = read(tmp_path, "step,loss\n1,0.5\n2,0.2")
     assert values(log.metrics["loss"]) == {0: 0.5, 1: 0.2}
-    assert log.warnings == ("the last line has no line end: its last number may be cut short",)
+    assert log.warnings == ("the last line has no line ending: its last number may be truncated",)
 
 
 def test_lines_with_fewer_cells(tmp_path: Path) -> None:
     log = read(tmp_path, "step,loss,acc\n1,0.5\n2,0.25,1\n")
     assert values(log.metrics["acc"]) == {1: 1}
-    assert log.warnings == ("lines with fewer cells than the header: 1; the rest counts as missing",)
+    assert log.warnings == ("lines with fewer cells than the header: 1 (their last columns count as missing)",)
 
 
 def test_the_header_again_after_a_resume(tmp_path: Path) -> None:
     log = read(tmp_path, "step,loss\n1,0.5\nstep,loss\n2,0.25\n")
     assert log.rows == 2
     assert values(log.metrics["loss"]) == {0: 0.5, 1: 0.25}
-    assert any("passed over: 1" in note for note in log.notes)
+    assert any("repeated header lines, as after a resume: 1" in note for note in log.notes)
 
 
 def test_an_index_without_a_name(tmp_path: Path) -> None:
@@ -456,13 +457,13 @@ def test_lines_that_are_no_json(tmp_path: Path) -> None:
     log = read(tmp_path, '{"step": 1, "loss": 0.5}\nSaving model...\n[1]\n{"step": 2, "loss": 0.25}\n{"step": 3, "lo')
     assert log.rows == 5
     assert values(log.metrics["loss"]) == {0: 0.5, 1: 0.25}
-    assert log.warnings == ("rows that can't be read, left out: 3 (line 2 is no JSON object)",)
+    assert log.warnings == ("skipped unreadable rows: 3 (first: line 2 is not a JSON object)",)
 
 
 def test_rows_with_endless_names_are_left_out(tmp_path: Path) -> None:
     log = read(tmp_path, f'{{"step": 1, "loss": 0.5}}\n{{"step": 2, "loss": 1, "{"x" * 1001}": 1}}\n')
     assert values(log.metrics["loss"]) == {0: 0.5}
-    assert "left out: 1 (line 2" in log.warnings[0]
+    assert "unreadable rows: 1 (first: line 2" in log.warnings[0]
 
 
 def test_objects_are_followed_sixteen_deep(tmp_path: Path) -> None:
@@ -480,7 +481,7 @@ def test_many_comments(tmp_path: Path) -> None:
 def test_elements_that_are_no_objects(tmp_path: Path) -> None:
     log = read(tmp_path, '[{"step": 1, "loss": 0.5}, 3, "x", [{}], null]')
     assert log.rows == 5
-    assert log.warnings == ("rows that can't be read, left out: 4 (element 2 of the list is no object)",)
+    assert log.warnings == ("skipped unreadable rows: 4 (first: element 2 of the array is not an object)",)
 
 
 # ----------------------------------------------------------------------------------------------- files that are refused
@@ -489,27 +490,27 @@ def test_elements_that_are_no_objects(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "an empty file"),
-        (" \n\n", "an empty file"),
-        ("# only\n#this\n", "nothing but comments"),
-        ("hello\n", "line 1: no comma, semicolon or tab"),
-        ("step,loss\n", "no row that can be read"),
-        ("1,0.5\n2,0.25\n", "line 1: numbers where the names of the columns should be"),
-        ("step,loss,loss\n1,2,3\n", "line 1: two columns have the name 'loss'"),
-        (f"step,{'x' * 2000}\n1,2\n", "line 1: the name of a column has more than 1,000 characters"),
-        ("step,loss\n1,2,3\n", r"no row that can be read: line 2 has 3 cells under 2 names \(CSV\)"),
+        ("", "the file is empty"),
+        (" \n\n", "the file is empty"),
+        ("# only\n#this\n", "only comments"),
+        ("hello\n", "line 1: no delimiter \\(comma, semicolon or tab\\)"),
+        ("step,loss\n", "no readable row: the file has no rows"),
+        ("1,0.5\n2,0.25\n", "line 1: expected column names, found numbers"),
+        ("step,loss,loss\n1,2,3\n", "line 1: duplicate column name 'loss'"),
+        (f"step,{'x' * 2000}\n1,2\n", "line 1: a column name has more than 1,000 characters"),
+        ("step,loss\n1,2,3\n", r"no readable row: line 2 has 3 cells, the header has 2 \(CSV\)"),
         ("step,loss\n1,2" + " " * (1 << 20), "line 2: a row of more than 1 MiB"),
         ('step,loss\n1,"2\n' + "3\n" * (1 << 20), "line .*(field larger|a row of more than 1 MiB)"),
         ("{", "not valid JSON"),
         ("{'loss': 0.5, 'epoch': 0.1}\n", "not valid JSON: expected a string"),
-        ('{\n "loss": [1, 2]\n}', "a JSON object without a list log_history"),
-        ('{"log_history": 3, \n"x": 1}', "a JSON object without a list log_history"),
+        ('{\n "loss": [1, 2]\n}', "a JSON object without an array log_history"),
+        ('{"log_history": 3, \n"x": 1}', "a JSON object without an array log_history"),
         ('{"log_history": [{"step": 1, "loss": 2}', "not valid JSON"),
         ('[{"step": 1, "loss": 2}', r"expected a ',' or '\]'"),
         ('[{"step": 1, "loss": 2}] x', "something follows"),
         ("[" * 100_000, "nested more than|not valid JSON"),
-        ("[]", "no row that can be read"),
-        ("[1, 2]", "no row that can be read: element 1 of the list is no object"),
+        ("[]", "no readable row: the file has no rows"),
+        ("[1, 2]", "no readable row: element 1 of the array is not an object"),
         (b"\x80\0\0\0\0\0\0\0{}", "not a text file"),
         (b"PK\3\4\0\0", "not a text file"),
     ],
@@ -524,7 +525,7 @@ def test_what_is_no_training_log(tmp_path: Path, text: str | bytes, reason: str)
 def test_deep_nesting_on_a_line_is_no_object(tmp_path: Path) -> None:
     deep = '{"a":' * 50_000 + "1" + "}" * 50_000
     log = read(tmp_path, '{"step": 1, "loss": 2}\n' + deep + "\n")
-    assert "left out: 1 (line 2" in log.warnings[0]
+    assert "unreadable rows: 1 (first: line 2" in log.warnings[0]
 
 
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
@@ -540,13 +541,13 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
 def test_sizes_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     with open(tmp_path / "huge", "wb") as file:
         file.truncate((256 << 20) + 1)
-    with pytest.raises(CheckpointError, match="above the limit of 256 MiB"):
+    with pytest.raises(CheckpointError, match="exceed the limit of 256 MiB"):
         read_log(str(tmp_path / "huge"))
 
 
 def test_json_in_one_piece_has_a_smaller_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wcx.tasks.compare.logs.files.json_lines._MAX_NBYTES", 10)
-    with pytest.raises(CheckpointError, match="above the limit of 64 MiB"):
+    with pytest.raises(CheckpointError, match="exceeds the limit of 64 MiB"):
         read(tmp_path, '[{"step": 1, "loss": 2}]')
 
 
@@ -570,11 +571,11 @@ def test_rows_columns_and_values_are_bounded(
 def test_only_columns_that_were_asked_for_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_log, "_MAX_NUMBERS", 4)
     text = "step,loss,a,b,seen\n1,0.5,2,3,4\n2,0.25,2,3,4\n"
-    with pytest.raises(CheckpointError, match="more than 4 values: name the columns wanted with --metric"):
+    with pytest.raises(CheckpointError, match="more than 4 values: choose columns with --metric"):
         read(tmp_path, text)
     assert values(read(tmp_path, text, metrics=("loss",)).metrics["loss"]) == {0: 0.5, 1: 0.25}
     assert axes(read(tmp_path, text, "seen", ("loss",))) == {"seen": None}
-    with pytest.raises(UsageError, match="there are 'step', 'loss', 'a', 'b', 'seen'"):
+    with pytest.raises(UsageError, match="its columns are 'step', 'loss', 'a', 'b', 'seen'"):
         read(tmp_path, text, metrics=("c",))
 
 

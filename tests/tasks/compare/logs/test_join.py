@@ -61,9 +61,9 @@ def test_the_nearest_row(tmp_path: Path) -> None:
     found = joined(tmp_path, table("step,loss", "8,3", "11,2", "19,1"), steps(0, 10, 20))
     assert loss(found) == [None, 2, 1]
     assert found.notes[0].endswith(
-        "0 of 3 checkpoints have all values of exactly their step, the farthest row is 1 away (step_10)"
+        "0 of 3 checkpoints have all values at exactly their step, the farthest row is 1 away (step_10)"
     )
-    assert found.warnings == ("nothing logged near enough to 1 of 3 checkpoints: step_0 (8 away)",)
+    assert found.warnings == ("no logged row is near enough to 1 of 3 checkpoints: step_0 (8 away)",)
 
 
 def test_of_two_equally_near_rows_the_earlier(tmp_path: Path) -> None:
@@ -84,7 +84,9 @@ def test_a_log_that_ends_early_lends_its_last_value_to_no_one(tmp_path: Path) ->
     found = joined(tmp_path, table("step,loss", "0,3", "10,2"), steps(0, 10, 20, 30))
     assert loss(found) == [3, 2, None, None]
     assert found.notes == ()
-    assert found.warnings == ("nothing logged near enough to 2 of 4 checkpoints: step_20 (10 away), step_30 (20 away)",)
+    assert found.warnings == (
+        "no logged row is near enough to 2 of 4 checkpoints: step_20 (10 away), step_30 (20 away)",
+    )
 
 
 def test_a_single_checkpoint_reaches_everything(tmp_path: Path) -> None:
@@ -105,7 +107,9 @@ def test_each_column_has_its_own_nearest_row(tmp_path: Path) -> None:
     assert loss(found) == [2, 3, 4]
     assert loss(found, "eval_loss") == [5, None, None]
     assert found.joined == Joined(rows=5, used=4, unused=1, duplicates=0)
-    assert "'eval_loss': no row near enough for 2 of 3 checkpoints: step_20 (8 away), step_30 (18 away)" in found.notes
+    assert (
+        "'eval_loss': no row is near enough to 2 of 3 checkpoints: step_20 (8 away), step_30 (18 away)" in found.notes
+    )
 
 
 def test_rows_without_a_step_are_unused(tmp_path: Path) -> None:
@@ -124,7 +128,7 @@ def test_a_checkpoint_without_a_number_gets_nothing(tmp_path: Path) -> None:
         tmp_path, table("step,loss", "10,2", "20,5"), [*steps(10), named("fi\x1bnal", None, None), *steps(20)]
     )
     assert loss(found) == [2, None, 5]
-    assert found.warnings == (r"no number to join by in the names of 1 checkpoints: fi\x1bnal",)
+    assert found.warnings == (r"1 of 3 checkpoints have no number in the name to join by: fi\x1bnal",)
 
 
 def test_order_does_not_matter(tmp_path: Path) -> None:
@@ -194,8 +198,8 @@ def test_the_last_written_counts_after_a_resume(tmp_path: Path) -> None:
     assert loss(found) == [5, 60, 70, 80]
     assert found.joined == Joined(rows=6, used=4, unused=2, duplicates=2)
     assert found.warnings == (
-        "'step' goes back (first from 700 to 600), as after a resume: of rows of one step the last written counts; "
-        "rows that gave way: 2",
+        "'step' decreases (first from 700 to 600), as after a resume: kept the last row of each repeated step "
+        "(2 rows dropped)",
     )
     assert found.notes == ()
 
@@ -216,8 +220,8 @@ def test_rows_of_before_a_resume_that_logged_at_other_steps_are_said(tmp_path: P
     found = joined(tmp_path, text, steps(500, 600, 700))
     assert loss(found) == [5, 6, 7]
     assert found.warnings[1] == (
-        "values of 2 checkpoints come from rows between steps that were logged again later, and may be of the run "
-        "before the resume: step_600, step_700"
+        "values of 2 checkpoints may be from before the resume, since their rows are between steps that were logged "
+        "again later: step_600, step_700"
     )
 
 
@@ -243,7 +247,7 @@ def test_rows_of_one_epoch(tmp_path: Path) -> None:
     assert found.step_column == "epoch"
     assert found.joined.duplicates == 2
     assert found.warnings == ()
-    assert found.notes == ("of several rows of one epoch the last written counts; rows that gave way: 2",)
+    assert found.notes == ("kept the last row of each repeated epoch (2 rows dropped)",)
 
 
 def test_steps_that_only_go_down_are_no_stale_rows(tmp_path: Path) -> None:
@@ -254,7 +258,7 @@ def test_steps_that_only_go_down_are_no_stale_rows(tmp_path: Path) -> None:
 
 def test_a_log_that_goes_on_is_said(tmp_path: Path) -> None:
     found = joined(tmp_path, table("step,loss", "0,3", "10,2", "20,1"), steps(0, 10))
-    assert found.notes == ("the log goes on to 20, the last checkpoint is of 10",)
+    assert found.notes == ("the log continues to step 20, the last checkpoint is at step 10",)
 
 
 # ------------------------------------------------------------------------------------------------------- which column
@@ -290,7 +294,10 @@ def test_the_unit_that_most_names_have_goes_first(tmp_path: Path) -> None:
 
 def test_another_column_is_said(tmp_path: Path) -> None:
     found = joined(tmp_path, BOTH, steps(1, 2, 3))
-    assert found.notes == ("joined by 'epoch', which has every checkpoint's number; by 'step' 0 of 3 had a row near",)
+    assert found.notes == (
+        "joined by 'epoch', which contains the number of every checkpoint; "
+        "by 'step' only 0 of 3 have a row near enough",
+    )
 
 
 def test_the_column_of_the_names_stays_where_it_serves(tmp_path: Path) -> None:
@@ -313,13 +320,13 @@ def test_a_column_that_tells_checkpoints_apart_is_not_given_up_for_one_that_does
 def test_epochs_of_a_log_that_calls_them_steps(tmp_path: Path) -> None:
     found = joined(tmp_path, table("step,loss", "1,3", "2,2", "3,1"), epochs(1, 2, 3))
     assert loss(found) == [3, 2, 1]
-    assert found.notes == ("the names count epochs and 'step' counts steps: taken as the same",)
+    assert found.notes == ("the names count epochs, the column 'step' counts steps: treated as the same unit",)
 
 
 @pytest.mark.parametrize("last", [45, 10_000])
 def test_steps_are_not_taken_for_epochs(tmp_path: Path, last: int) -> None:
     text = table("step,loss", *(f"{step},1" for step in range(0, last + 1, 45 if last == 45 else 1)))
-    with pytest.raises(UsageError, match=r"names of the checkpoints count epochs and the column 'step' counts steps"):
+    with pytest.raises(UsageError, match=r"names of the checkpoints count epochs, the column 'step' counts steps"):
         joined(tmp_path, text, epochs(1, 2, 3))
 
 
@@ -327,13 +334,13 @@ def test_the_column_asked_for_is_taken(tmp_path: Path) -> None:
     text = table("step,loss", *(f"{step},{step}" for step in range(1000)))
     found = joined(tmp_path, text, epochs(1, 2, 3), "step")
     assert loss(found) == [1, 2, 3]
-    assert found.notes[0] == "the names count epochs and 'step' counts steps: taken as the same"
+    assert found.notes[0] == "the names count epochs, the column 'step' counts steps: treated as the same unit"
     found = joined(tmp_path, table("step,seen,loss", "1,64,3", "2,128,2"), steps(64, 128), "seen")
     assert (found.step_column, loss(found)) == ("seen", [3, 2])
 
 
 def test_names_without_numbers_are_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no checkpoint has a number in its name"):
+    with pytest.raises(UsageError, match="no checkpoint has a step or epoch in its name"):
         joined(tmp_path, BOTH, [named("a", None, None), named("b", None, None)])
 
 
@@ -343,7 +350,7 @@ def test_epochs_counted_from_another_number_are_said(
 ) -> None:
     text = table("epoch,loss", *(f"{epoch},{epoch}" for epoch in range(first, first + 3)))
     found = joined(tmp_path, text, epochs(*numbers))
-    assert any(f"every one {said.strip(chr(92))} is" in warning for warning in found.warnings)
+    assert any(f"every epoch {said.strip(chr(92))} is" in warning for warning in found.warnings)
 
 
 def test_steps_one_off_are_not_said_to_be_shifted(tmp_path: Path) -> None:
@@ -375,5 +382,5 @@ def test_the_shipped_logs() -> None:
 
 def test_rows_without_a_number_for_a_step_are_said(tmp_path: Path) -> None:
     found = joined(tmp_path, "step,loss\n0,3\nabc,2\nnan,2\n20,1\n", steps(0, 20))
-    assert "'step': rows that have no number there and belong to no checkpoint: 2" in found.warnings
+    assert "'step': ignored rows without a number in this column: 2" in found.warnings
     assert (found.joined.rows, found.joined.used) == (4, 2)

@@ -202,8 +202,8 @@ def test_the_directory_of_a_trainer(here: Path) -> None:
         (f"run/checkpoint-{step}", f"checkpoint-{step}", step, "step") for step in (500, 1000, 1500)
     ]
     assert series.notes == (
-        "left out, beside the steps and without a step in the name: run/model.safetensors; "
-        "named as files they take part",
+        "skipped, no step in the name next to numbered checkpoints: run/model.safetensors; "
+        "pass the paths to include them",
     )
     both = locate(["run", "run/model.safetensors"])
     assert labelled(both)[-1] == ("run", None)
@@ -227,7 +227,7 @@ def test_files_of_steps_beside_a_model(here: Path) -> None:
     series = locate(["run"])
     assert labelled(series) == [("epoch_9", 9), ("epoch_10", 10), ("best", None)]
     assert "run/model.safetensors" in series.notes[0]
-    assert series.notes[1:] == ("no step in the name, after the numbered ones: best",)
+    assert series.notes[1:] == ("no step in the name, sorted after the numbered checkpoints: best",)
 
 
 def test_other_directories_beside_steps(here: Path) -> None:
@@ -235,8 +235,8 @@ def test_other_directories_beside_steps(here: Path) -> None:
     make(here, "run/old/a.pt", "run/old/b.pt", "run/checkpoint-2/optimizer.pt")
     series = locate(["run"])
     assert labelled(series) == [("checkpoint-1", 1), ("checkpoint-best", None)]
-    assert series.notes[0].startswith("left out, beside the steps and without a step in the name: run/old;")
-    assert series.warnings == ("called like a step, but no checkpoint in it: run/checkpoint-2",)
+    assert series.notes[0].startswith("skipped, no step in the name next to numbered checkpoints: run/old;")
+    assert series.warnings == ("no checkpoint in directories named like a step: run/checkpoint-2",)
 
 
 @pytest.mark.parametrize(
@@ -279,9 +279,9 @@ def test_globs_that_the_shell_did_not_expand(here: Path) -> None:
 
 def test_nothing_to_be_found(here: Path) -> None:
     make(here, "empty/config.json", "a.pt")
-    with pytest.raises(UsageError, match="no checkpoint in empty, x/\\*: name files"):
+    with pytest.raises(UsageError, match="no checkpoint found in empty, x/\\*: pass files"):
         locate(["empty", "x/*"])
-    with pytest.raises(UsageError, match="no checkpoints named"):
+    with pytest.raises(UsageError, match="no checkpoint given"):
         locate([])
     kept = locate(["empty", "x*", "gone.pt", "a.pt"], order="given")
     assert [one.path for one in kept.located] == ["empty", "x*", "gone.pt", "a.pt"]
@@ -302,7 +302,7 @@ def test_order_is_that_of_steps_or_of_the_command(here: Path) -> None:
     arguments = ["step_10.pt", "step_9.pt", "final.pt", "init.pt"]
     series = locate(arguments)
     assert labelled(series) == [("init", 0), ("step_9", 9), ("step_10", 10), ("final", None)]
-    assert "counted as step 0 by the name: init" in series.notes
+    assert "treated as step 0 because of the name: init" in series.notes
     given = locate(arguments, order="given")
     assert labelled(given) == [("step_10", 10), ("step_9", 9), ("final", None), ("init", 0)]
     assert "no step in the name: final" in given.notes
@@ -313,13 +313,15 @@ def test_order_is_that_of_steps_or_of_the_command(here: Path) -> None:
 def test_no_steps_at_all(here: Path) -> None:
     series = locate(["model_v10.pt", "model_v9.pt"])
     assert labelled(series) == [("model_v9", None), ("model_v10", None)]
-    assert series.notes == ("no step in the names: natural order (--order given keeps the command's)",)
+    assert series.notes == (
+        "no step in the names: ordered by name (--order given keeps the order of the command line)",
+    )
 
 
 def test_numbers_without_a_word_are_said(here: Path) -> None:
     series = locate(["layer1_20.pt", "layer1_10.pt", "best.pt"])
     assert labelled(series) == [("layer1_10", 10), ("layer1_20", 20), ("best", None)]
-    assert series.notes[0].endswith("the number that varies is taken for the step (10 to 20)")
+    assert series.notes[0].endswith("used the number that varies as the step (10 to 20)")
     assert labelled(locate(["a/500/m.pt", "a/1000/m.pt"])) == [("500", 500), ("1000", 1000)]
     apart = locate(["a/net_a_1.pt", "a/net_a_2.pt", "b/net_b_1.pt", "b/net_b_2.pt"], group=True)
     assert [one.step for one in apart.located] == [1, 2, 1, 2]
@@ -328,7 +330,9 @@ def test_numbers_without_a_word_are_said(here: Path) -> None:
 def test_epochs_order_where_not_all_have_steps(here: Path) -> None:
     series = locate(["epoch=1-step=100.ckpt", "epoch_3.pt", "epoch=2-step=200.ckpt"])
     assert [(one.step, one.unit, one.epoch) for one in series.located] == [(n, "epoch", None) for n in (1, 2, 3)]
-    assert series.notes == ("not all names have a step (epoch 1, step 2): ordered by the epoch, which all have",)
+    assert series.notes == (
+        "the numbers in the names have different units (1 in epochs, 2 in steps): ordered by epoch, which all have",
+    )
 
 
 def test_steps_and_epochs_mixed_have_no_order(here: Path) -> None:
@@ -336,7 +340,7 @@ def test_steps_and_epochs_mixed_have_no_order(here: Path) -> None:
     assert [one.label for one in series.located] == ["epoch_9", "epoch_10", "init", "step_5"]
     assert [one.unit for one in series.located] == ["epoch", "epoch", None, "step"]
     assert series.warnings == (
-        "numbers in the names count different things (epoch 2, step 1): natural order instead of the order of steps",
+        "the numbers in the names have different units (2 in epochs, 1 in steps): ordered by name, not by step",
     )
 
 
@@ -361,14 +365,12 @@ def gap_notes(*steps: int) -> list[str]:
 
 
 def test_gaps_in_a_regular_schedule(here: Path) -> None:
-    assert gap_notes(100, 200, 300, 600) == [
-        "gap: no checkpoint between step 300 and 600, where the distance is 100 elsewhere"
-    ]
+    assert gap_notes(100, 200, 300, 600) == ["gap: no checkpoint between step 300 and 600; all other intervals are 100"]
     assert gap_notes(*range(0, 20, 1), 25, 26, 40, 41, 42) == [
-        "gap: no checkpoint between step 19 and 25, 26 and 40, where the distance is 1 elsewhere"
+        "gap: no checkpoint between step 19 and 25, 26 and 40; all other intervals are 1"
     ]
     assert gap_notes(0, 10, 20, 30, 40, 50, 90, 95) == [
-        "gap: no checkpoint between step 50 and 90, where the distance is 10 in most places"
+        "gap: no checkpoint between step 50 and 90; most intervals are 10"
     ]
 
 
@@ -390,7 +392,7 @@ def test_no_gaps(steps: tuple[int, ...], here: Path) -> None:
 
 def test_steps_that_come_again(here: Path) -> None:
     series = locate(["epoch=3-step=900.ckpt", "epoch=3-step=900-v1.ckpt", "epoch=4-step=1200.ckpt"])
-    assert series.notes == ("several checkpoints of step 900: epoch=3-step=900, epoch=3-step=900-v1",)
+    assert series.notes == ("several checkpoints have the same step: 900 (epoch=3-step=900, epoch=3-step=900-v1)",)
     assert [one.step for one in series.located] == [900, 900, 1200]
 
 
@@ -424,7 +426,7 @@ def test_runs_of_the_samples() -> None:
     assert [one.group for one in together.located] == [None] * 93
     assert together.notes == ()
     assert together.warnings == (
-        "the same steps in 3 directories (seed_0, seed_1, seed_2): where each is a run of its own, use --group",
+        "3 directories contain the same steps (seed_0, seed_1, seed_2): use --group if each is a separate run",
     )
     assert locate([SAMPLES / "seed_0"]).warnings == ()
 
@@ -462,14 +464,14 @@ def test_what_belongs_to_a_run_without_a_step(here: Path) -> None:
     )
     assert [one.step for one in series.located] == [0, 1, 2, None, None] * 2
     assert {one.group for one in series.located} == {"run_epochs100", "run_epochs200"}
-    assert "run_epochs100: no step in the name, after the numbered ones" in series.notes[1]
+    assert "run_epochs100: no step in the name, sorted after the numbered checkpoints" in series.notes[1]
     deeper = [f"a/{name}/adapter_model.safetensors" for name in ("checkpoint-1", "checkpoint-2", "final")]
     assert [(one.group, one.step) for one in locate(deeper, group=True).located] == [("a", 1), ("a", 2), ("a", None)]
 
 
 def test_what_is_said_of_all_runs_is_said_once(here: Path) -> None:
     series = locate([f"{run}/step_{step}.pt" for run in "ab" for step in (1, 2, 3, 9)], group=True)
-    assert series.notes == ("a, b: gap: no checkpoint between step 3 and 9, where the distance is 1 elsewhere",)
+    assert series.notes == ("a, b: gap: no checkpoint between step 3 and 9; all other intervals are 1",)
 
 
 def test_one_run_has_a_name(here: Path) -> None:
@@ -545,7 +547,7 @@ def test_a_directory_that_can_not_be_listed(here: Path, monkeypatch: pytest.Monk
     assert paths(locate(["closed", "a.pt"])) == ["a.pt", "closed"]  # opening it says why
     series = locate(["run"])
     assert paths(series) == ["run/step_1"]
-    assert series.warnings == ("called like a step, but no checkpoint in it: run/step_2",)
+    assert series.warnings == ("no checkpoint in directories named like a step: run/step_2",)
 
 
 def test_an_empty_step_directory_hides_nothing(here: Path) -> None:

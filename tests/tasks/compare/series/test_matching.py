@@ -68,7 +68,7 @@ def test_wrappers_do_not_part_layers() -> None:
     assert matching.unmatched == ()
     assert matching.core == ("fc.w", "g.w")
     assert matching.notes == (
-        "2 layers have another name in some checkpoints, matched without wrappers: module.fc.w is fc.w",
+        "2 layers have another name in some checkpoints, matched after removing wrapper names: module.fc.w is fc.w",
     )
 
 
@@ -140,7 +140,7 @@ def test_tied_layers_match_under_either_name() -> None:
     tied: list[LayerEntry] = [("emb", SHAPE, ("head",)), ("x", SHAPE, ())]
     matching = match("ab", [tied, layers("x", "head")])
     assert members(matching) == {"emb": ("emb", "head"), "x": ("x", "x")}
-    assert matching.notes == ("1 layer has another name in some checkpoints, one that it is tied to: head is emb",)
+    assert matching.notes == ("1 layer has another name in some checkpoints, matched by tied weights: head is emb",)
     matching = match("ab", [layers("x", "model.head"), [("m.emb", SHAPE, ("module.head",)), ("x", SHAPE, ())]])
     assert members(matching) == {"x": ("x", "x"), "model.head": ("model.head", "m.emb")}
     apart = match("ab", [tied, layers("emb", "head", "x")])
@@ -157,7 +157,7 @@ def test_nothing_that_can_be_read() -> None:
 
 def test_runs_of_another_network_are_said() -> None:
     held = [layers("x", "y"), layers("x", "y"), layers("x"), layers("x"), None]
-    assert match("abcde", held, ["s0", "s0", "s1", "s1", "s2"]).notes == ("group s1 lacks 1 of 2 layers",)
+    assert match("abcde", held, ["s0", "s0", "s1", "s1", "s2"]).notes == ("run s1 lacks 1 of 2 layers",)
     assert match("abcde", held, [None] * 5).notes == ()
 
 

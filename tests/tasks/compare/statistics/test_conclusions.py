@@ -43,9 +43,9 @@ def test_a_link_that_survives() -> None:
     conclusion = said(run([pooled("bdm", 900 + link)], 5 + link + 0.5 * noise(1)), "tracks")
     assert (conclusion.levels, conclusion.differences, conclusion.survives) == (True, True, True)
     assert conclusion.text == (
-        "bdm of plane sign and loss: levels move together (Spearman 0.98, 95 % interval 0.96 to 0.99), first "
-        "differences move together (Spearman 0.97, 95 % interval 0.93 to 0.98): the link is there from one checkpoint "
-        "to the next too"
+        "bdm of plane sign and loss: positive correlation in levels (Spearman 0.98, 95 % interval 0.96 to 0.99), "
+        "positive correlation in first differences (Spearman 0.97, 95 % interval 0.93 to 0.98): also shown from one "
+        "checkpoint to the next"
     )
 
 
@@ -53,9 +53,9 @@ def test_a_trend_alone() -> None:
     time = np.arange(200)
     conclusion = said(run([pooled("bdm", -time + 40 * noise(0, 200))], -time + 40 * noise(1, 200)), "tracks")
     assert (conclusion.levels, conclusion.differences, conclusion.survives) == (True, False, False)
-    assert "levels move together (Spearman 0." in conclusion.text
-    assert "first differences show no link that chance would not give (Spearman " in conclusion.text
-    assert conclusion.text.endswith(": only the common trend survives")
+    assert "positive correlation in levels (Spearman 0." in conclusion.text
+    assert "no significant correlation in first differences (Spearman " in conclusion.text
+    assert conclusion.text.endswith(": shown in levels only, where a common trend is enough")
 
 
 def test_a_trend_of_few_independent_points() -> None:
@@ -63,7 +63,7 @@ def test_a_trend_of_few_independent_points() -> None:
     time = np.arange(31)
     conclusion = said(run([pooled("bdm", 9 * np.exp(-time / 9))], 50 - time), "tracks")
     assert (conclusion.levels, conclusion.survives) == (False, False)
-    assert "of 31 points only " in conclusion.text
+    assert " effective points of 31" in conclusion.text
 
 
 def test_an_interval_off_0_is_not_enough() -> None:
@@ -72,14 +72,14 @@ def test_an_interval_off_0_is_not_enough() -> None:
     bdm, loss = (one + 2 * random.normal(size=60) for one in series)
     conclusion = said(run([pooled("bdm", bdm)], loss), "tracks")
     assert conclusion.levels is False
-    assert "95 % interval 0.02 to 0.45, but of 60 points only 57.6 count as independent, p 0.073" in conclusion.text
+    assert "95 % interval 0.02 to 0.45, but only 57.6 effective points of 60, p 0.073" in conclusion.text
 
 
 def test_a_link_the_other_way() -> None:
     link = 3 * noise(0)
     conclusion = said(run([pooled("bdm", -link)], link + 0.5 * noise(1)), "tracks")
     assert conclusion.survives
-    assert "levels move against each other (Spearman -0.98" in conclusion.text
+    assert "negative correlation in levels (Spearman -0.98" in conclusion.text
 
 
 def test_levels_and_differences_of_opposite_signs_do_not_survive() -> None:
@@ -88,14 +88,18 @@ def test_levels_and_differences_of_opposite_signs_do_not_survive() -> None:
     bdm = time / 3 + jitter
     conclusion = said(run([pooled("bdm", bdm)], time / 3 - jitter), "tracks")
     assert (conclusion.levels, conclusion.differences, conclusion.survives) == (True, True, False)
-    assert conclusion.text.endswith("of opposite signs, so the link of levels is the common trend's")
+    assert conclusion.text.endswith("the signs are opposite, so the correlation in levels is that of the common trend")
 
 
 @pytest.mark.parametrize(
     ("values", "loss", "why"),
     [
-        ([1.0] * 20, noise(0, 20), "levels can't be judged (a series is constant, or there are under three points)"),
-        (noise(1, 6), noise(0, 6), " of 6 points, too few for an interval)"),
+        (
+            [1.0] * 20,
+            noise(0, 20),
+            "correlation in levels undetermined (a series is constant, or there are fewer than three points)",
+        ),
+        (noise(1, 6), noise(0, 6), " over 6 points, too few for an interval)"),
     ],
     ids=["constant", "few"],
 )
@@ -103,7 +107,7 @@ def test_what_cannot_be_judged(values: Numbers, loss: Numbers, why: str) -> None
     conclusion = said(run([pooled("bdm", values)], loss), "tracks")
     assert (conclusion.levels, conclusion.differences, conclusion.survives) == (None, None, False)
     assert why in conclusion.text
-    assert conclusion.text.endswith("what survives can't be said")
+    assert conclusion.text.endswith(": no verdict")
 
 
 def test_a_measure_that_is_better_and_one_that_is_not() -> None:
@@ -113,9 +117,10 @@ def test_a_measure_that_is_better_and_one_that_is_not() -> None:
     better = said(run([close, loose], loss), "better", against="block_entropy")
     assert (better.levels, better.differences, better.survives) == (True, True, True)
     assert better.text.startswith(
-        "bdm of plane sign against block_entropy, and loss: levels more closely (difference of abs(Spearman) +0."
+        "bdm of plane sign versus block_entropy for loss: stronger correlation in levels "
+        "(difference of abs(Spearman) +0."
     )
-    assert better.text.endswith(": it is better, from one checkpoint to the next too")
+    assert better.text.endswith(": better than block_entropy, also from one checkpoint to the next")
     swapped = [pooled("bdm", loose.values), pooled("block_entropy", close.values)]
     worse = said(run(swapped, loss), "better", against="block_entropy")
     assert (worse.levels, worse.differences, worse.survives) == (False, False, False)
@@ -132,9 +137,9 @@ def test_over_runs_the_means_speak() -> None:
     found = run([pooled("bdm", link), pooled("block_entropy", entropy)], loss, runs=3)
     tracks = said(found, "tracks")
     assert (tracks.group, tracks.survives) == (None, True)
-    assert "bdm of plane sign and loss over 3 runs: levels move together (mean Spearman 0.9" in tracks.text
+    assert "bdm of plane sign and loss over 3 runs: positive correlation in levels (mean Spearman 0.9" in tracks.text
     better = said(found, "better", against="block_entropy")
-    assert "over 3 runs: levels more closely (difference of abs(Fisher z) +" in better.text
+    assert "over 3 runs: stronger correlation in levels (difference of abs(Fisher z) +" in better.text
     mean = next(
         one for one in found.groups if (one.quantity, one.coefficient, one.transform) == ("strength", "spearman", "raw")
     )
@@ -151,7 +156,7 @@ def test_a_run_that_is_alone_in_having_values_speaks_for_itself() -> None:
     groups = ["a"] * 30 + ["b"] * 30
     found = correlate(measured, {"loss": loss}, list(range(30)) * 2, groups, seed=0, resamples=200)
     assert [one.group for one in found.conclusions] == ["a", "b"]
-    assert "and loss in run a: levels move together" in found.conclusions[0].text
+    assert "and loss in run a: positive correlation in levels" in found.conclusions[0].text
 
 
 def test_smoothing_is_said_in_the_sentence() -> None:

@@ -266,7 +266,7 @@ def test_order_and_times_are_those_of_the_steps() -> None:
     for without in ([None, *steps[1:]], [0, 0, *steps[2:]]):
         by_place = run([pooled(line)], {"loss": loss}, steps=without)
         assert one(by_place, "detrended").pearson.r is not None
-        assert any("steps are missing or repeat" in note for note in by_place.notes)
+        assert any("steps are missing or repeated" in note for note in by_place.notes)
 
 
 @pytest.mark.parametrize("scale", [2.0**-1000, 2.0**900])
@@ -535,7 +535,7 @@ def test_one_run_has_no_mean_and_a_run_without_values_no_part_in_it() -> None:
     found = run([pooled(measure + nothing)], {"loss": loss + loss}, groups, steps=list(range(31)) * 2)
     assert found.groups == ()
     assert one(found, group="b").n == 0
-    assert any("run b: loss has fewer than 3 values" in note for note in found.notes)
+    assert any("run b: loss has fewer than 3 checkpoints" in note for note in found.notes)
 
 
 # --------------------------------------------------------------------------------------------------------- smoothing
@@ -577,7 +577,7 @@ def test_smoothing_takes_the_points_that_are_there() -> None:
 def test_nothing_is_nothing() -> None:
     for found in (run([pooled([1.0, 2.0])], {}), correlate([], {"loss": [1.0]}, [1], [None], seed=0)):
         assert (found.correlations, found.differences, found.groups, found.conclusions) == ((), (), (), ())
-        assert (found.notes, found.warnings, found.block_length) == ((), (), None)
+        assert (found.notes, found.block_length) == ((), None)
 
 
 def test_everything_is_strict_json() -> None:

@@ -94,11 +94,11 @@ def read_log(path: str, *, step_column: str | None = None, metrics: Sequence[str
     columns: dict[str, LogColumn] = {}
     rows = _read_columns(file, columns, _filter(step_column, metrics))
     if rows <= file.left_out:
-        raise file.error(f"no row that can be read: {file.why_left_out or 'nothing'} ({file.kind})")
+        raise file.error(f"no readable row: {file.why_left_out or 'the file has no rows'} ({file.kind})")
     axes = _axes(path, columns, step_column)
     wanted = {name: _named(path, columns, name, "--metric") for name in metrics} or _default_metrics(columns, axes)
     if not wanted:
-        raise UsageError(f"--log {path}: no column with numbers beside the steps; {_listed(columns)}")
+        raise UsageError(f"--log {path}: no numeric column other than the steps; {_listed(columns)}")
     notes = (*_file_notes(file), *([] if metrics else _unused(columns, axes, wanted)))
     warnings = [*_file_warnings(file)]
     for name, column in wanted.items():
@@ -120,11 +120,11 @@ def _read_columns(file: LogFile, columns: dict[str, LogColumn], is_wanted: Calla
     numbers = read = 0
     for read, row in enumerate(read_rows(file), 1):
         if read > _MAX_ROWS:
-            raise file.error(f"more than {_MAX_ROWS:,} rows: thin the log out")
+            raise file.error(f"more than {_MAX_ROWS:,} rows: subsample the log")
         for name, cell in row.items():
             if name not in wanted:
                 if len(columns) == _MAX_COLUMNS:
-                    raise file.error(f"more than {_MAX_COLUMNS:,} columns")
+                    raise file.error(f"more than {_MAX_COLUMNS:,} columns: remove some")
                 columns[name] = LogColumn()
                 wanted[name] = columns[name] if is_wanted(name) else None
             column = wanted[name]
@@ -132,7 +132,7 @@ def _read_columns(file: LogFile, columns: dict[str, LogColumn], is_wanted: Calla
                 column.add(read - 1, cell)
                 numbers += 1
         if numbers > _MAX_NUMBERS:
-            raise file.error(f"more than {_MAX_NUMBERS:,} values: name the columns wanted with --metric")
+            raise file.error(f"more than {_MAX_NUMBERS:,} values: choose columns with --metric")
     return read + file.left_out
 
 
@@ -159,7 +159,7 @@ def _axes(path: str, columns: Mapping[str, LogColumn], asked: str | None) -> tup
     axes = tuple(axis for unit in ("step", "epoch") if (axis := _axis(columns, unit)) is not None)
     if not axes:
         raise UsageError(
-            f"--log {path}: no column counts steps or epochs, name it by --step-column; {_listed(columns)}"
+            f"--log {path}: no column of steps or epochs found, choose one with --step-column; {_listed(columns)}"
         )
     return axes
 
@@ -184,7 +184,7 @@ def _named(path: str, columns: Mapping[str, LogColumn], name: str, option: str) 
         hint = f" (did you mean {shortened(close[0])}?)" if close else ""
         raise UsageError(f"{option} {shortened(name)}: {path} has no such column{hint}; {_listed(columns)}")
     if not column.values and not (column.nonfinite and option == "--metric"):
-        raise UsageError(f"{option} {shortened(name)}: this column of {path} has no number; {_listed(columns)}")
+        raise UsageError(f"{option} {shortened(name)}: this column of {path} contains no number; {_listed(columns)}")
     return column
 
 
@@ -206,25 +206,25 @@ def _default_metrics(columns: Mapping[str, LogColumn], axes: Sequence[LogAxis]) 
 
 def _file_notes(file: LogFile) -> list[str]:
     return _texts(
-        (file.repeated, f"lines that are the header again, as after a resume, passed over: {file.repeated:,}"),
-        (file.unnamed, f"columns without a name, passed over: {file.unnamed:,}"),
-        (file.decimal_comma, "commas in numbers were read as decimal signs"),
+        (file.repeated, f"skipped repeated header lines, as after a resume: {file.repeated:,}"),
+        (file.unnamed, f"skipped columns without a name: {file.unnamed:,}"),
+        (file.decimal_comma, "read commas in numbers as decimal points"),
     )
 
 
 def _file_warnings(file: LogFile) -> list[str]:
     return _texts(
-        (file.left_out, f"rows that can't be read, left out: {file.left_out:,} ({file.why_left_out})"),
-        (file.short, f"lines with fewer cells than the header: {file.short:,}; the rest counts as missing"),
-        (file.cut, "the last line has no line end: its last number may be cut short"),
+        (file.left_out, f"skipped unreadable rows: {file.left_out:,} (first: {file.why_left_out})"),
+        (file.short, f"lines with fewer cells than the header: {file.short:,} (their last columns count as missing)"),
+        (file.cut, "the last line has no line ending: its last number may be truncated"),
     )
 
 
 def _cell_warnings(name: str, column: LogColumn) -> list[str]:
     name = shortened(name)
     return _texts(
-        (column.nonfinite, f"{name}: NaN or infinite values, which count as missing: {column.nonfinite:,}"),
-        (column.text, f"{name}: cells that are no numbers and count as missing: {column.text:,}"),
+        (column.nonfinite, f"{name}: treated NaN or infinite values as missing: {column.nonfinite:,}"),
+        (column.text, f"{name}: treated non-numeric cells as missing: {column.text:,}"),
     )
 
 
@@ -237,11 +237,11 @@ def _unused(columns: Mapping[str, LogColumn], axes: Sequence[LogAxis], wanted: M
     """Return a note on the columns that hold numbers and are not metrics by default."""
     counts = {axis.name for axis in axes}
     unused = [name for name, column in columns.items() if column.values and name not in wanted and name not in counts]
-    return [f"no metrics by default, name them with --metric: {_names(unused)}"] if unused else []
+    return [f"columns not used by default, choose them with --metric: {_names(unused)}"] if unused else []
 
 
 def _listed(columns: Mapping[str, LogColumn]) -> str:
-    return f"there are {_names(list(columns))}" if columns else "there are none"
+    return f"its columns are {_names(list(columns))}" if columns else "it has no columns"
 
 
 def _names(names: Sequence[str], limit: int = 20) -> str:

@@ -99,7 +99,7 @@ def choose(log: TrainingLog, checkpoints: Sequence[Located]) -> tuple[LogJoin, l
     """Return the join by the unit of the names, or another with a note where that one alone fits."""
     same, crossed = _candidates(log, checkpoints)
     if not same and not crossed:
-        raise UsageError(f"--log {log.path}: no checkpoint has a number in its name to join it by")
+        raise UsageError(f"--log {log.path}: no checkpoint has a step or epoch in its name to join the log by")
     if same:
         first = same[0]
         if 2 * first.reached >= first.numbered:
@@ -109,12 +109,12 @@ def choose(log: TrainingLog, checkpoints: Sequence[Located]) -> tuple[LogJoin, l
     fitting = next((join for join in crossed if log.chosen or join.fits_exactly), None)
     if fitting is None:
         raise UsageError(
-            f"--log {log.path}: the names of the checkpoints count {crossed[0].counted}s and the column "
-            f"{shortened(crossed[0].axis.name)} counts {crossed[0].axis.unit}s; name one that counts what they do, "
-            "or this one all the same, with --step-column"
+            f"--log {log.path}: the names of the checkpoints count {crossed[0].counted}s, the column "
+            f"{shortened(crossed[0].axis.name)} counts {crossed[0].axis.unit}s; choose a column of "
+            f"{crossed[0].counted}s with --step-column, or this one to join by it anyway"
         )
-    column = f"{shortened(fitting.axis.name)} counts {fitting.axis.unit}s"
-    return fitting, [f"the names count {fitting.counted}s and {column}: taken as the same"]
+    column = f"the column {shortened(fitting.axis.name)} counts {fitting.axis.unit}s"
+    return fitting, [f"the names count {fitting.counted}s, {column}: treated as the same unit"]
 
 
 def _candidates(log: TrainingLog, checkpoints: Sequence[Located]) -> tuple[list[LogJoin], list[LogJoin]]:
@@ -146,6 +146,6 @@ def _distinct(join: LogJoin) -> int:
 
 def _switched(better: LogJoin, first: LogJoin) -> str:
     return (
-        f"joined by {shortened(better.axis.name)}, which has every checkpoint's number; "
-        f"by {shortened(first.axis.name)} {first.reached} of {first.numbered} had a row near"
+        f"joined by {shortened(better.axis.name)}, which contains the number of every checkpoint; "
+        f"by {shortened(first.axis.name)} only {first.reached} of {first.numbered} have a row near enough"
     )

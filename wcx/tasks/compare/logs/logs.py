@@ -94,7 +94,7 @@ def _paths(logs: Sequence[str], runs: Mapping[str | None, Sequence[str]]) -> lis
     log, several = logs[0], len(runs) > 1
     if len(logs) > 1:
         if len(logs) != len(runs):
-            raise UsageError(f"{len(logs)} logs for {len(runs)} run{'s' * several}: one for each, or one name")
+            raise UsageError(f"{len(logs)} logs for {len(runs)} run{'s' * several}: give one for each run, or one name")
         if len(set(map(os.path.realpath, logs))) < len(logs):
             raise _one_for_all(log, runs)
         return list(logs)
@@ -105,7 +105,9 @@ def _paths(logs: Sequence[str], runs: Mapping[str | None, Sequence[str]]) -> lis
     found = [_near(log, paths) for paths in runs.values()]
     missing = [str(name) for name, path in zip(runs, found, strict=True) if path is None]
     if missing and several and not os.path.exists(log):
-        raise UsageError(f"--log {log}: no such file beside the checkpoints of {missing[0]}; give one for each run")
+        raise UsageError(
+            f"--log {log}: no such file next to the checkpoints of {missing[0]}; give one log for each run"
+        )
     if several and (missing or len({os.path.realpath(path) for path in found if path}) < len(found)):
         raise _one_for_all(log, runs)
     return [path or log for path in found]
@@ -114,7 +116,7 @@ def _paths(logs: Sequence[str], runs: Mapping[str | None, Sequence[str]]) -> lis
 def _one_for_all(log: str, runs: Mapping[str | None, Sequence[str]]) -> UsageError:
     return UsageError(
         f"--log {log}: one file for {len(runs)} runs; "
-        "give one for each, or the name of one that lies beside each run's checkpoints"
+        "give one log for each run, or a file name that exists next to each run's checkpoints"
     )
 
 

@@ -21,31 +21,31 @@ def join_notes(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[str]:
     if join.reached and np.nanmax(distances) > 0:
         farthest = int(np.nanargmax(distances))
         yield (
-            f"the nearest row counts: {int((distances == 0).sum())} of {len(checkpoints)} checkpoints have all values "
-            f"of exactly their {unit}, the farthest row is {distances[farthest]:.15g} away "
+            f"used the nearest rows: {int((distances == 0).sum())} of {len(checkpoints)} checkpoints have all values "
+            f"at exactly their {unit}, the farthest row is {distances[farthest]:.15g} away "
             f"({escape(checkpoints[farthest].label)})"
         )
     numbers, logged = join.numbers[join.is_numbered], join.logged_steps
     if len(numbers) > 1 and len(logged) and logged[-1] >= np.max(join.reach[1][join.is_numbered]):
-        yield f"the log goes on to {logged[-1]:.15g}, the last checkpoint is of {numbers.max():.15g}"
+        yield f"the log continues to {unit} {logged[-1]:.15g}, the last checkpoint is at {unit} {numbers.max():.15g}"
     yield from _missing_columns(join, checkpoints)
     if join.dropped and not _goes_back(join):
-        yield f"of several rows of one {unit} the last written counts; rows that gave way: {join.dropped:,}"
+        yield f"kept the last row of each repeated {unit} ({_rows(join.dropped)} dropped)"
 
 
 def join_warnings(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[str]:
     """Yield warnings on checkpoints without values, shifted epochs and resumed runs."""
     column, name = join.axis.column, shortened(join.axis.name)
     if column.text + column.nonfinite:
-        yield f"{name}: rows that have no number there and belong to no checkpoint: {column.text + column.nonfinite:,}"
+        yield f"{name}: ignored rows without a number in this column: {column.text + column.nonfinite:,}"
     unnumbered = np.flatnonzero(~join.is_numbered)
     if len(unnumbered):
         labels = _labels(checkpoints, unnumbered)
-        yield f"no number to join by in the names of {len(unnumbered)} checkpoints: {labels}"
+        yield f"{len(unnumbered)} of {len(checkpoints)} checkpoints have no number in the name to join by: {labels}"
     without = np.flatnonzero(np.isnan(join.distances) & join.is_numbered)
     if len(without):
         closest = min(join.taken, key=lambda name: np.nanmin(np.append(join.taken[name].closest[without], np.inf)))
-        yield f"nothing logged near enough to {_far(join, closest, without, checkpoints)}"
+        yield f"no logged row is near enough to {_far(join, closest, without, checkpoints)}"
     yield from _shifted(join)
     yield from _resumed(join, checkpoints)
 
@@ -60,7 +60,7 @@ def _missing_columns(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[
             columns_of.setdefault(missing.tobytes(), (missing, []))[1].append(name)
     for missing, names in columns_of.values():
         columns = ", ".join(map(shortened, names[:_SHOWN_COLUMNS])) + " ..." * (len(names) > _SHOWN_COLUMNS)
-        yield f"{columns}: no row near enough for {_far(join, names[0], missing, checkpoints)}"
+        yield f"{columns}: no row is near enough to {_far(join, names[0], missing, checkpoints)}"
 
 
 def _labels(checkpoints: Sequence[Located], indices: Iterable[int]) -> str:
@@ -86,9 +86,9 @@ def _shifted(join: LogJoin) -> Iterator[str]:
     for shift, log_from, names_from in ((-1, 0, 1), (1, 1, 0)):
         if np.isin(numbers + shift, logged).all():
             yield (
-                f"not every checkpoint's epoch is in {shortened(join.axis.name)}, but every one {shift:+d} is: if "
-                f"the log counts epochs from {log_from} and the names from {names_from}, every checkpoint has got its "
-                "neighbour's values; make both count alike"
+                f"not every checkpoint's epoch is in {shortened(join.axis.name)}, but every epoch {shift:+d} is: if "
+                f"the log counts epochs from {log_from} and the names from {names_from}, every checkpoint has the "
+                "values of its neighbour; make both count from the same number"
             )
 
 
@@ -104,15 +104,19 @@ def _resumed(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[str]:
     if back is None:
         return
     yield (
-        f"{shortened(join.axis.name)} goes back (first from {back[0]:.15g} to {back[1]:.15g}), as after a resume: "
-        f"of rows of one step the last written counts; rows that gave way: {join.dropped:,}"
+        f"{shortened(join.axis.name)} decreases (first from {back[0]:.15g} to {back[1]:.15g}), as after a resume: "
+        f"kept the last row of each repeated {join.axis.unit or 'step'} ({_rows(join.dropped)} dropped)"
     )
     stale = sorted({int(index) for name in join.taken for index in _stale(join, name)})
     if stale:
         yield (
-            f"values of {len(stale)} checkpoints come from rows between steps that were logged again later, and may be "
-            f"of the run before the resume: {_labels(checkpoints, stale)}"
+            f"values of {len(stale)} checkpoints may be from before the resume, since their rows are between steps "
+            f"that were logged again later: {_labels(checkpoints, stale)}"
         )
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"
 
 
 def _stale(join: LogJoin, name: str) -> Integers:

@@ -95,10 +95,12 @@ def locate(arguments: Iterable[str | os.PathLike[str]], *, order: Order = "step"
 def _find(arguments: Sequence[str]) -> FoundPaths:
     """Return the paths of all arguments; one that gives none is kept if others do, so that opening it says why."""
     if not arguments:
-        raise UsageError("no checkpoints named: give files, a glob, or a directory of them")
+        raise UsageError("no checkpoint given: pass files, a glob, or a directory of checkpoints")
     each = [find_steps(argument) for argument in arguments]
     if not any(steps.paths for steps in each):
-        raise UsageError(f"no checkpoint in {all_of(arguments)}: name files, or a glob or a directory that has some")
+        raise UsageError(
+            f"no checkpoint found in {all_of(arguments)}: pass files, a glob, or a directory of checkpoints"
+        )
     found = FoundPaths()
     for argument, steps in zip(arguments, each, strict=True):
         found.add(steps if steps.paths else replace(steps, paths=[argument]))

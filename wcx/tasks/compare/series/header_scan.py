@@ -72,7 +72,7 @@ def reopen(scan: HeaderScan, settings: Settings, reference: Checkpoint | None) -
     path = scan.located.path
     checkpoint = open_checkpoint(path)
     if scan.identity is None or checkpoint.signatures != scan.identity.files:
-        raise ChangedFileError(path, "the file changed while it was compared")
+        raise ChangedFileError(path, "the file changed during the comparison")
     return checkpoint, make_plan(checkpoint, settings, reference)
 
 

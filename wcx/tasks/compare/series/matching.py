@@ -73,8 +73,10 @@ def match(
         unmatched += _unmatched(layer, owners[key], labels, readable)
     renamed = {key: layer for key, layer in matched.items() if len({*layer.members} - {None}) > 1}
     notes = (
-        *_notes_on_names([layer for key, layer in renamed.items() if key not in tied], "matched without wrappers"),
-        *_notes_on_names([layer for key, layer in renamed.items() if key in tied], "one that it is tied to"),
+        *_notes_on_names(
+            [layer for key, layer in renamed.items() if key not in tied], "matched after removing wrapper names"
+        ),
+        *_notes_on_names([layer for key, layer in renamed.items() if key in tied], "matched by tied weights"),
         *_notes_on_groups(list(matched.values()), groups, readable),
     )
     return Matching(tuple(matched.values()), tuple(core), tuple(unmatched), notes)
@@ -200,4 +202,4 @@ def _notes_on_groups(
         members = [index for index in readable if groups[index] == name]
         lacking = sum(all(layer.members[index] is None for index in members) for layer in matched)
         if name is not None and members and lacking:
-            yield f"group {all_of([name])} lacks {lacking} of {len(matched)} layers"
+            yield f"run {all_of([name])} lacks {lacking} of {len(matched)} layers"

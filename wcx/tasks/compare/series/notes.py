@@ -12,49 +12,50 @@ from wcx.tasks.compare.series.paths import ParsedPath, Parts
 
 _SHOWN = 3  # names or numbers in a note
 _LEAST_REGULAR = 2 / 3  # share of the distances that are equal where the others are gaps
+_UNITS = {"epoch": "epochs", "step": "steps", None: "an unknown unit"}
 
 
 def left_out_notes(found: FoundPaths) -> Iterator[str]:
     """Yield a note on checkpoints that directories hold next to their steps."""
     if aside := [path for path in dict.fromkeys(found.aside) if path not in found.paths]:
         names = all_of(aside)
-        yield f"left out, beside the steps and without a step in the name: {names}; named as files they take part"
+        yield f"skipped, no step in the name next to numbered checkpoints: {names}; pass the paths to include them"
 
 
 def empty_warnings(found: FoundPaths) -> Iterator[str]:
     """Yield a warning on directories that have the name of a step and hold no checkpoint."""
     if found.empty:
-        yield f"called like a step, but no checkpoint in it: {all_of(found.empty)}"
+        yield f"no checkpoint in directories named like a step: {all_of(found.empty)}"
 
 
 def name_notes(paths: Sequence[ParsedPath], labels: Mapping[int, str]) -> Iterator[str]:
     """Yield notes on numbers that no word explains, and on names that count as step 0."""
     if bare := [path.step for path in paths if path.level is not None and path.span is None and path.step is not None]:
         yield (
-            "no word such as step or epoch in the names: the number that varies is taken for the step "
+            "the names contain no word such as step or epoch: used the number that varies as the step "
             f"({min(bare)} to {max(bare)})"
         )
     if initial := [labels[path.index] for path in paths if path.is_initial]:
-        yield f"counted as step 0 by the name: {all_of(initial)}"
+        yield f"treated as step 0 because of the name: {all_of(initial)}"
 
 
 def mixed_units(run: Sequence[ParsedPath], *, by_epoch: bool) -> str:
     """Return the text on a run whose names count in several units. by_epoch: whether all have an epoch."""
-    counts = Counter(path.unit or "unit unknown" for path in run if path.step is not None and not path.is_initial)
-    text = ", ".join(f"{unit} {count}" for unit, count in sorted(counts.items()))
+    counts = Counter(path.unit for path in run if path.step is not None and not path.is_initial)
+    text = ", ".join(f"{counts[unit]} in {plural}" for unit, plural in _UNITS.items() if counts[unit])
     if by_epoch:
-        return f"not all names have a step ({text}): ordered by the epoch, which all have"
-    return f"numbers in the names count different things ({text}): natural order instead of the order of steps"
+        return f"the numbers in the names have different units ({text}): ordered by epoch, which all have"
+    return f"the numbers in the names have different units ({text}): ordered by name, not by step"
 
 
 def run_notes(run: Sequence[ParsedPath], labels: Mapping[int, str], *, given: bool, repeats: bool) -> Iterator[str]:
     """Yield notes on missing steps, gaps and, if wanted, repeated steps. given: whether in the order of the command."""
     without = [labels[path.index] for path in run if path.step is None]
     if without and len(without) < len(run):
-        after = "" if given else ", after the numbered ones"
+        after = "" if given else ", sorted after the numbered checkpoints"
         yield f"no step in the name{after}: {all_of(without)}"
     elif len(without) > 1 and not given:
-        yield "no step in the names: natural order (--order given keeps the command's)"
+        yield "no step in the names: ordered by name (--order given keeps the order of the command line)"
     unit = "epoch" if units_of(run) == {"epoch"} else "step"
     if repeats:
         yield from _repeated_steps(run, labels, unit)
@@ -72,8 +73,8 @@ def _repeated_steps(run: Sequence[ParsedPath], labels: Mapping[int, str], unit: 
         if path.step is not None:
             by_step.setdefault(path.step, []).append(labels[path.index])
     if repeated := [(step, names) for step, names in sorted(by_step.items()) if len(names) > 1]:
-        shown = "; ".join(f"of {unit} {step}: {all_of(names)}" for step, names in repeated[:_SHOWN])
-        yield f"several checkpoints {shown}{_more(repeated, '; and of')}"
+        shown = "; ".join(f"{step} ({all_of(names)})" for step, names in repeated[:_SHOWN])
+        yield f"several checkpoints have the same {unit}: {shown}{_more(repeated)}"
 
 
 def _gaps(run: Sequence[ParsedPath], unit: str) -> Iterator[str]:
@@ -86,8 +87,8 @@ def _gaps(run: Sequence[ParsedPath], unit: str) -> Iterator[str]:
     gaps = [f"{before} and {after}" for before, after in pairs if after - before > usual]
     if gaps and count >= _LEAST_REGULAR * len(pairs):
         shown = ", ".join(gaps[:_SHOWN]) + _more(gaps)
-        where = "elsewhere" if count + len(gaps) == len(pairs) else "in most places"
-        yield f"gap: no checkpoint between {unit} {shown}, where the distance is {usual} {where}"
+        others = "all other intervals" if count + len(gaps) == len(pairs) else "most intervals"
+        yield f"gap: no checkpoint between {unit} {shown}; {others} are {usual}"
 
 
 def several_runs_warnings(
@@ -102,9 +103,9 @@ def several_runs_warnings(
     longer = [home for home, steps in members.items() if len(steps) > 1]
     if len(members) < 2 or (len(longer) < 2 and max(repeated.values()) < 2):
         return []
-    steps = "the same steps" if max(repeated.values()) > 1 else "steps"
+    steps = "contain the same steps" if max(repeated.values()) > 1 else "contain steps"
     shown = all_of(sorted((names[home] for home in members), key=natural_key))
-    return [f"{steps} in {len(members)} directories ({shown}): where each is a run of its own, use --group"]
+    return [f"{len(members)} directories {steps} ({shown}): use --group if each is a separate run"]
 
 
 def all_of(names: Iterable[str]) -> str:
@@ -113,5 +114,5 @@ def all_of(names: Iterable[str]) -> str:
     return ", ".join(shortened(name)[1:-1] for name in names[:_SHOWN]) + _more(names)
 
 
-def _more(items: Sequence[object], before: str = " and") -> str:
-    return f"{before} {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+def _more(items: Sequence[object]) -> str:
+    return f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""

@@ -1,7 +1,7 @@
 """From coefficients to sentences: does a measure follow a column of the log, and does it do so better than another?
 
 Both are answered for levels and for first differences, by Spearman's coefficient of the pooled rows. Two curves that
-both fall always correlate over levels; a link that differences don't confirm is the common trend and nothing else.
+both fall always correlate over levels; a correlation that differences don't confirm is that of the common trend.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def conclude(
 
 
 def _earned(difference: _Finding, own: _Finding | None, other: _Finding | None) -> int | None:
-    """Return the sign of a difference of strength, 0 where the stronger measure shows no link itself."""
+    """Return the sign of a difference of strength, 0 where the stronger correlation is not significant."""
     if not difference.sign:
         return difference.sign
     stronger = own if difference.sign > 0 else other
@@ -166,12 +166,12 @@ def _better(
     """Return the conclusion. raw_sign, diff_sign: the sides of the differences that count, 0 for none."""
     against = escape(subject.against or "")
     text = (
-        f"{_name(subject)} against {against}, and {escape(subject.metric)}{_where(subject, raw)}: "
+        f"{_name(subject)} versus {against} for {escape(subject.metric)}{_where(subject, raw)}: "
         f"{_stronger(levels, raw)}, {_stronger('first differences', diff)}: "
         f"{_better_verdict(against, raw_sign, diff_sign)}"
     )
     if (raw.sign, diff.sign) != (raw_sign, diff_sign):
-        text += " (which of them is closer counts only where it shows a link itself)"
+        text += " (a stronger correlation counts only if it is significant itself)"
     levels_hold, differences_hold = (None if sign is None else sign > 0 for sign in (raw_sign, diff_sign))
     survives = raw_sign == 1 and diff_sign == 1
     return Conclusion("better", *subject, levels_hold, differences_hold, survives, text)
@@ -195,65 +195,65 @@ def _where(subject: _Subject, finding: _Finding) -> str:
 
 def _moves(series: str, finding: _Finding) -> str:
     if finding.value is None and finding.runs > 1:
-        return f"{series} can't be judged (fewer than two runs have a value)"
+        return f"correlation in {series} undetermined (fewer than two runs have a value)"
     if finding.value is None:
-        return f"{series} can't be judged (a series is constant, or there are under three points)"
+        return f"correlation in {series} undetermined (a series is constant, or there are fewer than three points)"
     spearman = f"{'mean ' if finding.runs > 1 else ''}Spearman {_number(finding.value)}"
     if finding.ci95 is None:
-        return f"{series} can't be judged ({spearman} {_why_no_interval(finding)})"
+        return f"correlation in {series} undetermined ({spearman} over {_why_no_interval(finding)})"
     inside = f"{spearman}, 95 % interval {_range(finding.ci95)}"
     if finding.correlated:
-        return f"{series} move {'together' if finding.correlated > 0 else 'against each other'} ({inside})"
+        return f"{'positive' if finding.correlated > 0 else 'negative'} correlation in {series} ({inside})"
     if finding.sign and finding.effective is not None:
         if finding.effective < finding.points:
-            inside += f", but of {finding.points} points only {finding.effective:.1f} count as independent"
+            inside += f", but only {finding.effective:.1f} effective points of {finding.points}"
         inside += "" if finding.p is None or finding.p < _SIGNIFICANT else f", p {finding.p:.2g}"
-    return f"{series} show no link that chance would not give ({inside})"
+    return f"no significant correlation in {series} ({inside})"
 
 
 def _why_no_interval(finding: _Finding) -> str:
     if finding.runs > 1:
-        return f"over {finding.runs} runs, too few for an interval"
+        return f"{finding.runs} runs, too few for an interval"
     if finding.points < FEWEST:
-        return f"of {finding.points} points, too few for an interval"
-    return f"of {finding.points} points, no interval: a series is constant in most resamples"
+        return f"{finding.points} points, too few for an interval"
+    return f"{finding.points} points, no interval: a series is constant in most resamples"
 
 
 def _verdict(raw: int | None, diff: int | None) -> str:
     if raw is None or diff is None:
-        return "what survives can't be said"
+        return "no verdict"
     if raw and raw == diff:
-        return "the link is there from one checkpoint to the next too"
+        return "also shown from one checkpoint to the next"
     if raw and diff:
-        return "of opposite signs, so the link of levels is the common trend's"
+        return "the signs are opposite, so the correlation in levels is that of the common trend"
     if raw:
-        return "only the common trend survives"
-    return "a link from one checkpoint to the next, none shown of levels" if diff else "no link shown"
+        return "shown in levels only, where a common trend is enough"
+    return "shown from one checkpoint to the next only" if diff else "no correlation shown"
 
 
 def _stronger(series: str, finding: _Finding) -> str:
     if finding.value is None or finding.ci95 is None:
-        return f"{series} can't be judged (no interval)"
+        return f"no comparison in {series} (no interval)"
     inside = f"{_number(finding.value, '+')}, 95 % interval {_range(finding.ci95)}"
     quantity = "difference of abs(Fisher z)" if finding.runs > 1 else "difference of abs(Spearman)"
     if not finding.sign:
-        return f"{series} not told apart ({quantity} {inside})"
-    return f"{series} {'more' if finding.sign > 0 else 'less'} closely ({quantity} {inside})"
+        return f"no significant difference in {series} ({quantity} {inside})"
+    return f"{'stronger' if finding.sign > 0 else 'weaker'} correlation in {series} ({quantity} {inside})"
 
 
 def _better_verdict(against: str, raw: int | None, diff: int | None) -> str:
     if raw is None or diff is None:
-        return "which of them is better can't be said"
+        return "no verdict"
     if raw == diff:
         return {
-            1: "it is better, from one checkpoint to the next too",
+            1: f"better than {against}, also from one checkpoint to the next",
             -1: f"{against} is better",
             0: f"not shown to be better than {against}",
         }[raw]
     if raw > 0:
-        return "better at the common trend alone"
+        return f"better than {against} in levels only, where a common trend is enough"
     if diff > 0:
-        return f"better than {against} from one checkpoint to the next alone"
+        return f"better than {against} from one checkpoint to the next only"
     return f"not shown to be better than {against}"
 
 

@@ -74,7 +74,6 @@ def correlate(
         tuple(conclude(correlations, public, means, smooth)),
         block_length(points) if points >= FEWEST else None,
         tuple(_notes(runs, correlations, smooth)),
-        (),
     )
 
 
@@ -206,37 +205,38 @@ def _notes(runs: Sequence[_RunPoints], correlations: Sequence[Correlation], smoo
         return
     if smooth:
         yield (
-            f"series and columns are smoothed ({smooth}) before anything else: correlations rise, and fewer points are "
-            "independent; transform log is left out"
+            f"all series and log columns are smoothed ({smooth}) first, which raises correlations and lowers the "
+            "effective number of points; transform log is left out"
         )
     for run in runs:
         if not run.by_step:
             yield (
-                f"{_prefix(run.group)}steps are missing or repeat: what is detrended is detrended in the checkpoint's "
-                "place, and differences are in the order of the checkpoints"
+                f"{_prefix(run.group)}steps are missing or repeated: detrending uses the positions of the checkpoints, "
+                "and differences follow the order of the checkpoints"
             )
     short = sum(row.n < FEWEST for row in correlations)
     if short:
-        yield f"{short} of {len(correlations)} correlations are of fewer than {FEWEST} points and have no interval"
+        yield f"{short} of {len(correlations)} correlations have no interval: they have fewer than {FEWEST} points"
     if any(row.n > _KENDALL_LIMITS.get(row.scope, _KENDALL_LIMIT) for row in correlations):
         yield (
             f"Kendall's tau has no interval above {_KENDALL_LIMITS['layer']} points in layers and above "
-            f"{_KENDALL_LIMIT} in the model's rows: it would take too long"
+            f"{_KENDALL_LIMIT} in model rows: the bootstrap would take too long"
         )
     yield from _constant(correlations)
 
 
 def _constant(correlations: Sequence[Correlation]) -> Iterator[str]:
-    """Yield the columns that correlate with nothing because they never change."""
+    """Yield the columns without any correlation: too few values, or constant series."""
     by_column: dict[tuple[str | None, str], list[Correlation]] = {}
     for row in correlations:
         if row.transform == "raw":
             by_column.setdefault((row.group, row.metric), []).append(row)
     for (group, metric), of_column in by_column.items():
+        name = _prefix(group) + escape(metric)
         if max(row.n for row in of_column) < FEWEST_POINTS:
-            yield f"{_prefix(group)}{escape(metric)} has fewer than {FEWEST_POINTS} values beside those of the series"
+            yield f"{name} has fewer than {FEWEST_POINTS} checkpoints in common with every series"
         elif all(row.pearson.r is None for row in of_column):
-            yield f"{_prefix(group)}{escape(metric)} correlates with nothing: one of the two series never changes"
+            yield f"{name} has no defined correlation with any series: one of the two is constant"
 
 
 def _prefix(group: str | None) -> str:

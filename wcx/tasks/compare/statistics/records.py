@@ -39,4 +39,3 @@ class Correlated:
     conclusions: tuple[Conclusion, ...]
     block_length: int | None
     notes: tuple[str, ...]
-    warnings: tuple[str, ...]

@@ -21,12 +21,12 @@ def read_rows(file: LogFile) -> Iterator[Row]:
     """Yield the rows of a file in their order; CheckpointError where it is not a training log."""
     with open_regular(file.path, "a training log") as (descriptor, status):
         if status.st_size > _MAX_NBYTES:
-            raise file.error(f"a training log of {status.st_size:,} bytes is above the limit of 256 MiB")
+            raise file.error(f"{status.st_size:,} bytes exceed the limit of 256 MiB for a training log")
         head = read_extent(descriptor, file.path, 0, min(status.st_size, _HEAD))
         encoding = _encoding(file, head)
         first = head.decode(encoding, "replace").lstrip()[:1]
         if not first:
-            raise file.error("an empty file")
+            raise file.error("the file is empty")
         if first == "[" or (first == "{" and is_one_value(Lines(file, descriptor, encoding))):
             yield from read_document(file, descriptor, status.st_size, encoding)
             return
@@ -38,5 +38,5 @@ def _encoding(file: LogFile, head: bytes) -> str:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     if b"\0" in head:
-        raise file.error(f"not a text file; a training log is {KINDS}")
+        raise file.error(f"not a text file: a training log must be {KINDS}")
     return "utf-8-sig"

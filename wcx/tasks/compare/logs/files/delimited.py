@@ -55,8 +55,8 @@ def _with_point(lines: Lines, cell: str) -> str:
         return cell
     if file.decimal_point and file.decimal_comma:
         raise lines.error(
-            f"numbers with a decimal comma and with a point ({shortened(file.decimal_point)}), "
-            "of which one would be thousands: write all of them with points"
+            f"ambiguous numbers, with decimal commas and with points ({shortened(file.decimal_point)}): "
+            "write all of them with points"
         )
     return cell.replace(",", ".")
 
@@ -71,18 +71,18 @@ def _header(lines: Lines) -> _Header:
             comment = text.lstrip("# ")
         elif text:
             return _header_from(lines, line, comment)
-    raise lines.file.error("nothing but comments and blank lines")
+    raise lines.file.error("the file contains only comments and blank lines")
 
 
 def _header_from(lines: Lines, line: str, comment: str) -> _Header:
     delimiter = _delimiter(line)
     if not delimiter:
-        raise lines.error(f"no comma, semicolon or tab in it; a training log is {KINDS}")
+        raise lines.error(f"no delimiter (comma, semicolon or tab): a training log must be {KINDS}")
     cells, above = _split(lines, line, delimiter), _split(lines, comment, delimiter)
     if not all(isinstance(number_in(cell.replace(",", ".")), float) for cell in cells):
         return _Header(delimiter, _checked(lines, cells))
     if len(above) != len(cells):
-        raise lines.error("numbers where the names of the columns should be")
+        raise lines.error("expected column names, found numbers")
     return _Header(delimiter, _checked(lines, above), cells)
 
 
@@ -104,9 +104,9 @@ def _split(lines: Lines, line: str, delimiter: str) -> tuple[str, ...]:
 def _checked(lines: Lines, names: tuple[str, ...]) -> tuple[str, ...]:
     repeated = next((name for name, times in Counter(names).items() if name and times > 1), None)
     if repeated is not None:
-        raise lines.error(f"two columns have the name {shortened(repeated)}")
+        raise lines.error(f"duplicate column name {shortened(repeated)}")
     if any(len(name) > MAX_NAME for name in names):
-        raise lines.error(f"the name of a column has more than {MAX_NAME:,} characters")
+        raise lines.error(f"a column name has more than {MAX_NAME:,} characters")
     return names
 
 
@@ -130,9 +130,9 @@ def _is_row(lines: Lines, header: _Header, cells: list[str]) -> bool:
     if tuple(cells) == header.names:
         file.repeated += 1
     elif any(cells[width:]):
-        file.leave_out(f"line {lines.number} has {len(cells)} cells under {width} names")
+        file.leave_out(f"line {lines.number} has {len(cells)} cells, the header has {width}")
     elif len(cells) < width and lines.cut:
-        file.leave_out(f"line {lines.number}, the last, is cut short")
+        file.leave_out(f"line {lines.number}, the last line, is truncated")
     else:
         file.short += len(cells) < width
         return True

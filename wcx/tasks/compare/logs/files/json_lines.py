@@ -37,7 +37,7 @@ def read_lines(lines: Lines) -> Iterator[Row]:
             continue
         row = _row(line)
         if row is None:
-            lines.file.leave_out(f"line {lines.number} is no JSON object")
+            lines.file.leave_out(f"line {lines.number} is not a JSON object")
         else:
             yield row
 
@@ -45,7 +45,7 @@ def read_lines(lines: Lines) -> Iterator[Row]:
 def read_document(file: LogFile, descriptor: int, nbytes: int, encoding: str) -> Iterator[Row]:
     """Yield the objects of an array, or of the log_history of an object."""
     if nbytes > _MAX_NBYTES:
-        raise file.error(f"JSON in one piece of {nbytes:,} bytes is above the limit of 64 MiB: make it JSON lines")
+        raise file.error(f"a JSON document of {nbytes:,} bytes exceeds the limit of 64 MiB: convert it to JSON lines")
     text = read_extent(descriptor, file.path, 0, nbytes)
     if encoding == "utf-16":
         text = text.decode("utf-16", "replace").encode("utf-8", "replace")
@@ -71,7 +71,7 @@ def _trainer_state(file: LogFile, walker: JsonWalker) -> Iterator[Row]:
         else:
             walker.skip_value()
     if not found:
-        raise file.error(f"a JSON object without a list log_history; a training log is {KINDS}")
+        raise file.error(f"a JSON object without an array log_history: a training log must be {KINDS}")
 
 
 def _array(file: LogFile, walker: JsonWalker) -> Iterator[Row]:
@@ -80,7 +80,7 @@ def _array(file: LogFile, walker: JsonWalker) -> Iterator[Row]:
         text = walker.skip_value()
         row = _row(text) if is_object else None
         if row is None:
-            file.leave_out(f"element {index} of the list is {'not valid JSON' if is_object else 'no object'}")
+            file.leave_out(f"element {index} of the array is not {'valid JSON' if is_object else 'an object'}")
         else:
             yield row
 

@@ -86,7 +86,7 @@ class Lines:
         self.number += 1
         self._in_row += len(line)
         if self._in_row > MAX_LINE:
-            raise self.error("a row of more than 1 MiB, or a quote that nothing closes")
+            raise self.error("a row of more than 1 MiB, or an unclosed quote")
         self._last = line
         return line
 
