@@ -242,7 +242,7 @@ CONCLUSIONS = (
         "tracks", "plus", "bdm", None, "train_loss", None, True, False, False,
         "bdm of plane plus and train_loss: positive correlation in levels (Spearman 0.93, 95 % interval 0.73 to 1.00), "
         "no significant correlation in first differences (Spearman 0.08, 95 % interval -0.12 to 0.28): shown in "
-        "levels only, where a common trend is enough",
+        "levels only, where a common trend suffices",
     ),
     Conclusion(
         "tracks", "minus", "block_entropy", None, "train_loss", None, True, True, True,

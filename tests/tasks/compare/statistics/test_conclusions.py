@@ -55,7 +55,7 @@ def test_a_trend_alone() -> None:
     assert (conclusion.levels, conclusion.differences, conclusion.survives) == (True, False, False)
     assert "positive correlation in levels (Spearman 0." in conclusion.text
     assert "no significant correlation in first differences (Spearman " in conclusion.text
-    assert conclusion.text.endswith(": shown in levels only, where a common trend is enough")
+    assert conclusion.text.endswith(": shown in levels only, where a common trend suffices")
 
 
 def test_a_trend_of_few_independent_points() -> None:

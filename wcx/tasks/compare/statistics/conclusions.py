@@ -227,7 +227,7 @@ def _verdict(raw: int | None, diff: int | None) -> str:
     if raw and diff:
         return "the signs are opposite, so the correlation in levels is that of the common trend"
     if raw:
-        return "shown in levels only, where a common trend is enough"
+        return "shown in levels only, where a common trend suffices"
     return "shown from one checkpoint to the next only" if diff else "no correlation shown"
 
 
@@ -251,7 +251,7 @@ def _better_verdict(against: str, raw: int | None, diff: int | None) -> str:
             0: f"not shown to be better than {against}",
         }[raw]
     if raw > 0:
-        return f"better than {against} in levels only, where a common trend is enough"
+        return f"better than {against} in levels only, where a common trend suffices"
     if diff > 0:
         return f"better than {against} from one checkpoint to the next only"
     return f"not shown to be better than {against}"
