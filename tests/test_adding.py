@@ -403,3 +403,21 @@ def test_two_packages_with_one_name_are_told_apart(tmp_path: Path) -> None:
     (kinds,) = run_all(tmp_path, ["kinds"])
     assert kinds.code == 2
     assert "'odd' of the package wcx_two is in the package wcx_one too" in kinds.stderr
+
+
+def test_cached_numbers_of_another_version_of_a_package_are_not_used(home: Path, tmp_path: Path) -> None:
+    """compare keeps numbers; a package that was upgraded may have others."""
+    install(tmp_path, "wcx_extras", page_files(), page_entry_points())
+    command = ["compare", *(str(home / "runs" / f"step_{step}.safetensors") for step in (0, 1)), "-m", "singles"]
+    (first,) = run_all(tmp_path, [*command, "--json"])
+    source = tmp_path / "wcx_extras" / "singles.py"
+    source.write_text(source.read_text().replace("/ evidence.blocks", "/ evidence.blocks / 2"))
+    (same,) = run_all(tmp_path, [*command, "--json"])
+    info = (tmp_path / "wcx_extras-1.0.dist-info").rename(tmp_path / "wcx_extras-2.0.dist-info")
+    (info / "METADATA").write_text((info / "METADATA").read_text().replace("Version: 1.0", "Version: 2.0"))
+    (other,) = run_all(tmp_path, [*command, "--json"])
+    before, kept, after = (
+        [layer["series"]["singles"] for layer in done.json["layers"]] for done in (first, same, other)
+    )
+    assert kept == before
+    assert after == [[value / 2 for value in series] for series in before]

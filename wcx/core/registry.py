@@ -80,6 +80,11 @@ class Registry(Generic[T]):
 
     # ------------------------------------------------------------------------------------------------ entry points
 
+    def packages(self) -> list[str]:
+        """Return the other packages that add to the registry, with their versions."""
+        found = {entry.dist for entry in self._foreign().values() if entry.dist is not None}
+        return sorted(f"{package.name} {package.version}" for package in found)
+
     def _foreign(self) -> dict[str, EntryPoint]:
         """The entry points of other packages by name, read once."""
         if self._entries is None:

@@ -18,6 +18,9 @@ from wcx.core.errors import CheckpointError
 from wcx.core.plain import to_plain
 from wcx.core.quantities import change_fields
 from wcx.core.scheme import Fit
+from wcx.formats import FORMATS
+from wcx.measures import MEASURES
+from wcx.quantizers import QUANTIZERS
 from wcx.scan.cache import Store
 from wcx.scan.changes import Changes, PackedCheckpoint
 from wcx.scan.count import CountedLayer
@@ -119,9 +122,14 @@ class Walk:
 
     @property
     def _counting(self) -> dict[str, object]:
-        """The settings that counts depend on."""
+        """The settings and packages that counts and numbers depend on."""
         analysis = self._around.settings.analysis
-        return {"quantizer": quantizer_text(analysis), "preset": analysis.preset, "scheme": scheme_of(analysis).id}
+        return {
+            "quantizer": quantizer_text(analysis),
+            "preset": analysis.preset,
+            "scheme": scheme_of(analysis).id,
+            "packages": [*MEASURES.packages(), *QUANTIZERS.packages(), *FORMATS.packages()],
+        }
 
     def _identity(self, number: int) -> tuple[Any, ...]:
         """The file, its layers, and which of them come first: those that the model's rows are made of."""
