@@ -111,7 +111,7 @@ def test_an_order_that_there_is_not_is_refused(kind: str, view: View) -> None:
 
 @pytest.mark.parametrize("kind", ["table", "markdown"])
 def test_an_order_by_a_measure_that_was_not_taken_is_refused_with_those_there_are(kind: str) -> None:
-    with pytest.raises(UsageError, match=r"--sort lzma.nbytes: no such series here: .*gzip\.nbytes"):
+    with pytest.raises(UsageError, match=r"--sort lzma.nbytes: no such series in this comparison: .*gzip\.nbytes"):
         text_of(kind, training(), View(sort="lzma.nbytes"))
 
 

@@ -57,7 +57,7 @@ def test_runs_of_equal_steps_are_averaged_in_heat_maps() -> None:
 
 def test_a_heat_map_is_of_the_null_ratio_or_over_the_first_value() -> None:
     ratio, flips = heat_maps(training())
-    assert (ratio.label, ratio.centre, len(ratio.rows)) == ("bdm_rarefied / own shuffle", 1.0, 6)
+    assert (ratio.label, ratio.centre, len(ratio.rows)) == ("bdm_rarefied / expectation under shuffle", 1.0, 6)
     assert (flips.centre, flips.values[0][0], len(flips.values[0])) == (None, None, 30)
     bare = replace(two(), layers=(replace(layer("fc", (64, 64), count=2), series={"bdm": (100.0, 90.0)}),))
     bare = replace(bare, model=replace(bare.model, planes=()))
@@ -66,7 +66,7 @@ def test_a_heat_map_is_of_the_null_ratio_or_over_the_first_value() -> None:
 
 @pytest.mark.parametrize("name", ["picture.jpg", "picture", "png", "picture.html"])
 def test_another_suffix_is_refused_before_anything_is_drawn(name: str) -> None:
-    with pytest.raises(UsageError, match=r"ends in \.png, \.svg, \.pdf"):
+    with pytest.raises(UsageError, match=r"end in one of \.png, \.svg, \.pdf"):
         check_plot(name)
 
 

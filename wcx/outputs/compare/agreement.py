@@ -84,8 +84,8 @@ class Agreement:
         """The title of the table."""
         run = "" if self.group is None else f", {self.group}"
         if self.over_runs:
-            return f"{self.metric}: Spearman's correlation, mean of {self.n} runs [95 % interval over runs]"
-        return f"{self.metric}{run}: Spearman's correlation over {self.n} checkpoints [95 % interval]"
+            return f"{self.metric}: Spearman correlation, mean of {self.n} runs [95 % interval over runs]"
+        return f"{self.metric}{run}: Spearman correlation over {self.n} checkpoints [95 % interval]"
 
     @property
     def sections(self) -> list[Section[Row]]:
@@ -97,8 +97,8 @@ class Agreement:
     @property
     def _difference_title(self) -> str:
         if self.over_runs:
-            return "a - b: by how much a's is stronger than b's, mean over runs of Fisher's |z|"
-        return "a - b: by how much a's correlation is stronger than b's, |a| - |b|"
+            return "a - b: difference in strength, mean over runs of |z(a)| - |z(b)| (Fisher's z)"
+        return "a - b: difference in strength, |a| - |b|"
 
 
 def agreements(comparison: Comparison) -> Iterator[Agreement]:

@@ -72,7 +72,7 @@ def _concluded(comparison: Comparison) -> str:
         return ""
     texts = ((conclusion.survives, safe(conclusion.text)) for conclusion in comparison.conclusions)
     items = (f"<b>{text}</b>" if survives else text for survives, text in texts)
-    return f"<p><b>what can be concluded</b><br>{'<br>'.join(items)}<br>{safe(prose.multiplicity(comparison))}</p>"
+    return f"<p><b>conclusions</b><br>{'<br>'.join(items)}<br>{safe(prose.multiplicity(comparison))}</p>"
 
 
 def _small(sentences: Sequence[str]) -> str:

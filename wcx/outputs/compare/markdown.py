@@ -48,7 +48,7 @@ def _explanations(comparison: Comparison, sentences: Sequence[str], tables: Sequ
     others = [*sentences, *prose.agreement_legend(tables), *prose.layer_correlations(comparison)]
     yield from ("", *(f"- {text(sentence)}" for sentence in others)) if others else ()
     if comparison.conclusions:
-        yield from ("", "**what can be concluded**", "")
+        yield from ("", "**conclusions**", "")
         yield from (f"- {text(conclusion.text)}" for conclusion in comparison.conclusions)
         yield f"\n{text(prose.multiplicity(comparison))}"
     remarks = [f"{kind}: {said}" for kind, said in prose.remarks(comparison)]

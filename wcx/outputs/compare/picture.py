@@ -132,14 +132,14 @@ def heat_maps(comparison: Comparison) -> Iterator[HeatMap]:
     rows = tuple(_label(layer, layers) for layer in layers)
     values = tuple(of_runs(layer.series.get(measure, (None,) * len(layer.flips))) for layer in layers)
     if measure.endswith("ratio"):
-        label = f"{measure.removeprefix('null.').removesuffix('.ratio')} / own shuffle"
+        label = f"{measure.removeprefix('null.').removesuffix('.ratio')} / expectation under shuffle"
     else:
         values, label = tuple(map(_over_first, values)), f"{measure} / its first value"
     if _has_any(values):
         yield HeatMap(label + whose, rows, values, 1.0)
     flips = tuple(_scaled(of_runs(layer.flips), _PER_CENT) for layer in layers)
     if _has_any(flips):
-        yield HeatMap("bits flipped since the checkpoint before, %" + whose, rows, flips, None)
+        yield HeatMap("bits flipped since previous checkpoint, %" + whose, rows, flips, None)
 
 
 def _over_runs(comparison: Comparison) -> tuple[Callable[[Series], Series], str]:

@@ -5,7 +5,7 @@ own, with the library's defaults: no window, no pyplot, no style of the user's. 
 with the same version of matplotlib: no dates, a fixed salt for the names in an SVG. Names are never parsed as
 mathematics, and characters that the font lacks are written as escapes.
 
-Colours can be told apart with any colour vision: Okabe & Ito (2008) for lines, RdBu and viridis for maps.
+The colours are distinct with any colour vision: Okabe & Ito (2008) for lines, RdBu and viridis for maps.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def check_plot(path: str | os.PathLike[str]) -> str:
     name = os.fspath(path)
     suffix = os.path.splitext(name)[1].lower()
     if suffix not in _KINDS:
-        raise UsageError(f"--plot {name}: a file that ends in {', '.join(_KINDS)}")
+        raise UsageError(f"--plot {name}: the name must end in one of {', '.join(_KINDS)}")
     _library()
     return _KINDS[suffix]
 
@@ -105,7 +105,7 @@ def check_plot(path: str | os.PathLike[str]) -> str:
 def render(comparison: Comparison, kind: str, columns: int = 2) -> bytes:
     """Return the bytes of the picture; kind: png, svg or pdf."""
     if columns not in WIDTHS:
-        raise UsageError(f"a picture over {columns} columns: 1 or 2")
+        raise UsageError(f"columns={columns}: choose 1 or 2")
     stream = io.BytesIO()
     with _own_settings():
         figure = _draw(comparison, columns)
@@ -167,7 +167,7 @@ def _draw_curves(panel: Axes, model: Sequence[Curve], logged: Sequence[Curve], c
     hues = _hues(1 + max((one.hue for one in model), default=0))
     handles = _draw_lines(panel, model, hues, _DASHES)
     means = len({one.positions for one in model}) == 1 and len(model) > len(handles)
-    panel.set_ylabel("change since the first, %" + ("\n(thick: mean of runs)" if means else ""))
+    panel.set_ylabel("change since first checkpoint, %" + ("\n(thick: mean of runs)" if means else ""))
     if logged:
         right = panel.twinx()
         handles |= _draw_lines(right, logged, _LOSSES, _LOSS_DASHES)

@@ -51,7 +51,7 @@ def _span(readable: Sequence[ComparedCheckpoint]) -> str:
 
 def settings(settings: Mapping[str, Any]) -> str:
     """Return the settings that the numbers depend on."""
-    smooth = [f"smoothed as {settings['smooth']}"] if settings.get("smooth") else []
+    smooth = [f"smoothing {settings['smooth']}"] if settings.get("smooth") else []
     return ", ".join([*settings_parts(settings), *smooth])
 
 
@@ -60,20 +60,20 @@ def log_facts(comparison: Comparison) -> Iterator[str]:
     log, joined = comparison.settings.get("log"), comparison.joined
     if not isinstance(log, Mapping):
         return
-    text = f"log {log.get('path')} by its column {log.get('step_column')}, {log.get('rule')} row"
+    text = f"log {log.get('path')}, joined by column {log.get('step_column')} ({log.get('rule')} row)"
     if joined is not None:
         text += f": {joined.used:,} of {plural(joined.rows, 'row')} used"
-        text += f", {joined.duplicates:,} written again" if joined.duplicates else ""
+        text += f", {joined.duplicates:,} replaced by later rows" if joined.duplicates else ""
     yield text
 
 
 def title(chosen: ChosenLayers) -> str:
     """Return the measure of the table's series, and their order."""
     unit = meaning(chosen.measure)
-    order = {"change": "biggest movers first", "flips": "most changed bits first", "name": "by name"}
+    order = {"change": "largest change first", "flips": "most changed bits first", "name": "by name"}
     parts = [
         chosen.measure + (f" ({unit})" if unit else ""),
-        order.get(chosen.order, "in the file's order"),
+        order.get(chosen.order, "in file order"),
     ]
     return ", ".join(parts)
 
@@ -88,17 +88,19 @@ def legend(lines: Sequence[SeriesLine], grid: Grid[SeriesLine] | None = None) ->
     """Yield the meaning of the columns and marks that these lines have."""
     keys = {column.key for column in grid.columns} if grid else {"change", "spark", "since", "step", "delta_first"}
     if "change" in keys:
-        yield "change: the last value over the first, less 1"
+        yield "change: last value / first value - 1"
     if "spark" in keys:
-        yield "over time: from each line's least to its most, taken as 1 % apart where they are closer"
+        yield "over time: each line is scaled from its minimum to its maximum; a range below 1 % is drawn as 1 %"
     changed = [line for line in lines if line.flips]
-    if changed and keys & {"since", "step"}:
-        yield "differ: share of the bits that are not as in the first; flips: mean share from one to the next"
+    if changed and "since" in keys:
+        yield "changed: fraction of bits that differ from the first checkpoint"
+    if changed and "step" in keys:
+        yield "mean flips: mean fraction of bits that differ between consecutive checkpoints"
     delta = next((name for name in map(delta_measure, changed) if name), None)
     if delta and keys & {"delta_first", "delta"}:
-        yield f"XOR vs shuffle: {delta} less 1 of what differs from the first; below 0 the changes form patterns"
+        yield f"XOR vs shuffle: {delta} - 1 of the changed bits; below 0 they are less complex than their shuffle"
     if any(line.begins_late or line.ends_early for line in lines):
-        yield f"{ABSENT} missing in the first or last checkpoint: the nearest value there is"
+        yield f"{ABSENT} no value in the first or last checkpoint: the nearest value is shown"
 
 
 def agreement_legend(shown: Sequence[Agreement]) -> Iterator[str]:
@@ -106,17 +108,19 @@ def agreement_legend(shown: Sequence[Agreement]) -> Iterator[str]:
     if not shown:
         return
     if shown[0].over_runs:
-        yield "differences: from one checkpoint to the next; means of Fisher's z over the runs, turned back"
+        yield "differences: from one checkpoint to the next; correlations: mean Fisher z over runs, transformed back"
     else:
-        yield "n_eff: as many independent checkpoints say as much; differences: from one checkpoint to the next"
+        yield "n_eff: effective number of independent checkpoints; differences: from one checkpoint to the next"
 
 
 def multiplicity(comparison: Comparison) -> str:
     """Return the number of conclusions that chance alone would give."""
     levels = sum(conclusion.levels is not None for conclusion in comparison.conclusions)
     differences = sum(conclusion.differences is not None for conclusion in comparison.conclusions)
-    answered = f"answered at 5 %, not corrected: {levels} of levels, {differences} of differences"
-    return f"{answered}; by chance alone about {levels / 20:.1f} and {differences / 20:.1f} of them hold"
+    tests = (
+        f"tests at the 5 % level, not corrected for multiple testing: {levels} of levels, {differences} of differences"
+    )
+    return f"{tests}; by chance alone about {levels / 20:.1f} and {differences / 20:.1f} of them are significant"
 
 
 def layer_correlations(comparison: Comparison) -> Iterator[str]:
@@ -130,12 +134,12 @@ def _layer_correlations(comparison: Comparison, measure: str) -> Iterator[str]:
     for metric, of_metric in grouped(of_layers, lambda item: item.metric).items():
         by_transform = grouped(of_metric, lambda item: item.transform)
         parts = [_share(by_transform[name], label) for name, label in _COUNTED if name in by_transform]
-        yield f"{measure} and {metric}, layer by layer: q < {_SIGNIFICANT} in {', '.join(parts)}"
+        yield f"{measure} and {metric} by layer: q < {_SIGNIFICANT} in {', '.join(parts)}"
 
 
 def _share(correlations: Sequence[Correlation], transform: str) -> str:
     significant = sum(item.q is not None and item.q < _SIGNIFICANT for item in correlations)
-    noun = "layers" if len({item.layer for item in correlations}) == len(correlations) else "series of layers"
+    noun = "layers" if len({item.layer for item in correlations}) == len(correlations) else "layer series"
     return f"{significant:,} of {len(correlations):,} {noun} ({transform})"
 
 
@@ -159,4 +163,4 @@ def _unmatched(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _limited(texts: list[str]) -> list[str]:
     more = len(texts) - _MOST_REMARKS
-    return texts if more <= 0 else [*texts[:_MOST_REMARKS], f"{more:,} more like these; --json has all"]
+    return texts if more <= 0 else [*texts[:_MOST_REMARKS], f"{more:,} more; --json lists all"]

@@ -51,7 +51,9 @@ def shown_measure(comparison: Comparison, view: View) -> str:
     series |= {name: None for plane in comparison.model.planes for name in plane.pooled}
     if view.sort is not None and view.sort not in _ORDERS:
         if series and view.sort not in series:
-            raise UsageError(f"--sort {view.sort}: no such series here: one of {', '.join((*_ORDERS, *series))}")
+            raise UsageError(
+                f"--sort {view.sort}: no such series in this comparison: choose one of {', '.join((*_ORDERS, *series))}"
+            )
         return view.sort
     usual = preferred_series()
     return next((name for name in usual if name in series), next(iter(series), usual[0]))

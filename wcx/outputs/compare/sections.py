@@ -50,7 +50,7 @@ def _closing(comparison: Comparison, measure: str) -> dict[str, list[SeriesLine]
     columns = {name: None for checkpoint in comparison.checkpoints for name in checkpoint.log}
     log = {name: tuple(checkpoint.log.get(name) for checkpoint in comparison.checkpoints) for name in columns}
     return {
-        "model, counts of all layers pooled": pooled,
+        "model, pooled counts of all layers": pooled,
         "model, sum over layers": added,
         "model": _model_lines(model.measures, every),
         "model, all parameters as one string": _model_lines(model.concatenated or {}, every),

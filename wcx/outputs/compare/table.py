@@ -89,7 +89,7 @@ class _Tables:
         if self._page.view.quiet:
             return
         if metrics[most:]:
-            yield from self._sentences("bold", [f"not shown: {', '.join(metrics[most:])}; --metric NAME chooses"])
+            yield from self._sentences("bold", [f"not shown: {', '.join(metrics[most:])}; choose with --metric NAME"])
         yield from self._sentences("dim", prose.agreement_legend(shown))
         yield from self._sentences("plain", prose.layer_correlations(self._comparison))
 
@@ -116,7 +116,7 @@ class _Tables:
         if not self._comparison.conclusions:
             return
         yield Text()
-        yield Text("what can be concluded", "bold")
+        yield Text("conclusions", "bold")
         for conclusion in self._comparison.conclusions:
             yield from self._sentences("bold" if conclusion.survives else "plain", [f"- {conclusion.text}"])
         yield from self._sentences("dim", [prose.multiplicity(self._comparison)])
