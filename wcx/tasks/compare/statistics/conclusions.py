@@ -237,7 +237,7 @@ def _stronger(series: str, finding: _Finding) -> str:
     inside = f"{_number(finding.value, '+')}, 95 % interval {_range(finding.ci95)}"
     quantity = "difference of abs(Fisher z)" if finding.runs > 1 else "difference of abs(Spearman)"
     if not finding.sign:
-        return f"no significant difference in {series} ({quantity} {inside})"
+        return f"no significant difference of correlations in {series} ({quantity} {inside})"
     return f"{'stronger' if finding.sign > 0 else 'weaker'} correlation in {series} ({quantity} {inside})"
 
 
