@@ -49,7 +49,7 @@ def _by_rules(value: Any, names: tuple[str, ...], rules: Mapping[str, str]) -> I
 
 @cache
 def _names(kind: Any) -> tuple[tuple[str, ...], Mapping[str, str]]:  # noqa: ANN401
-    """The names of the fields, and the rules of those that are not plain."""
+    """Return the names of the fields, and the rules of those that are not plain."""
     every = fields(kind)
     return tuple(item.name for item in every), {
         item.name: item.metadata["json"] for item in every if "json" in item.metadata

@@ -128,7 +128,7 @@ def meaning(series: str) -> str | None:
 
 
 def _names_of(measure: Measure) -> tuple[str, ...]:
-    """The measure's name, and that of its parameter."""
+    """Return the measure's name, and that of its parameter."""
     return (measure.name,) if measure.parameter is None else (measure.name, measure.parameter[0])
 
 
@@ -140,7 +140,7 @@ def _places(names: Iterable[str]) -> dict[str, int]:
 
 
 def _kinds(hint: Any) -> set[Any]:  # noqa: ANN401
-    """The types that a field can have, None left out."""
+    """Return the types that a field can have, None left out."""
     kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
     return set(kinds) - {NoneType}
 
@@ -160,7 +160,7 @@ def _leaves(kind: Any, prefix: str = "") -> Iterator[tuple[str, bool]]:  # noqa:
 
 
 def _of_measures(kind: Any, prefix: str) -> Iterator[tuple[str, bool]]:  # noqa: ANN401
-    """The values of a plane, or the statistics of a null."""
+    """Yield the values of a plane, or the statistics of a null."""
     if kind is NullReport:
         for name in null_places():
             yield from _leaves(NullStatistic, f"{prefix}{name}.")

@@ -86,7 +86,7 @@ class Registry(Generic[T]):
         return sorted(f"{package.name} {package.version}" for package in found)
 
     def _foreign(self) -> dict[str, EntryPoint]:
-        """The entry points of other packages by name, read once."""
+        """Return the entry points of other packages by name, read once."""
         if self._entries is None:
             self._entries = {} if self._group is None else self._read(self._group)
         return self._entries

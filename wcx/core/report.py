@@ -145,7 +145,7 @@ class LayerReport:
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The layer as plain dicts and lists, as in the JSON."""
+        """Return the layer as plain dicts and lists, as in the JSON."""
         plain: dict[str, Any] = to_plain(self)
         return plain
 
@@ -197,10 +197,10 @@ class Report:
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain dicts and lists, exactly the fields of `wcx analyze --json`."""
+        """Return the report as plain dicts and lists, exactly the fields of `wcx analyze --json`."""
         plain: dict[str, Any] = to_plain(self)
         return plain
 
     def _repr_html_(self) -> str:
-        """The report as an HTML table, which Jupyter shows."""
+        """Return the report as an HTML table, which Jupyter shows."""
         return NOTEBOOK_VIEWS[self.schema](self)

@@ -18,7 +18,7 @@ from wcx.measures.tables import UNIT
 
 
 def log2_units(number: int) -> int:
-    """Return log2 of a whole number as a multiple of 1/UNIT: the double nearest to it, kept exactly."""
+    """Return the log2 of a whole number as a multiple of 1/UNIT: the double nearest to it, kept exactly."""
     return int(log2(number) * UNIT)
 
 
@@ -38,7 +38,7 @@ def bdm(evidence: Evidence) -> float:
 
 
 def expected_bdm(shuffled: ClosedForm) -> Expectation:
-    """Return mean and standard deviation: a = [n > 0], b = log2 n."""
+    """Return the mean and standard deviation: a = [n > 0], b = log2 n."""
     functions = []
     for at in shuffled.poisson:
         occurs = (at.points > 0).astype(float)

@@ -11,7 +11,7 @@ from wcx.measures.evidence import Evidence
 
 
 def bdm_normalized(evidence: Evidence) -> float | None:
-    """Return (bdm - min) / (max - min) over all planes of B blocks, no unit, from 0 to 1; equals pybdm's nbdm.
+    """(bdm - min) / (max - min) over all planes of B blocks, no unit, from 0 to 1; equals pybdm's nbdm.
 
     max: the blocks spread over the most complex values, as evenly as can be. min: all blocks the simplest one. None
     under the boundary recursive where there are left-overs, for which pybdm has no such range.

@@ -29,7 +29,7 @@ def block_entropy(evidence: Evidence) -> float:
 
 
 def _expected(shuffled: ClosedForm) -> Expectation:
-    """Mean and standard deviation: b = -(n log2 n) / B, next to log2 B."""
+    """Return the mean and standard deviation: b = -(n log2 n) / B, next to log2 B."""
     blocks, count = shuffled.blocks, shuffled.table.classes[0]
     sums = (float(np.add.reduce(count[at.rows] * at.expect(at.points * at.logs))) for at in shuffled.exact)
     total = reduce(add, sums, 0.0)  # from left to right: sum() rounds otherwise from Python 3.12 on

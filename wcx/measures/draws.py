@@ -36,7 +36,7 @@ def generator(seed: int, name: str, plane: int, draw: int | None = None) -> np.r
 
 
 def summarise(values: Sequence[float]) -> Expectation:
-    """Mean and standard deviation (n - 1) of drawn values; sums are exact, so their order does not matter."""
+    """Return mean and standard deviation (n - 1) of drawn values; sums are exact, so their order does not matter."""
     if min(values) == max(values):
         return Expectation(values[0], 0.0)
     mean = fsum(values) / len(values)
@@ -174,7 +174,7 @@ def _add_up(parts: Sequence[Part], draws: int, possible: int) -> Part:
 
 
 def _different(count: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The different counts, ascending, and the place of each among them: np.unique in a tenth of its time.
+    """Return the different counts, ascending, and the place of each among them: np.unique in a tenth of its time.
 
     Nearly all are small; those of constant blocks, one a draw, are as large as the plane.
     """

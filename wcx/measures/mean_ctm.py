@@ -39,7 +39,7 @@ def _expected(shuffled: ClosedForm) -> Expectation:
 
 @lru_cache(maxsize=1024)
 def _of_plane(plane: Margins, table: CtmTable) -> tuple[float, float]:
-    """Mean and variance for one plane, by the chances of one and of two given blocks."""
+    """Return the mean and variance for one plane, by the chances of one and of two given blocks."""
     count, first, second = table.classes
     one = chances(plane, table.cells, table.cells)
     mean = float((first * one).sum())

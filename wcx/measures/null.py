@@ -98,7 +98,7 @@ def _null_of_one(plane: Margins, table: CtmTable, rarefy: int, names: tuple[str,
 def _expectations(
     planes: Mapping[Margins, int], table: CtmTable, rarefy: int, names: Sequence[str]
 ) -> dict[str, Expectation]:
-    """The expectations for that many planes of each kind."""
+    """Return the expectations for that many planes of each kind."""
     shuffled = ClosedForm(planes, table, rarefy)
     return {name: shuffled.once(null_of(name).expect) for name in names}
 
@@ -123,7 +123,7 @@ class Cells:
     blocks: int
 
     def drawn(self, number: int) -> Cells:
-        """The counts in a random subset of `number` blocks."""
+        """Return the counts in a random subset of `number` blocks."""
         share = number / self.blocks
         pairs = share * (number - 1) / (self.blocks - 1)
         spread = share * (self.blocks - number) / (self.blocks * (self.blocks - 1))
@@ -158,7 +158,7 @@ def chances(plane: Margins, cells: int, top: int) -> Floats:
 
 
 def _log_falling(number: int, cells: int) -> Floats:
-    """log of [number - k]_k / [number]_k for k = 0 .. cells; -inf where the first is 0. float64 [cells + 1]."""
+    """Return log([number - k]_k / [number]_k) for k = 0 .. cells; -inf where the first is 0. float64 [cells + 1]."""
     k = np.arange(cells + 1)[:, None]
     steps = np.arange(cells)
     used = steps < k
@@ -191,7 +191,7 @@ class Weights:
     whole: bool
 
     def expect(self, values: Floats) -> Floats:
-        """Mean of a function of the points, one a row."""
+        """Return the mean of a function of the points, one a row."""
         return _sum(self.weights * values)
 
     def moved(self, fixed: Floats) -> Weights:
@@ -200,7 +200,7 @@ class Weights:
         return replace(self, points=points, logs=_log2(points, self.whole))
 
     def next_logs(self) -> Floats:
-        """log2 of the points + 1."""
+        """Return the log2 of the points + 1."""
         return _log2(self.points + 1, self.whole)
 
 

@@ -74,7 +74,7 @@ _PRECISION = 64  # bits of a root beyond those of its integer part
 
 
 def square_root(number: Fraction) -> float | None:
-    """The square root of a number >= 0 as a double; None beyond the largest.
+    """Return the square root of a number >= 0 as a double; None beyond the largest.
 
     >>> square_root(Fraction(2))
     1.4142135623730951

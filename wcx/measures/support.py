@@ -34,7 +34,7 @@ def reach(mean: float) -> int:
 
 
 def log2_of_whole(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log2 of an array of whole numbers >= 0, with 0 for 0; of large ones one by one."""
+    """Return the log2 of an array of whole numbers >= 0, with 0 for 0; of large ones one by one."""
     global _table
     top = int(numbers.max(initial=0))
     if top >= _TABLED:

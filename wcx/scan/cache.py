@@ -178,7 +178,7 @@ class Store:
 
 
 def _name_of(key: bytes | str) -> str:
-    """The name of a key's entry: 64 hexadecimal digits."""
+    """Return the name of a key's entry: 64 hexadecimal digits."""
     data = key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key
     return blake2b(data, digest_size=32, person=b"wcx store").hexdigest()
 

@@ -51,7 +51,7 @@ class Layer:
 
 
 def layer_of(tensor: TensorInfo, layout: str = "rows", *, as_stored: bool = False) -> Layer:
-    """The whole of a tensor under a layout; ValueError where it has no matrix.
+    """Return the whole of a tensor under a layout; ValueError where it has no matrix.
 
     as_stored: whether integer codes are left as they are, whatever their zero point.
 

@@ -84,7 +84,7 @@ class _Counted:
 
 @cache
 def _scaled(name: str, code: int) -> int:
-    """The number that a code of a type of up to 16 bits spells, in units of 2^-150."""
+    """Return the number that a code of a type of up to 16 bits spells, in units of 2^-150."""
     numerator, denominator = DTYPES[name].value(code).as_integer_ratio()
     return (numerator << _SCALE) // denominator
 
@@ -148,7 +148,7 @@ class _Summed:
 
 
 def _finite(codes: Codes, dtype: DType) -> Codes:
-    """The codes of finite numbers."""
+    """Return the codes of finite numbers."""
     if dtype.kind != "float":
         return codes
     kind = codes.dtype.type
@@ -157,7 +157,7 @@ def _finite(codes: Codes, dtype: DType) -> Codes:
 
 
 def _taken_apart(codes: Codes, dtype: DType) -> tuple[NDArray[np.uint64], Integers]:
-    """The significands of finite numbers, without their sign, and their exponents as stored; of integers 0."""
+    """Return the significands of finite numbers, without their sign, and their exponents as stored; of integers 0."""
     if dtype.kind == "unsigned":
         return codes.astype(np.uint64), np.zeros(codes.size, np.int64)
     if dtype.kind == "signed":

@@ -92,7 +92,7 @@ class FileSource:
 
 
 def _runs(layer: Layer, piece: Piece) -> list[_Run]:
-    """The runs of elements that a piece is read in: their first, their number, and the tensor to ask for them."""
+    """Return the runs of elements that a piece is read in: first element, number, and the tensor that has them."""
     top, columns = layer.first + piece.start, layer.columns
     if piece.width == columns:
         runs = [(top * columns, piece.height * columns, layer.view)]
@@ -119,7 +119,7 @@ def _unchecked(tensor: TensorInfo) -> TensorInfo:
 
 
 def _zero_points(shape: tuple[int, ...], quantization: Quantization, start: int, number: int) -> Codes:
-    """The zero points of a run of a tensor's C order."""
+    """Return the zero points of a run of a tensor's C order."""
     grid = np.array(quantization.zero_points, np.int64).reshape(quantization.grid)
     if grid.size == 1:
         return np.broadcast_to(grid.reshape(-1), number)

@@ -67,7 +67,7 @@ class _Counted:
         _count(codes, 0, self._counts(), self._kernels)
 
     def _counts(self) -> NDArray[np.int64]:
-        """The histogram; the few codes that were kept as they were are counted now."""
+        """Return the histogram; the few codes that were kept as they were are counted now."""
         if self._histogram is None:
             few = _NO_CODES if self._few is None else self._few
             self._histogram = np.bincount(few, minlength=1 << self._dtype.bits)
@@ -91,7 +91,7 @@ class _Counted:
 
 
 def _from_counts(codes: Codes, counts: NDArray[np.int64], dtype: DType, needs: Needs) -> Statistics:
-    """The statistics of codes that occur so often."""
+    """Return the statistics of codes that occur so often."""
     values = float64_values(codes, dtype)
     finite = np.isfinite(values)
     values, counts = values[finite] + 0.0, counts[finite]
@@ -143,7 +143,7 @@ class _Summed:
             _count(codes, self._dtype.bits - _DIGIT, self._counts(), self._kernels)
 
     def _counts(self) -> NDArray[np.int64]:
-        """The histogram; the few codes that were kept as they were are counted now."""
+        """Return the histogram; the few codes that were kept as they were are counted now."""
         if self._bins is None:
             self._bins = np.zeros(_BINS, np.int64)
             if self._few is not None:
@@ -199,7 +199,7 @@ class _Summed:
         return _descend(dtype, needs, found, {rank: (0, rank) for rank in ranks}, dtype.bits, bins)
 
     def _sorted(self, ranks: set[int]) -> dict[int, float]:
-        """The values of those ranks among the few that were kept."""
+        """Return the values of those ranks among the few that were kept."""
         if self._few is None:
             return {}
         numbers = native_view(self._few, self._dtype)
@@ -313,7 +313,7 @@ def _descend(
 
 
 def _with_quantiles(found: Statistics, needs: Needs, values: dict[int, float]) -> Statistics:
-    """The statistics with the quantiles, from the values of the ranks that they lie at."""
+    """Return the statistics with the quantiles, from the values of the ranks that they lie at."""
     quantiles = []
     for share in needs.quantiles:
         below, above, _ = position(share, found.number, float32_rank=needs.float32_rank)

@@ -18,7 +18,7 @@ _MOST = 8
 
 
 def cores() -> int:
-    """Number of processors that this process may use, at most 8."""
+    """Return the number of processors that this process may use, at most 8."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(available, _MOST))
 

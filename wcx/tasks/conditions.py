@@ -117,7 +117,7 @@ class Condition:
         return self.glob is None or fnmatchcase(layer, self.glob)
 
     def _compared_values(self, comparison: Comparison) -> Iterator[tuple[str, float]]:
-        """The values that are there, checkpoint by checkpoint within each series."""
+        """Yield the values that are there, checkpoint by checkpoint within each series."""
         for where, series in self._series(comparison):
             for checkpoint, value in zip(comparison.checkpoints, series, strict=bool(series)):
                 if value is not None:
@@ -136,7 +136,7 @@ class Condition:
 
 
 def _series_of_layer(layer: LayerSeries, field: str) -> Series:
-    """The values of a field: a compression without `measures.` is of a plane, and of the whole layer with it."""
+    """Return the values of a field: a compression without `measures.` is of a plane, and of the whole layer with it."""
     whole = layer.plane is None
     if (field.startswith(_OF_WHOLE_LAYERS) and not whole) or (field in _compressed() and whole):
         return ()
@@ -144,7 +144,7 @@ def _series_of_layer(layer: LayerSeries, field: str) -> Series:
 
 
 def _series_of(item: LayerSeries | ModelPlaneSeries, series: SeriesMap, field: str) -> Series:
-    """The values of a field, none where there is no such series."""
+    """Return the values of a field, none where there is no such series."""
     kind, _, name = field.partition(".")
     if kind in _FLIPS:
         return item.flips if kind == "flips" else item.flips_from_first
@@ -208,7 +208,7 @@ def _shown_series(scope: str) -> tuple[str, ...]:
 
 
 def _more_series(scope: str) -> tuple[str, ...]:
-    """The series that are too many to list in a message."""
+    """Return the series that are too many to list in a message."""
     if scope == "model.sum":
         return ()
     of_planes = (*(f"{delta}.{name}" for delta in _DELTAS for name in plane_numbers()), *_compressed())
@@ -219,7 +219,7 @@ def _more_series(scope: str) -> tuple[str, ...]:
 
 
 def _compressed() -> tuple[str, ...]:
-    """The sizes of a plane's compressed bits."""
+    """Return the sizes of a plane's compressed bits."""
     return tuple(name + size for name in streamed_names() for size in _SIZES)
 
 
@@ -238,7 +238,7 @@ def _number(text: str, written: str) -> float:
 
 
 def _unknown(text: str, condition: Condition, shown: Sequence[str], more: Sequence[str] = ()) -> UsageError:
-    """The error for a field that there isn't, which lists those that there are; `more` in words only."""
+    """Return the error for a field that there isn't, which lists those that there are; `more` in words only."""
     close = get_close_matches(condition.field, (*shown, *more), 1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     behind = "; delta. or delta_from_first. before a plane's; and what -m adds (gzip.nbytes)" if more else ""

@@ -1,8 +1,8 @@
-"""What a table for people shows: its lines and its columns, the same on a terminal, in Markdown and in a notebook.
+"""The lines and columns of a table for people, the same on a terminal, in Markdown and in a notebook.
 
 A cell is a short text and a tone; what a tone looks like is up to the output. The first question of a reader is which
-layers are less complex than their own shuffle and by how much, so this stands next to the name: the relative change of
-the leading measure, its z and a bar. How complex a layer is comes next, and how far to trust that last. Measures
+layers are less complex than their own shuffle and by how much, so this comes next to the name: the relative change of
+the leading measure, its z and a bar. The complexity of a layer follows, then the columns that qualify it. Measures
 describe their columns themselves. Cells of numbers are ASCII; names are not in cells, as only the output knows what its
 reader can take.
 """
@@ -51,7 +51,7 @@ class Line:
 
 
 def layer_lines(layers: Sequence[LayerReport]) -> Iterator[Line]:
-    """One line for each plane of each layer."""
+    """Yield one line for each plane of each layer."""
     for layer in layers:
         for index, plane in enumerate(layer.planes):
             label = (layer.name or '""') if index == 0 else ""
@@ -61,7 +61,7 @@ def layer_lines(layers: Sequence[LayerReport]) -> Iterator[Line]:
 
 
 def model_lines(model: ModelReport) -> Iterator[Line]:
-    """The lines a table closes with: pooled counts, the sums of the layers' bdm, all parameters as one string."""
+    """Yield the lines a table closes with: pooled counts, the sums of the layers' bdm, all parameters as one string."""
     pooled = [item.pooled for item in model.planes if item.pooled is not None]
     for index, plane in enumerate(pooled):
         label, ratio = "" if index else "pooled", _reference_ratio(plane)
@@ -85,14 +85,14 @@ def _reference_ratio(plane: PlaneReport) -> float | None:
 
 
 def mark(plane: PlaneReport) -> str:
-    """Whether bdm can be trusted: empty, CROWDED or SATURATED."""
+    """Return the mark of a bdm: CROWDED or SATURATED if it is not to be trusted, else empty."""
     if plane.regime == "saturated":
         return SATURATED
     return CROWDED if plane.load is not None and plane.load > _CROWDED_LOAD else ""
 
 
 def bar_share(line: Line) -> float | None:
-    """The signed length of a line's bar, 0 where chance explains it, None where there is no null model."""
+    """Return the signed length of a line's bar, 0 where chance explains it, None where there is no null model."""
     unexplained = deviation(line.plane) if line.plane else None
     statistic = _null(line, leading()[0])
     if unexplained is None or statistic is None or statistic.ratio is None:
@@ -141,7 +141,7 @@ def _density(line: Line) -> Cell:
 
 
 def _plane_columns() -> Iterator[Column[Line]]:
-    """The columns that measures of planes and their nulls have."""
+    """Yield the columns that measures of planes and their nulls have."""
     for measure in null_measures():
         for look in measure.null.columns if measure.null else ():
             yield Column(
@@ -171,7 +171,7 @@ def _text(look: described.Column, value: float | None, weights: int) -> str:
 
 
 def _of_null(name: str, look: described.Column) -> Callable[[Line], Cell]:
-    """The cell of a null: of the leading one in the tone of its distance from chance."""
+    """Return the cell of a null: of the leading one in the tone of its distance from chance."""
 
     def cell(line: Line) -> Cell:
         tone = _tone(line) if name == leading()[0] else "plain"
@@ -185,7 +185,7 @@ def _of_null(name: str, look: described.Column) -> Callable[[Line], Cell]:
 
 
 def _measure_columns(lines: Sequence[Line]) -> list[Column[Line]]:
-    """A column for each number among the measures that were asked for beside the usual ones."""
+    """Return a column for each number of the compressors and statistics that -m asked for."""
     names = {name: None for line in lines for name, _ in flat_measures(line.measures or {}, "")}
     return [column(name, _two_heads(name), _measure(name), _rank(name)) for name in names]
 

@@ -55,12 +55,12 @@ def select(layers: Sequence[LayerReport], view: View) -> Selection:
 
 
 def _is_trivial(layer: LayerReport) -> bool:
-    """Whether the layer is a mask or a constant, which deviates from its shuffle in ways that mean nothing."""
+    """Return True for a mask or a constant: its deviation from its shuffle means nothing."""
     return any(warning.startswith(TRIVIAL) for warning in layer.warnings)
 
 
 def deviation(plane: PlaneReport) -> float | None:
-    """What chance does not explain of the plane's distance from its own shuffle; None without a null model."""
+    """Return the part of the plane's distance from its shuffle that chance does not explain; None without a null."""
     null = plane.null.values[leading()[0]] if plane.null else None
     if null is None or null.ratio is None or null.mean == 0:
         return None

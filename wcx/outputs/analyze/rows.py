@@ -1,10 +1,10 @@
-"""A report as flat rows, one per layer and plane: what --ndjson and --csv write.
+"""A report as flat rows, one per layer and plane, for --ndjson and --csv.
 
-The columns are fixed and listed, in order, in docs/csv.md: what identifies the row, the plane's fields flattened with
-dots, the layer's own fields, the reason why a tensor was skipped. A row holds no column that it has nothing for.
+The columns are fixed and listed, in order, in docs/csv.md: the row's identity, the plane's fields flattened with
+dots, the layer's own fields, the reason why a tensor was skipped. A row holds only the columns that it has values for.
 
 A `sum` row has the bdm of its plane added over the layers, as bdm, and that over all planes, as total.bdm; the model's
-measures, which belong to no plane, stand there too. A `concatenated` row is the one of preset momos, with
+measures, which belong to no plane, are there too. A `concatenated` row is the one of preset momos, with
 the measures of that vector.
 """
 
@@ -35,14 +35,14 @@ def _plane() -> Getters:
 
 
 def layer_rows(path: str, layer: LayerReport) -> Iterator[Row]:
-    """The rows of one layer, one per plane."""
+    """Yield the rows of one layer, one per plane."""
     own = {"row": "layer", "path": path, **_identity(layer), **_values(layer, _LAYER)}
     for plane in layer.planes:
         yield {**own, **_values(plane, _plane())}
 
 
 def report_rows(report: Report) -> Iterator[Row]:
-    """The rows that a report has beside those of its layers: pooled, sum, skipped."""
+    """Yield the rows of a report after those of its layers: pooled, sum, skipped."""
     path = report.checkpoint.path
     yield from _model_rows(path, report.model)
     for tensor in report.skipped:
@@ -64,7 +64,7 @@ def _model_rows(path: str, model: ModelReport) -> Iterator[Row]:
 
 
 def split_measures(model: ModelReport) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """The model's measures over all layers, and those of all parameters as one vector, which a preset asks for."""
+    """Return the model's measures over all layers, and those of all parameters as one vector, for a preset."""
     usual = dict(model.measures)
     of_vector: Mapping[str, Any] = usual.pop("concatenated", {})
     return usual, of_vector
@@ -83,7 +83,7 @@ def _values(value: LayerReport | PlaneReport, getters: Getters) -> Row:
 
 
 def _flat(value: Any) -> Any:  # noqa: ANN401
-    """Sides of a matrix as 256x784, several texts as one; measures stay a mapping, for each output to write its way."""
+    """Return a matrix as 256x784, several texts as one; measures stay a mapping, for each output to write its way."""
     if type(value) is not tuple:
         return value
     return _product(value) if value and isinstance(value[0], int) else "; ".join(value)
@@ -94,7 +94,7 @@ def _product(shape: tuple[int, ...]) -> str:
 
 
 def flat_measures(measures: Mapping[str, Any], prefix: str = "measures.") -> Iterator[tuple[str, Any]]:
-    """The measures asked for with -m, flattened with dots."""
+    """Yield the measures asked for with -m, flattened with dots."""
     for name, value in measures.items():
         if isinstance(value, Mapping):
             yield from flat_measures(value, f"{prefix}{name}.")

@@ -130,12 +130,12 @@ def evaluation_of(
 
 
 def quantizer_of(settings: Settings) -> Quantizer:
-    """The quantizer of settings, with torch's rank of quantiles where a preset wants it."""
+    """Return the quantizer of settings, with torch's rank of quantiles where a preset wants it."""
     quantizer = parse_quantizer(quantizer_text(settings))
     narrow = settings.preset is not None and find_preset(settings.preset).float32_rank
     return replace(quantizer, float32_rank=True) if narrow and isinstance(quantizer, Uniform) else quantizer
 
 
 def quantizer_text(settings: Settings) -> str:
-    """The quantizer of settings, as it is written on the command line."""
+    """Return the quantizer of settings, as it is written on the command line."""
     return settings.quantize if settings.zero != "one" else f"{settings.quantize}:zero=one"

@@ -81,13 +81,13 @@ def make_settings(
 
 
 def _tables(scheme: Scheme) -> tuple[CtmReference, ...]:
-    """The tables of all shapes of blocks, in the order of their codes."""
+    """Return the tables of all shapes of blocks, in the order of their codes."""
     known = {shape: CtmReference(shape, name, checksum) for name, shape, checksum in table_checksums()}
     return tuple(known[shape] for shape in scheme.alphabet.split("+"))
 
 
 def _parse_boundary(text: str, block: str) -> str:
-    """The boundary in its shortest form; raises UsageError for what is none."""
+    """Return the boundary in its shortest form; raises UsageError for what is none."""
     side = 12 if block == "1x12" else 4
     kind, colon, number = text.partition(":") if isinstance(text, str) else (text, "", "")
     if kind == "ignore" and not colon:
@@ -113,7 +113,7 @@ def preset_notes(settings: Settings) -> list[str]:
 
 
 def _layout(layout: str | None, block: str) -> str:
-    """The layout, which for strings is the flat one and for no other block."""
+    """Return the layout, which for strings is the flat one and for no other block."""
     usual = "flat" if block == "1x12" else "rows"
     if layout is None:
         return usual
@@ -124,7 +124,7 @@ def _layout(layout: str | None, block: str) -> str:
 
 
 def scheme_of(settings: Settings) -> Scheme:
-    """The scheme that settings count under."""
+    """Return the scheme that settings count under."""
     return Scheme(settings.block, settings.boundary, settings.layout)
 
 
@@ -135,7 +135,7 @@ def check_whole(option: str, value: object, least: int) -> None:
 
 
 def _texts(option: str, values: Sequence[str]) -> tuple[str, ...]:
-    """One text or several, as a tuple; raises UsageError for anything else."""
+    """Return one text or several, as a tuple; raises UsageError for anything else."""
     found = (values,) if isinstance(values, str) else tuple(values)
     if not all(isinstance(value, str) for value in found):
         raise UsageError(f"{option} takes texts, not {values!r}")
@@ -149,7 +149,7 @@ def _one_of(option: str, value: str, known: Sequence[str]) -> str:
 
 
 def _parse_measures(names: Sequence[str]) -> tuple[str, ...]:
-    """The measures in their usual order, each once; those of planes where none is named."""
+    """Return the measures in their usual order, each once; those of planes where none is named."""
     names = _texts("measure", names)
     if not names:
         return tuple(name for name in MEASURES if not is_streamed(name))

@@ -122,7 +122,7 @@ class _Draw:
 
 
 def _shuffled(matrix: tuple[int, int], ones: int, random: np.random.Generator) -> NDArray[np.uint8]:
-    """A plane of that many ones in random places."""
+    """Return a plane of that many ones in random places."""
     bits = np.zeros(matrix[0] * matrix[1], np.uint8)
     bits[:ones] = 1
     random.shuffle(bits)

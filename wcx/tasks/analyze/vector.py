@@ -70,7 +70,7 @@ class Vector:
         return sum(layer.tensor.nbytes for layer in self.layers) * len(self._passes())
 
     def _passes(self) -> list[list[_Unit]]:
-        """The compressors of each reading; without compressors there is one reading too."""
+        """Return the compressors of each reading; without compressors there is one reading too."""
         return in_passes(_units(self.layers, self.names), _PASS_MEMORY) or [[]]
 
     def read(
@@ -277,6 +277,6 @@ class _Sums(_Zeros):
         self._tally.add(None, values.view("<u4"))
 
     def norm(self, weights: int) -> float | None:
-        """The square root of it as a double; None where a weight is NaN or infinite."""
+        """Return the square root of it as a double; None where a weight is NaN or infinite."""
         moments = self._tally.finish()
         return L2_NORM.evaluate(moments) if moments.number == weights else None

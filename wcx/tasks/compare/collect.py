@@ -30,11 +30,11 @@ class _Table:
             series[name][number] = value
 
     def planes(self, name: str) -> list[str | None]:
-        """The planes that there is something of, in the order in which they came."""
+        """Return the planes that there is something of, in the order in which they came."""
         return [plane for place, plane in self._series if place == name]
 
     def series(self, name: str, plane: str | None) -> SeriesMap:
-        """All series of a place."""
+        """Return all series of a place."""
         return {measure: tuple(values) for measure, values in self._series.get((name, plane), {}).items()}
 
 
@@ -95,7 +95,7 @@ class Collected:
             model.put(number, ("pooled", plane), {"flips": 0.0})
 
     def layers(self, matched: Sequence[MatchedLayer]) -> Iterator[LayerSeries]:
-        """The series of each layer and plane."""
+        """Yield the series of each layer and plane."""
         previous, first = self._changes["previous"][0], self._changes["first"][0]
         for layer in matched:
             for plane in self._planes.get(layer.name, {}):
@@ -104,7 +104,7 @@ class Collected:
                 yield LayerSeries(layer.name, layer.shape, plane, series, *self._changed(plane, *changed))
 
     def model(self) -> ModelSeries:
-        """The model's series."""
+        """Return the model's series."""
         table = self._model
         previous, first = self._changes["previous"][1], self._changes["first"][1]
         planes = []

@@ -161,7 +161,7 @@ def _is_large(scans: Sequence[HeaderScan], settings: ComparisonSettings) -> bool
 
 
 def _runs(scans: Sequence[HeaderScan]) -> list[list[int]]:
-    """The checkpoints of each run, by number, in order."""
+    """Return the checkpoints of each run, by number, in order."""
     runs: dict[str | None, list[int]] = {}
     for number, one in enumerate(scans):
         runs.setdefault(one.located.group, []).append(number)
@@ -223,7 +223,7 @@ def _correlate(
 
 
 def _measured(layers: Sequence[LayerSeries], model: ModelSeries, settings: ComparisonSettings) -> Iterator[Measured]:
-    """The series that are set against the log: measures, ratios to the null, compressed sizes, statistics."""
+    """Yield the series that are set against the log: measures, ratios to the null, compressed sizes, statistics."""
     for plane in model.planes:
         yield from (Measured("pooled", None, plane.plane, *one) for one in _wanted(plane.pooled, settings))
         yield from (Measured("sum", None, plane.plane, *one) for one in _wanted(plane.sum, settings))

@@ -46,7 +46,7 @@ class Rows:
     notes: list[str] = field(default_factory=list)
 
     def to_plain(self) -> dict[str, Any]:
-        """The rows as JSON can hold them."""
+        """Return the rows as JSON can hold them."""
         layers = [[name, list(planes.items())] for name, planes in self.layers.items()]
         model = [[name, list(planes.items())] for name, planes in self.model.items()]
         return {"layers": layers, "model": model, "warnings": self.warnings, "notes": self.notes}
@@ -70,7 +70,7 @@ def plane_fields(settings: Settings) -> list[str]:
 
 
 def layer_rows(layer: LayerReport, settings: Settings) -> dict[str | None, Row]:
-    """The rows of one layer: of each plane, and of the layer as a whole where there is something."""
+    """Return the rows of one layer: of each plane, and of the layer as a whole where there is something."""
     fields = plane_fields(settings)
     rows: dict[str | None, Row] = {plane.plane: _plane_row(plane, fields) for plane in layer.planes}
     own, of_planes = _measures(layer.measures)
@@ -82,7 +82,7 @@ def layer_rows(layer: LayerReport, settings: Settings) -> dict[str | None, Row]:
 
 
 def model_rows(model: ModelReport, settings: Settings) -> dict[str, dict[str | None, Row]]:
-    """The model's rows."""
+    """Return the model's rows."""
     fields = plane_fields(settings)
     own, of_planes = _measures({name: value for name, value in model.measures.items() if name != "concatenated"})
     pooled: dict[str | None, Row] = {}
@@ -178,6 +178,6 @@ class ChangeRows:
 
 
 def _change_row(plane: PlaneReport) -> Row:
-    """The share of bits that changed, and what the changed bits are as a plane; nothing where nothing changed."""
+    """Return the fraction of changed bits, and the measures of these bits as a plane; empty if nothing changed."""
     none = plane.ones == 0
     return {"flips": plane.density} | {name: None if none else plane_getter(name)(plane) for name in change_fields()}

@@ -132,7 +132,7 @@ class Walk:
         }
 
     def _identity(self, number: int) -> tuple[Any, ...]:
-        """The file, its layers, and which of them come first: those that the model's rows are made of."""
+        """Return the file, its layers, and which of them come first: those that the model's rows are made of."""
         member = self._members[number]
         identity = member.headers.identity
         return "" if identity is None else identity.key, sorted(member.names.items()), sorted(member.core)
@@ -158,7 +158,7 @@ class Walk:
     # ------------------------------------------------------------------------------------------------ what is made
 
     def _made(self, number: int, missing: Mapping[str, tuple[str, int | None]]) -> dict[str, Rows]:
-        """The numbers of some kinds, from counts in the store if all are there, else by reading."""
+        """Return the numbers of some kinds, from counts in the store if all are there, else by reading."""
         member = self._members[number]
         with ExitStack() as stack:
             opened = Opened(member, self._around, stack)
@@ -171,7 +171,7 @@ class Walk:
         return rows
 
     def _recalled(self, opened: Opened, number: int, missing: Mapping[str, tuple[str, int | None]]) -> dict[str, Rows]:
-        """The numbers, made of counts in the store; raises LostError where not all are there."""
+        """Return the numbers, made of counts in the store; raises LostError where not all are there."""
         views = range(len(opened.quantizers))
         kept = {kind: [self._kept_layers(opened, key, view) for view in views] for kind, (key, _) in missing.items()}
         rows: dict[str, Rows] = {}
@@ -215,7 +215,7 @@ class Walk:
     def _read(
         self, opened: Opened, number: int, missing: Mapping[str, tuple[str, int | None]]
     ) -> tuple[dict[str, Rows], PackedCheckpoint]:
-        """The numbers of some kinds, by reading the checkpoint; and its bits, for those that come after it."""
+        """Return the numbers of some kinds, by reading the checkpoint; and its bits, for those that come after it."""
         against = {
             kind: bits
             for kind, (_, other) in missing.items()
@@ -258,7 +258,7 @@ class Walk:
         return self._members[number].complete and self._members[other].complete
 
     def _bits_or_none(self, kind: str, number: int) -> PackedCheckpoint | None:
-        """The bits of an earlier checkpoint; None, and it is remembered why, where it can't be read any more."""
+        """Return the bits of an earlier checkpoint; None, and it is remembered why, where it can't be read any more."""
         try:
             return self._bits_of(number)
         except CheckpointError as error:
@@ -266,7 +266,7 @@ class Walk:
             return None
 
     def _bits_of(self, number: int) -> PackedCheckpoint:
-        """The bits of an earlier checkpoint: kept since it was read, or read again."""
+        """Return the bits of an earlier checkpoint: kept since it was read, or read again."""
         if number not in self._kept:
             with ExitStack() as stack:
                 member = self._members[number]
@@ -310,7 +310,7 @@ class _Writers:
         }
 
     def add_planes(self, view: int, layer: Layer, fit: Fit, counted: CountedLayer) -> None:
-        """A layer's own counts."""
+        """Return a layer's own counts."""
         if _PLANES in self._writers:
             found = counted.planes, fit, counted.zeros, counted.nonfinite, counted.at_most_two_values
             self._writers[_PLANES][view].add(LayerCounts(layer.tensor.name, layer.tensor.shape, *found))
@@ -350,7 +350,7 @@ def _counted(kept: LayerCounts) -> tuple[Fit, CountedLayer]:
 
 
 def _renamed(rows: Rows, names: Mapping[str, str]) -> Rows:
-    """The rows with the names of their series."""
+    """Return the rows with the names of their series."""
     layers = {names[name]: planes for name, planes in rows.layers.items() if name in names}
     warnings = [(names.get(name, name), text) for name, text in rows.warnings]
     return Rows(layers, rows.model, warnings, rows.notes)
