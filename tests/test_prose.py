@@ -23,7 +23,7 @@ WORDS = re.compile(
     r"""\b(
         beside | stands? | as\ many | gave\ way | all\ the\ same
         | (is|are|was|were|be)\ told | told\ (by|apart|from)
-        | be\ called(?=\ (like|what)\b) | be\ called$ | (is|are)\ called\ like
+        | be\ called | (is|are)\ called\ like
         | (?<!there\ )is\ no(?!\ (longer|more)\b)(?=\ )
     )\b""",
     re.VERBOSE | re.IGNORECASE,
