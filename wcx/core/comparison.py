@@ -46,7 +46,7 @@ class ComparedCheckpoint:
 class LayerSeries:
     """One plane of one layer over the checkpoints, or (plane None) the measures of a layer as a whole.
 
-    flips: share of the plane's bits that changed since the checkpoint before; flips_from_first: since the first.
+    flips: fraction of the plane's bits that changed since the previous checkpoint; flips_from_first: since the first.
     delta: the changed bits as a plane of their own, measured (bdm, block_entropy, mean_ctm, density, null.bdm.ratio);
     None where nothing changed.
     """
@@ -179,8 +179,8 @@ class FisherMean:
 class Conclusion:
     """The answer to one question in one sentence, for levels and for first differences.
 
-    kind: `tracks` (does the measure move with the column?) or `better` (does it track better than `against`?).
-    survives: whether the link holds for differences too and not only for levels.
+    kind: `tracks` (does the measure correlate with the column?) or `better` (does it track better than `against`?).
+    survives: true if the correlation holds for levels and for differences, with the same sign.
     """
 
     kind: str
