@@ -72,7 +72,7 @@ def cli() -> None:
     """Measure what training has written into a network's weights.
 
     wcx reads a checkpoint (no framework, no data, no training code), turns each layer into planes of bits, and reports
-    their algorithmic complexity (BDM) and entropy beside what a random shuffle of the same bits would give.
+    their algorithmic complexity (BDM) and entropy next to their expectation under a random shuffle of the same bits.
 
     \b
     Example:
@@ -101,7 +101,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; the codes are those of docs/exit-codes.md."""
     if sys.stdout is None:  # closed before we began
-        print_error("stdout is closed: send it somewhere, or use -o FILE")
+        print_error("stdout is closed: redirect it, or use -o FILE")
         return UNWRITABLE
     try:
         result = cli.main(args=list(arguments), prog_name="wcx", standalone_mode=False)

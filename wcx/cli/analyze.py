@@ -8,6 +8,7 @@ import click
 
 from wcx.cli.exit_codes import CONDITION_HOLDS, DONE, UNREADABLE
 from wcx.cli.messages import any_holds, print_error
+from wcx.cli.option_groups import GroupedCommand
 from wcx.cli.options import OutputOptions, analysis_options, choose_output, fail_on_option, output_options
 from wcx.core.errors import CheckpointError, UsageError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from wcx.outputs import Writer
 
 
-@click.command(name="analyze")
+@click.command(name="analyze", cls=GroupedCommand)
 @click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT...")
 @analysis_options
 @output_options
@@ -32,8 +33,9 @@ def command(
 ) -> int:
     """Measure the complexity of each layer of a checkpoint, and of the model.
 
-    A CHECKPOINT is a file, a directory, an index of shards, or a quoted pattern. Every tensor is either analysed or
-    listed with the reason why it is not. Beside each number stands what the same bits would give, were they shuffled.
+    A CHECKPOINT is a file, a directory, an index of shards, or a quoted pattern. Every tensor is either analyzed or
+    listed with the reason why it is skipped. Each value is shown next to its expectation under a random shuffle of the
+    same bits.
 
     \b
     Examples:
@@ -41,7 +43,7 @@ def command(
       wcx analyze model.safetensors --json -o report.json
       wcx analyze model.safetensors --fail-on "any layer.null.bdm_rarefied.ratio < 0.5"
 
-    Exit codes: 0 done, 1 a --fail-on condition holds, 2 usage, 3 an input can't be read.
+    Exit codes: 0 done, 1 a --fail-on condition holds, 2 wrong usage, 3 an input can't be read.
     """
     from wcx.cli.output_file import open_output
     from wcx.formats.find import can_give_several, find_checkpoints

@@ -10,31 +10,60 @@ import click
 
 from wcx.cli.exit_codes import CONDITION_HOLDS, DONE, UNREADABLE
 from wcx.cli.messages import any_holds, print_error
-from wcx.cli.options import OutputOptions, analysis_options, choose_output, fail_on_option, output_options
+from wcx.cli.option_groups import GroupedCommand, option
+from wcx.cli.options import (
+    INPUT,
+    OUTPUT,
+    RUN,
+    OutputOptions,
+    analysis_options,
+    choose_output,
+    fail_on_option,
+    output_options,
+)
 from wcx.core.errors import UsageError
 
 if TYPE_CHECKING:
     from wcx.core.comparison import Comparison
 
 
-@click.command(name="compare")
+LOG = "Training log"
+
+
+@click.command(name="compare", cls=GroupedCommand)
 @click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT...")
-@click.option(
+@option(
+    INPUT,
     "--order",
     type=click.Choice(["step", "given"]),
     default="step",
-    help="By the step in the names, or as given.  [step]",
+    text="Order of the checkpoints: by the step in their names, or as given.",
 )
-@click.option("--log", "log", multiple=True, metavar="FILE", help="Training log: CSV, TSV, JSON lines, trainer_state.")
-@click.option("--step-column", metavar="NAME", help="The log's column of steps or epochs.  [found by its name]")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="A column of the log; repeatable.  [all]")
-@click.option("--smooth", metavar="NAME", help="sakabe: series and metrics smoothed as the paper does.")
-@click.option("--group", is_flag=True, help="Several runs, told apart by their directories.")
-@click.option("--plot", metavar="FILE", help="Draw the series too: .png, .svg or .pdf; needs matplotlib.")
-@click.option("--no-cache", "cache", flag_value=False, default=True, help="Read everything again, trust nothing kept.")
+@option(INPUT, "--group", is_flag=True, text="Compare several runs, one per directory.")
+@option(
+    LOG,
+    "--log",
+    "log",
+    multiple=True,
+    metavar="FILE",
+    text="Training log to correlate with: CSV, TSV, JSON lines or trainer_state.json.",
+)
+@option(LOG, "--step-column", metavar="NAME", usual="found by its name", text="Column of steps or epochs.")
+@option(
+    LOG,
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    usual="all",
+    text="Column to correlate with (repeatable).",
+)
+@option(LOG, "--smooth", metavar="NAME", text="Smooth series and metrics as a paper does: sakabe.")
 @analysis_options
 @output_options
+@option(OUTPUT, "--plot", metavar="FILE", text="Draw the series to a .png, .svg or .pdf file (needs matplotlib).")
 @fail_on_option
+@option(RUN, "--no-cache", "cache", flag_value=False, default=True, text="Ignore cached counts.")
 def command(
     checkpoints: tuple[str, ...],
     threads: int | None,
@@ -46,8 +75,8 @@ def command(
     """Follow the checkpoints of one network: each layer's complexity, what changed, and whether it tracks the loss.
 
     CHECKPOINTs are files, quoted patterns, or directories of checkpoints, ordered by the step in their names. Layers
-    are matched by name. With --log, each measure is set against each column of the log: over levels, detrended, and
-    over first differences, since any two series that fall together correlate.
+    are matched by name. With --log, each measure is correlated with each column of the log: as levels, detrended, and
+    as first differences, because any two series with a trend correlate.
 
     \b
     Examples:
@@ -55,7 +84,7 @@ def command(
       wcx compare runs/ --log runs/log.csv --metric train_loss
       wcx compare runs/seed_* --group --log log.csv --plot series.pdf
 
-    Exit codes: 0 done, 1 a --fail-on condition holds, 2 usage, 3 an input can't be read.
+    Exit codes: 0 done, 1 a --fail-on condition holds, 2 wrong usage, 3 an input can't be read.
     """
     from wcx.cli.output_file import open_output
     from wcx.cli.progress import progress_bar
@@ -101,7 +130,7 @@ def _check_distinct(paths: Sequence[str | None]) -> None:
             continue
         real = os.path.realpath(path)
         if real in seen:
-            raise UsageError(f"{path}: named twice, to be written and for something else")
+            raise UsageError(f"{path}: named twice: as an output and as something else")
         seen.add(real)
 
 

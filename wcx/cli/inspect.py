@@ -8,22 +8,30 @@ import click
 
 from wcx.cli.exit_codes import DONE, UNREADABLE
 from wcx.cli.messages import print_error
-from wcx.cli.options import choose_output
+from wcx.cli.option_groups import GroupedCommand
+from wcx.cli.options import (
+    choose_output,
+    exclude_option,
+    include_optimizer_option,
+    include_option,
+    json_option,
+    output_option,
+)
 from wcx.core.errors import CheckpointError
 
 
-@click.command(name="inspect")
+@click.command(name="inspect", cls=GroupedCommand)
 @click.argument("checkpoints", nargs=-1, required=True, metavar="CHECKPOINT...")
-@click.option("--include", multiple=True, metavar="GLOB", help="Only tensors whose name matches (repeatable).")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="No tensors whose name matches (repeatable).")
-@click.option("--include-optimizer", is_flag=True, help="Optimizer state too.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of the table.")
-@click.option("-o", "--output", metavar="FILE", help="Write to FILE, as JSON if it is named .json or .ndjson.")
+@include_option
+@exclude_option
+@include_optimizer_option
+@json_option
+@output_option
 def command(checkpoints: tuple[str, ...], as_json: bool, output: str | None, **options: Any) -> int:  # noqa: ANN401
-    """Show what is in a checkpoint and what `wcx analyze` would count, from its headers alone.
+    """List the tensors of a checkpoint and mark those that `wcx analyze` counts, from the headers alone.
 
-    A CHECKPOINT is a file, a directory, or a quoted pattern. --include and --exclude decide what counts as analysed;
-    all tensors are listed.
+    A CHECKPOINT is a file, a directory, or a quoted pattern. --include and --exclude change the marks; all tensors are
+    listed.
 
     \b
     Example:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import click
 
+from wcx.cli.option_groups import GroupedCommand
+from wcx.cli.options import json_option
 
-@click.command(name="kinds")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+
+@click.command(name="kinds", cls=GroupedCommand)
+@json_option
 def command(as_json: bool) -> None:
     """List formats, dtypes, quantizers, blocks, boundaries, layouts, measures, nulls, presets and outputs.
 

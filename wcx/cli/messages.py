@@ -31,5 +31,5 @@ def any_holds(conditions: Sequence[Condition], report: Report | Comparison, pref
         if match is not None:
             print_error(f"{prefix}{match}")
         elif not condition.applies(report):
-            print_error(f"{prefix}{condition}: no layer or no value that it could be met by")
+            print_error(f"{prefix}{condition}: no layer matches, or the value is missing")
     return held

@@ -6,9 +6,12 @@ from typing import Any
 
 import click
 
+from wcx.cli.option_groups import GroupedCommand, option
 from wcx.cli.options import (
+    OUTPUT,
     choose_output,
     exclude_option,
+    include_optimizer_option,
     include_option,
     json_option,
     no_progress_option,
@@ -16,23 +19,48 @@ from wcx.cli.options import (
 )
 from wcx.core.errors import UsageError
 
+MOTIFS, PROJECTION = "Motifs", "Projection"
 
-@click.command(name="motifs")
+
+@click.command(name="motifs", cls=GroupedCommand)
 @click.argument("checkpoint", metavar="CHECKPOINT")
-@click.option("-b", "--block", default="2", metavar="SPEC", help="Values of a block, or rows and columns: 2 | 4x4  [2]")
-@click.option("--q", type=click.IntRange(min=1), metavar="BITS", help="Bits of a stored value.  [those of its dtype]")
-@click.option("--k", type=click.IntRange(min=1), metavar="N", help="Project onto N motifs.")
-@click.option("--capacity", metavar="SHARE", help="Project onto as many motifs as that share of the blocks: 5% | 0.05")
-@click.option("--zero-block", is_flag=True, help="The first motif is all zeros.")
-@click.option("--write", metavar="FILE", help="Write the projected checkpoint to FILE, as safetensors.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Draws the motifs.  [0]")
-@click.option("--top", type=click.IntRange(min=0), default=5, metavar="N", help="Motifs shown, the most used.  [5]")
+@option(MOTIFS, "-b", "--block", default="2", metavar="SPEC", text="Values of a block, or rows x columns: 2 | 4x4.")
+@option(
+    MOTIFS,
+    "--q",
+    type=click.IntRange(min=1),
+    metavar="BITS",
+    usual="those of the dtype",
+    text="Bits of a stored value.",
+)
+@option(PROJECTION, "--k", type=click.IntRange(min=1), metavar="N", text="Project onto N motifs.")
+@option(
+    PROJECTION,
+    "--capacity",
+    metavar="SHARE",
+    text="Project onto this share of the number of blocks: 5% | 0.05.",
+)
+@option(PROJECTION, "--zero-block", is_flag=True, text="Make the all-zero block the first motif.")
+@option(PROJECTION, "--write", metavar="FILE", text="Write the projected checkpoint to FILE, as safetensors.")
+@option(
+    PROJECTION,
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    text="Seed of the choice of motifs.",
+)
+@option(
+    OUTPUT, "--top", type=click.IntRange(min=0), default=5, metavar="N", text="Number of most frequent motifs to show."
+)
 @include_option
 @exclude_option
-@click.option("--include-optimizer", is_flag=True, help="The optimizer's state too.")
-@threads_option
+@include_optimizer_option
 @json_option
-@click.option("-o", "--output", metavar="FILE", help="Write to FILE: .json is JSON, .safetensors is as --write.")
+@option(
+    OUTPUT, "-o", "--output", metavar="FILE", text="Write to FILE; .json selects JSON, .safetensors works as --write."
+)
+@threads_option
 @no_progress_option
 def command(
     checkpoint: str,
@@ -42,10 +70,10 @@ def command(
     no_progress: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Count the motifs of a checkpoint (MoMos): different blocks of weights, how often each occurs, what they cost.
+    """Count the motifs of a checkpoint (MoMos): distinct blocks of weights, their frequencies and their cost in bits.
 
-    Every tensor of weights is cut into blocks, biases too; the description length is that of the different blocks and
-    of one number for each block. With --k or --capacity every block becomes the nearest of that many, drawn at random.
+    Every tensor of weights is cut into blocks, biases included; the description length is that of the distinct blocks
+    plus one index per block. With --k or --capacity, each block is replaced by the nearest of k motifs drawn at random.
 
     \b
     Examples:
@@ -62,7 +90,7 @@ def command(
 
     if (output or "").lower().endswith(".safetensors"):
         if write is not None:
-            raise UsageError("--write and -o both name a checkpoint to write: give one")
+            raise UsageError("--write and -o both name a checkpoint to write: give only one")
         write, output = output, None
     kind = choose_output("json" if as_json else None, output, "motifs", ("table", "json"))
     with open_output(output) as stream:

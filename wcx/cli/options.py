@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from wcx.cli.option_groups import option
 from wcx.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 _INDEX = ".index.json"
 
-QUANTIZE = (
-    "sign[:zero=one] | polarity | threshold:mean|median|VALUE | ternary[:FACTOR] | "
-    "uniform:BITS[:minmax|:p99.9|:absmax] | integer; see wcx kinds.  [sign]"
-)
-BLOCK = "4x4 | 1x12  [4x4]"
-BOUNDARY = "ignore | recursive[:MIN] | correlated[:SHIFT]  [ignore]"
+INPUT, PLANES, MEASURES, OUTPUT, RUN = "Input", "Planes of bits", "Measures", "Output", "Run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +75,7 @@ def choose_output(kind: str | None, output: str | None, command: str = "", offer
     """
     name = (output or "").lower()
     if name and name.endswith(_checkpoint_suffixes()):
-        raise UsageError(
-            f"-o {output}: a report would be written over what is called like a checkpoint; name a .json, say"
-        )
+        raise UsageError(f"-o {output}: refusing to overwrite a file with a checkpoint suffix; use e.g. report.json")
     kind = kind or _output_of(os.path.splitext(name)[1]) or "table"
     if offered and kind not in offered:
         raise UsageError(f"-o {output}: {command} writes {', '.join(offered)}, not {kind}")
@@ -106,8 +100,8 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     """Put several options on a command, the first on top of its help."""
 
     def decorate(function: Command) -> Command:
-        for option in reversed(options):
-            function = option(function)
+        for one in reversed(options):
+            function = one(function)
         return function
 
     return decorate
@@ -124,69 +118,148 @@ def _with_output(function: Command) -> Callable[..., Any]:
     return call
 
 
-include_option = click.option(
-    "--include", multiple=True, metavar="GLOB", help="Only tensors of that name, whatever their type."
+def _alternatives(names: Iterable[str], more: str = "") -> str:
+    return " | ".join(names) + more
+
+
+def _quantizers() -> str:
+    from wcx.quantizers import QUANTIZERS
+
+    return _alternatives(QUANTIZERS, ". `wcx kinds` shows their parameters, e.g. uniform:8:p99.9.")
+
+
+def _measures() -> str:
+    from wcx.measures import MEASURES as REGISTRY
+
+    return f"Measure to compute (repeatable); `all` for every one: {', '.join(REGISTRY)}."
+
+
+def _layouts() -> str:
+    from wcx.blocks.layout import LAYOUTS
+
+    return f"Order of the axes: {_alternatives(LAYOUTS)} (flat for 1x12)."
+
+
+def _presets() -> str:
+    from wcx.tasks.analyze.presets import PRESETS
+
+    return f"Reproduce a published method: {_alternatives(PRESETS)}. Other options override it."
+
+
+def _outputs() -> str:
+    from wcx.outputs import OUTPUTS
+
+    suffixes = sorted({suffix for output in OUTPUTS.values() for suffix in output.suffixes})
+    return f"Write to FILE; its suffix selects the format ({', '.join(suffixes)})."
+
+
+quantize_option = option(PLANES, "-q", "--quantize", metavar="SPEC", usual="sign", text=_quantizers)
+block_option = option(PLANES, "-b", "--block", metavar="SPEC", usual="4x4", text="4x4 | 1x12")
+boundary_option = option(
+    PLANES,
+    "--boundary",
+    metavar="SPEC",
+    usual="ignore",
+    text="Cells that fill no block: ignore | recursive[:MIN] | correlated[:SHIFT]",
 )
-exclude_option = click.option(
-    "--exclude", multiple=True, metavar="GLOB", help="No tensors of that name; repeatable as --include."
+include_option = option(
+    INPUT,
+    "--include",
+    multiple=True,
+    metavar="GLOB",
+    text="Analyze only matching tensors (repeatable; overrides the dtype and role rules).",
 )
-threads_option = click.option(
-    "-j", "--threads", type=click.IntRange(min=1), metavar="N", help="Workers.  [all cores, at most 8]"
+exclude_option = option(INPUT, "--exclude", multiple=True, metavar="GLOB", text="Skip matching tensors (repeatable).")
+include_optimizer_option = option(INPUT, "--include-optimizer", is_flag=True, text="Include the optimizer's state.")
+seed_option = option(
+    MEASURES, "--seed", type=int, default=0, metavar="N", text="Seed of everything random; printed in the report."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
-no_progress_option = click.option("--no-progress", is_flag=True, help="No progress bar.")
-fail_on_option = click.option(
-    "--fail-on", "conditions", multiple=True, metavar="EXPR", help="Exit 1 where it holds; repeatable."
+threads_option = option(
+    RUN,
+    "-j",
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    usual="all cores, at most 8",
+    text="Number of worker threads; results do not depend on it.",
+)
+json_option = option(OUTPUT, "--json", "as_json", is_flag=True, text="Write JSON instead of text.")
+output_option = option(OUTPUT, "-o", "--output", metavar="FILE", text="Write to FILE; .json selects JSON.")
+no_progress_option = option(RUN, "--no-progress", is_flag=True, text="Hide the progress bar.")
+fail_on_option = option(
+    RUN,
+    "--fail-on",
+    "conditions",
+    multiple=True,
+    metavar="EXPR",
+    text="Exit with 1 if the condition holds (repeatable), e.g. 'layer.null.mean_ctm.z < -6'.",
 )
 analysis_options = _all(
-    click.option("-q", "--quantize", metavar="SPEC", help=QUANTIZE),
-    click.option("-b", "--block", metavar="SPEC", help=BLOCK),
-    click.option("--boundary", metavar="SPEC", help=BOUNDARY),
-    click.option(
-        "--layout",
-        metavar="SPEC",
-        help="rows | in-channel-rows | channels-last | mosaic | square; flat for 1x12.  [rows]",
-    ),
-    click.option(
+    quantize_option,
+    block_option,
+    boundary_option,
+    option(PLANES, "--layout", metavar="SPEC", usual="rows", text=_layouts),
+    option(PLANES, "--preset", metavar="NAME", text=_presets),
+    option(
+        MEASURES,
         "-m",
         "--measure",
         "measures",
         multiple=True,
         metavar="NAME",
-        help="Repeatable; see wcx kinds; all.  [of planes]",
+        usual="measures of planes",
+        text=_measures,
     ),
-    click.option("--rarefy", type=int, default=1024, metavar="M", help="Blocks of bdm_rarefied.  [1024]"),
-    click.option("--null", default="permutation", metavar="SPEC", help="permutation | shuffle:K | none  [permutation]"),
-    click.option("--reference", metavar="FILE", help="Another checkpoint: the ratio of bdm to its, per plane."),
-    click.option(
-        "--preset", metavar="NAME", help="pybdm | sakabe | qubd | momos: a published method; other options win."
+    option(
+        MEASURES,
+        "--rarefy",
+        type=int,
+        default=1024,
+        metavar="M",
+        text="Number of blocks of bdm_rarefied.",
     ),
+    option(
+        MEASURES,
+        "--null",
+        default="permutation",
+        metavar="SPEC",
+        text="Expectation under shuffled bits: permutation (closed form) | shuffle:K (K real shuffles) | none.",
+    ),
+    option(MEASURES, "--reference", metavar="FILE", text="Report each plane's BDM as a ratio to this checkpoint's."),
+    seed_option,
     include_option,
     exclude_option,
-    click.option("--include-optimizer", is_flag=True, help="Analyse the optimizer's state too."),
-    click.option("--seed", type=int, default=0, metavar="N", help="For everything random.  [0]"),
+    include_optimizer_option,
     threads_option,
 )
 output_options = _all(
     _with_output,
-    click.option("--json", "kind", flag_value="json", help="JSON: an object, or one a line of several checkpoints."),
-    click.option("--ndjson", "kind", flag_value="ndjson", help="A JSON object per layer and plane, as it is done."),
-    click.option("--csv", "kind", flag_value="csv", help="A row per layer and plane, as it is done."),
-    click.option("--markdown", "kind", flag_value="markdown", help="A Markdown table."),
-    click.option("-o", "--output", metavar="FILE", help="Write to FILE; its suffix decides the kind."),
-    click.option(
+    option(
+        OUTPUT,
+        "--json",
+        "kind",
+        flag_value="json",
+        text="Write JSON; one object per line for several checkpoints.",
+    ),
+    option(OUTPUT, "--ndjson", "kind", flag_value="ndjson", text="Write a JSON object per layer and plane."),
+    option(OUTPUT, "--csv", "kind", flag_value="csv", text="Write a CSV row per layer and plane."),
+    option(OUTPUT, "--markdown", "kind", flag_value="markdown", text="Write a Markdown table."),
+    option(OUTPUT, "-o", "--output", metavar="FILE", text=_outputs),
+    option(
+        OUTPUT,
         "--sort",
         metavar="COLUMN",
-        help="The table's order: name, file, a field such as bdm; deviation (analyze); change, flips (compare).",
+        text="Order of the layers: name, file, a field such as bdm; deviation (analyze); change, flips (compare).",
     ),
-    click.option("--top", type=click.IntRange(min=0), metavar="N", help="The table's length; 0 for all."),
-    click.option("--planes", is_flag=True, help="The view of layers by planes; of what --sort names."),
-    click.option("--quiet", is_flag=True, help="The table alone, no progress."),
-    no_progress_option,
-    click.option(
+    option(OUTPUT, "--top", type=click.IntRange(min=0), metavar="N", text="Number of layers in the table; 0 for all."),
+    option(OUTPUT, "--planes", is_flag=True, text="Show a layers x planes heat map of the --sort column."),
+    option(OUTPUT, "--quiet", is_flag=True, text="Print the table alone, without progress."),
+    option(
+        OUTPUT,
         "--color",
         type=click.Choice(["auto", "always", "never"]),
         default="auto",
-        help="auto: on a terminal, unless NO_COLOR is set.  [auto]",
+        text="Color the table; auto on a terminal, unless NO_COLOR is set.",
     ),
+    no_progress_option,
 )

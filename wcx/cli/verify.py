@@ -7,35 +7,38 @@ from typing import Any
 import click
 
 from wcx.cli.exit_codes import DISAGREES, DONE
+from wcx.cli.option_groups import GroupedCommand, option
 from wcx.cli.options import (
-    BLOCK,
-    BOUNDARY,
-    QUANTIZE,
+    RUN,
+    block_option,
+    boundary_option,
     choose_output,
     exclude_option,
     include_option,
     json_option,
+    output_option,
+    quantize_option,
     threads_option,
 )
 
 
-@click.command(name="verify")
+@click.command(name="verify", cls=GroupedCommand)
 @click.argument("checkpoint", metavar="CHECKPOINT")
-@click.option("-q", "--quantize", default="sign", metavar="SPEC", help=QUANTIZE)
-@click.option("-b", "--block", default="4x4", metavar="SPEC", help=BLOCK)
-@click.option("--boundary", default="ignore", metavar="SPEC", help=BOUNDARY)
+@quantize_option
+@block_option
+@boundary_option
 @include_option
 @exclude_option
-@click.option("--seed", type=int, default=0, metavar="N", help="Draws the layers and rows that are compared.  [0]")
-@click.option("--full", is_flag=True, help="Every layer, every weight: pybdm takes 0.4 seconds a million.")
+@option(RUN, "--seed", type=int, default=0, metavar="N", text="Seed of the choice of layers and rows.")
+@option(RUN, "--full", is_flag=True, text="Verify every layer and weight (pybdm takes 0.4 s per million).")
 @threads_option
 @json_option
-@click.option("-o", "--output", metavar="FILE", help="Write to FILE.")
+@output_option
 def command(checkpoint: str, as_json: bool, output: str | None, **options: Any) -> int:  # noqa: ANN401
     """Recompute layers of a checkpoint with pybdm 0.1.0 and compare every value.
 
-    Up to 20 layers are drawn by the seed, of each at most 2^20 weights in whole rows of blocks. Exit code 1 when a
-    value differs by more than 1e-9.
+    By default, up to 20 random layers and at most 2^20 weights of each, in whole rows of blocks. Exit code 1 if a value
+    differs by more than 1e-9.
 
     \b
     Example:

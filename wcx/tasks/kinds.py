@@ -17,12 +17,12 @@ SCHEMA = "wcx/kinds/1"
 _SUMMARIES = {
     "4x4": "binary matrices of 4 by 4 cells, 65,536 of them",
     "1x12": "binary strings of 12 symbols, 4,096 of them",
-    "ignore": "what fills no block is left out",
-    "recursive[:MIN]": "what fills no block is cut into smaller squares (strings), of side MIN or more; 2 by default",
-    "correlated[:SHIFT]": "blocks overlap: one every SHIFT rows and columns, 1 by default",
-    "permutation": "the plane's bits permuted at random, in closed form",
-    "shuffle:K": "the same by K real permutations",
-    "none": "no null",
+    "ignore": "leave out cells that fill no block",
+    "recursive[:MIN]": "cut cells that fill no block into smaller squares (strings), of side MIN (2) or more",
+    "correlated[:SHIFT]": "overlapping blocks, one every SHIFT (1) rows and columns",
+    "permutation": "expectation under a random permutation of the plane's bits, in closed form",
+    "shuffle:K": "the same estimated from K random permutations",
+    "none": "no null model",
 }
 
 

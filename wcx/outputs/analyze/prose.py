@@ -44,22 +44,22 @@ def left_out(report: Report, selection: Selection, others: str = "--top 0 shows 
     shown = len(report.layers) - selection.left_out
     if not selection.left_out:
         return
-    how = {"file": "the first", "name": "the first by name"}.get(selection.order, f"those of highest {selection.order}")
-    yield f"{shown:,} of {plural(len(report.layers), 'layer')}, {how}; {others}"
+    order = {"file": "in file order", "name": "by name"}.get(selection.order, f"sorted by {selection.order}")
+    yield f"showing {shown:,} of {plural(len(report.layers), 'layer')}, {order}; {others}"
 
 
 def legend(lines: Sequence[Line], bars: Bars) -> Iterator[str]:
     """Yield the meaning of the columns and marks that these lines have."""
     if any(bar_share(line) is not None for line in lines):
-        marks = f"{bars.less} less, {bars.more} more complex, {bars.chance} chance"
-        yield f"vs own shuffle: bdm_rarefied against its null, {marks}"
+        marks = f"{bars.less} less complex, {bars.more} more complex, {bars.chance} within chance"
+        yield f"vs own shuffle: bdm_rarefied relative to its expectation under a random shuffle; {marks}"
     if any(line.reference_ratio is not None for line in lines):
-        yield "ratio to reference: bdm divided by that of the same layer of the reference"
+        yield "ratio to reference: bdm divided by the bdm of the same layer of the reference"
     trust = {mark(line.plane) for line in lines if line.plane}
     if CROWDED in trust:
-        yield f"{CROWDED} crowded, load above 0.25: bdm is partly a matter of size, the shuffle is not"
+        yield f"{CROWDED} crowded (load above 0.25): bdm depends partly on size; compare the ratio to the shuffle"
     if SATURATED in trust:
-        yield f"{SATURATED} saturated, nearly every possible block occurs: bdm is a matter of size alone"
+        yield f"{SATURATED} saturated (nearly every possible block occurs): bdm depends on size alone"
 
 
 def heat(view: Heat) -> str:
@@ -70,7 +70,7 @@ def heat(view: Heat) -> str:
 
 
 def skipped(report: Report) -> Iterator[str]:
-    """Yield the numbers of tensors that are not analysed by reason, the most frequent first."""
+    """Yield the numbers of skipped tensors by reason, the most frequent first."""
     if not report.skipped:
         return
     reasons = Counter(tensor.reason for tensor in report.skipped)

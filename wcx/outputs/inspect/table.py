@@ -53,7 +53,7 @@ def _heading(inspection: Inspection) -> Iterator[str]:
     for key, value in list(checkpoint.metadata.items())[:_METADATA_SHOWN]:
         yield f"  {_cut(key, _KEY_WIDTH)}: {_cut(value, _VALUE_WIDTH)}"
     if len(checkpoint.metadata) > _METADATA_SHOWN:
-        yield f"  and {len(checkpoint.metadata) - _METADATA_SHOWN} more, see --json"
+        yield f"  and {len(checkpoint.metadata) - _METADATA_SHOWN} more (see --json)"
     for note in inspection.notes:
         yield f"note: {escape(note)}"
 

@@ -34,7 +34,7 @@ def write(report: MotifReport, stream: TextIO, written: str | None = None) -> No
         stream.write(f"note: {escape(note)}\n")
     write_table(stream, _COLUMNS, list(_rows(report)))
     if report.skipped:
-        stream.write(f"\n{len(report.skipped):,} not cut: {_reasons(report)}\n")
+        stream.write(f"\n{len(report.skipped):,} skipped: {_reasons(report)}\n")
     for dtype in model.dtypes:
         stream.write(f"\n{dtype.dtype}: {dtype.length:,} bits, {dtype.length_entropy:,.0f} entropy-coded\n")
         stream.writelines(f"  {line}\n" for line in (*_usage(dtype.usage), *_tops(dtype.top)))
@@ -71,7 +71,7 @@ def _reasons(report: MotifReport) -> str:
 
 def _usage(usage: Sequence[UsageClass]) -> Iterator[str]:
     """Yield one line with the number of motifs of each class of usage."""
-    yield f"motifs by use: {'  '.join(map(_usage_class, usage))}"
+    yield f"motifs by number of uses: {'  '.join(map(_usage_class, usage))}"
 
 
 def _usage_class(usage: UsageClass) -> str:
@@ -91,7 +91,7 @@ def _write_projection(stream: TextIO, report: MotifReport, projection: Projectio
     rows = [_projected_row(_beginning(layer.name), layer) for layer in projection.layers]
     write_table(stream, _PROJECTED, [*rows, _projected_row("model", projection)])
     for dtype in projection.dtypes:
-        zero = ", the first all zeros" if report.settings.zero_block else ""
+        zero = ", the first of them all zeros" if report.settings.zero_block else ""
         stream.write(
             f"\n{dtype.dtype}: {dtype.k:,} motifs (seed {report.settings.seed}{zero}), {dtype.length:,} bits, "
             f"ratio {dtype.ratio:.4f}, entropy-coded {dtype.ratio_entropy:.4f}\n"

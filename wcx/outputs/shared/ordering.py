@@ -16,7 +16,7 @@ def check_order(view: View, known: Sequence[str], accepts: Callable[[str], bool]
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise UsageError(f"unknown column {view.sort!r} to sort by{hint}: one of {', '.join(known)}")
     if view.top is not None and view.top < 0:
-        raise UsageError(f"--top {view.top}: a number of layers, or 0 for all")
+        raise UsageError(f"--top {view.top}: expected a number of layers, or 0 for all")
 
 
 def descending(value: float | None) -> tuple[bool, float]:

@@ -41,4 +41,4 @@ def _write_rich(stream: TextIO, columns: tuple[str, ...], rows: Sequence[tuple[s
     size = shutil.get_terminal_size()  # both: rich takes 80 columns for a dumb terminal if one is missing
     Console(file=stream, width=max(size.columns, _NARROWEST), height=size.lines).print(table)
     if len(rows) > _ROWS_SHOWN:
-        stream.write(f"{len(rows) - _ROWS_SHOWN:,} more: write them to a file with -o, or use --json\n")
+        stream.write(f"{len(rows) - _ROWS_SHOWN:,} more rows: use -o FILE or --json to see all\n")
