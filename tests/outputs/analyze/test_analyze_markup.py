@@ -91,7 +91,7 @@ def test_html_takes_its_colours_from_the_page() -> None:
 def test_html_of_many_layers_shows_forty() -> None:
     text = render_html(transformer(500))
     assert text.count("model.layers.") == 40
-    assert "40 of 500 layers, those of highest deviation; report.layers has all" in text
+    assert "showing 40 of 500 layers, sorted by deviation; report.layers has all" in text
 
 
 def test_a_report_shows_itself_in_a_notebook() -> None:

@@ -190,7 +190,7 @@ def test_two_reports_have_an_empty_line_between_them() -> None:
 def test_of_many_layers_a_terminal_shows_forty_and_says_so() -> None:
     text = table(transformer(10_000), View(terminal=True, width=120))
     assert len(re.findall(r"^model\.layers", text, re.MULTILINE)) == 40
-    assert "40 of 10,000 layers, those of highest deviation; --top 0 shows all" in text
+    assert "showing 40 of 10,000 layers, sorted by deviation; --top 0 shows all" in text
 
 
 @pytest.mark.parametrize(("top", "shown"), [(None, 40), (0, 70), (5, 5), (70, 70), (1000, 70)])
@@ -232,7 +232,7 @@ def test_with_no_null_model_the_first_layers_are_shown_in_order() -> None:
     layers = tuple(layer(f"fc{index}", planes=(plane(null=False),)) for index in range(50))
     chosen = select(layers, View(terminal=True))
     assert (chosen.order, names_of(chosen.main)) == ("file", [f"fc{index}" for index in range(40)])
-    assert "40 of 50 layers, the first;" in table(report(layers), View(terminal=True, width=80))
+    assert "showing 40 of 50 layers, in file order;" in table(report(layers), View(terminal=True, width=80))
 
 
 def test_masks_are_never_among_the_most_interesting() -> None:

@@ -51,13 +51,13 @@ def left_out(report: Report, selection: Selection, others: str = "--top 0 shows 
 def legend(lines: Sequence[Line], bars: Bars) -> Iterator[str]:
     """Yield the meaning of the columns and marks that these lines have."""
     if any(bar_share(line) is not None for line in lines):
-        marks = f"{bars.less} less complex, {bars.more} more complex, {bars.chance} within chance"
-        yield f"vs own shuffle: bdm_rarefied relative to its expectation under a random shuffle; {marks}"
+        marks = f"{bars.less} less, {bars.more} more complex, {bars.chance} within chance"
+        yield f"vs own shuffle: bdm_rarefied against random shuffles; {marks}"
     if any(line.reference_ratio is not None for line in lines):
         yield "ratio to reference: bdm divided by the bdm of the same layer of the reference"
     trust = {mark(line.plane) for line in lines if line.plane}
     if CROWDED in trust:
-        yield f"{CROWDED} crowded (load above 0.25): bdm depends partly on size; compare the ratio to the shuffle"
+        yield f"{CROWDED} crowded (load above 0.25): bdm depends partly on size, the ratio does not"
     if SATURATED in trust:
         yield f"{SATURATED} saturated (nearly every possible block occurs): bdm depends on size alone"
 
