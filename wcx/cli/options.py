@@ -146,13 +146,6 @@ def _presets() -> str:
     return f"Reproduce a published method: {_alternatives(PRESETS)}. Other options override it."
 
 
-def _outputs() -> str:
-    from wcx.outputs import OUTPUTS
-
-    suffixes = sorted({suffix for output in OUTPUTS.values() for suffix in output.suffixes})
-    return f"Write to FILE; its suffix selects the format ({', '.join(suffixes)})."
-
-
 quantize_option = option(PLANES, "-q", "--quantize", metavar="SPEC", usual="sign", text=_quantizers)
 block_option = option(PLANES, "-b", "--block", metavar="SPEC", usual="4x4", text="4x4 | 1x12")
 boundary_option = option(
@@ -244,7 +237,7 @@ output_options = _all(
     option(OUTPUT, "--ndjson", "kind", flag_value="ndjson", text="Write a JSON object per layer and plane."),
     option(OUTPUT, "--csv", "kind", flag_value="csv", text="Write a CSV row per layer and plane."),
     option(OUTPUT, "--markdown", "kind", flag_value="markdown", text="Write a Markdown table."),
-    option(OUTPUT, "-o", "--output", metavar="FILE", text=_outputs),
+    option(OUTPUT, "-o", "--output", metavar="FILE", text="Write to FILE; its suffix selects the output, e.g. .json or .csv."),
     option(
         OUTPUT,
         "--sort",
