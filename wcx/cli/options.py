@@ -237,7 +237,7 @@ output_options = _all(
     option(OUTPUT, "--ndjson", "kind", flag_value="ndjson", text="Write a JSON object per layer and plane."),
     option(OUTPUT, "--csv", "kind", flag_value="csv", text="Write a CSV row per layer and plane."),
     option(OUTPUT, "--markdown", "kind", flag_value="markdown", text="Write a Markdown table."),
-    option(OUTPUT, "-o", "--output", metavar="FILE", text="Write to FILE; its suffix selects the output, e.g. .json or .csv."),
+    option(OUTPUT, "-o", "--output", metavar="FILE", text="Write to FILE; its suffix selects the output (.json)."),
     option(
         OUTPUT,
         "--sort",
