@@ -241,7 +241,7 @@ def test_the_measure_has_a_series(done: Of) -> None:
     assert all(len(layer["series"]["singles"]) == 10 for layer in found["layers"])
     assert len(found["model"]["planes"][0]["pooled"]["singles"]) == 10
     assert ",singles," in done("compare csv").stdout
-    assert "singles, biggest movers first" in done("compare table").stdout
+    assert "singles, largest change first" in done("compare table").stdout
     assert done("compare fail").code == 1
     correlated = valid(done("compare log").json, "comparison")["correlations"]
     assert {one["measure"] for one in correlated} >= {"bdm", "singles", "deflate.nbytes"}

@@ -20,7 +20,7 @@ _SPARK_WIDTH = 24
 
 
 def render_html(comparison: Comparison) -> str:
-    """Return the comparison as one self-contained block of HTML; of more than 40 lines the biggest movers."""
+    """Return the comparison as one self-contained block of HTML; of more than 40 lines those of largest change."""
     chosen = select(comparison, View(terminal=True))
     shown = sections(comparison, chosen)
     lines = [line for section in shown for line in section.lines]

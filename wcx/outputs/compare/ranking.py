@@ -1,7 +1,7 @@
 """The layers that a comparison shows, their order and their measure: --sort and --top.
 
 The layers' lines show one measure: that which --sort names, else the null ratio of bdm_rarefied, which can be compared
-between layers and does not saturate, else the next available one. The biggest movers come first.
+between layers and does not saturate, else the next available one. Layers of largest change come first.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def shown_measure(comparison: Comparison, view: View) -> str:
 
 
 def select(comparison: Comparison, view: View) -> ChosenLayers:
-    """Choose and order layers; of more than 40 lines a terminal shows the biggest movers by default."""
+    """Choose and order layers; of more than 40 lines a terminal shows the layers of largest change by default."""
     measure = shown_measure(comparison, view)
     order = view.sort if view.sort in _ORDERS else "change"
     lines = _lines(comparison, measure)

@@ -1,6 +1,6 @@
 """A comparison on a terminal, and the same as plain text for a program or a file.
 
-First the layers, biggest movers first, closed by the model and the training log; then how the model's measures move
+First the layers, largest change first, closed by the model and the training log; then how the model's measures move
 with each column of the log, levels next to differences; then the conclusions, and what could not be compared.
 """
 
