@@ -25,8 +25,8 @@ from wcx.scan import engine, grid
 from wcx.scan.compress import stream_specs
 from wcx.scan.count import CountBlocks, scan_counts
 from wcx.scan.engine import Done, Item, Job, Threads, Tools, Unordered, Work, run_item, scan
-from wcx.scan.grid import Flat, Grid, Piece, Rows, Stored
-from wcx.scan.layers import Layer, layer_of
+from wcx.scan.grid import Flat, Grid, Rows, Stored
+from wcx.scan.layers import Layer, Piece, layer_of
 from wcx.scan.moments import SumValues
 from wcx.scan.sources import ArraySource
 from wcx.scan.statistics import First

@@ -15,8 +15,8 @@ from wcx.core.scheme import Scheme
 from wcx.scan import grid
 from wcx.scan.count import CountBlocks
 from wcx.scan.engine import Item, Part, Work, items_of
-from wcx.scan.grid import PIECE_BYTES, Flat, Piece, Rows, Stripe
-from wcx.scan.layers import Layer
+from wcx.scan.grid import Flat, Rows, Stripe
+from wcx.scan.layers import PIECE_BYTES, Layer, Piece
 
 WIDTHS = sorted({bits_of(dtype) for dtype in DTYPE_NAMES})
 KERNEL_TILE = 1 << 17

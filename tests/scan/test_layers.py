@@ -17,8 +17,7 @@ from strategies import BytesReader, cut_of
 from wcx.core.checkpoint import Quantization, TensorInfo
 from wcx.core.scheme import Scheme
 from wcx.scan.count import count_layers
-from wcx.scan.grid import Piece
-from wcx.scan.layers import Layer, layer_of
+from wcx.scan.layers import Layer, Piece, layer_of
 from wcx.scan.sources import FileSource
 
 BITS = {"I2": 2, "U2": 2, "I4": 4, "U4": 4, "I8": 8, "U8": 8, "I16": 16, "U16": 16, "I32": 32}

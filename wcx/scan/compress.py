@@ -19,8 +19,8 @@ from wcx.measures import MEASURES
 from wcx.measures.compression import Compression, Size, Tap, Unit, in_passes
 from wcx.measures.statistics import Moments, Statistic
 from wcx.scan.engine import Spec, Tools
-from wcx.scan.grid import WHOLE_WEIGHTS, Flat, Grid, Piece, Rows, Stored
-from wcx.scan.layers import Codes, Layer
+from wcx.scan.grid import WHOLE_WEIGHTS, Flat, Grid, Rows, Stored
+from wcx.scan.layers import Codes, Layer, Piece
 from wcx.scan.moments import SumValues
 
 _PASS_MEMORY = 32 << 20  # bytes that the compressors of one reading may take, unless one alone takes more

@@ -24,8 +24,8 @@ from wcx.core.dtypes import DType, PlaneRule
 from wcx.core.scheme import Scheme
 from wcx.scan.changes import Changed, Changes, PieceKey
 from wcx.scan.engine import Engine, OpenSource, Threads, Tools, Unordered, Work, scan
-from wcx.scan.grid import ROWS, SLIDING, Piece, Rows, Sliding
-from wcx.scan.layers import Codes, Layer, useful_threads
+from wcx.scan.grid import ROWS, SLIDING, Rows, Sliding
+from wcx.scan.layers import Codes, Layer, Piece, useful_threads
 
 _FLUSH_WEIGHTS = 1 << 34  # a 32-bit histogram takes 2^32 blocks of 16
 _FLUSH_SLIDING = 1 << 31  # or of one weight each, where they overlap

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from threading import Condition, Event
 from typing import Any, Protocol, TypeVar
 
-from wcx.scan.grid import PIECE_BYTES, ROWS, Grid, Piece, Stripe
-from wcx.scan.layers import Codes, Layer
+from wcx.scan.grid import ROWS, Grid, Stripe
+from wcx.scan.layers import PIECE_BYTES, Codes, Layer, Piece
 from wcx.scan.sources import Source
 from wcx.scan.threads import map_ordered
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
+from wcx.scan.layers import PIECE_BYTES, Codes, Layer, Piece
+
 if TYPE_CHECKING:
-    from wcx.scan.layers import Codes, Layer
     from wcx.scan.sources import Source
 
 _ITEM_BYTES = 64 << 20  # one item's counts are added to the layer's in 50 us; reading 64 MiB takes some ms
-PIECE_BYTES = 1 << 20  # stays in the second-level cache between reading and counting
 WIDEST_WHOLE_ROW = 1 << 15  # columns, a quarter of a kernel's tile; wider rows are cut
 WHOLE_WEIGHTS = 4096  # whole bytes of bits, and parts of zlib's window, so that no match is lost where it moves
 _STRINGS = 768
@@ -35,21 +35,6 @@ class Stripe:
 
     start: int
     stop: int
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a layer that is read and counted at once: rows start .. start + height, columns first .. first + width.
-
-    more_rows, more_columns: those after it that are read too, for the blocks that begin in the piece.
-    """
-
-    start: int
-    height: int
-    first: int
-    width: int
-    more_rows: int = 0
-    more_columns: int = 0
 
 
 class Grid(Protocol):

@@ -19,6 +19,7 @@ from wcx.core.checkpoint import Storage, TensorInfo
 from wcx.core.dtypes import DTYPES, DType
 
 Codes = NDArray[Any]
+PIECE_BYTES = 1 << 20  # stays in the second-level cache between reading and counting
 _SMALL_LAYER = 1 << 18  # weights; of smaller ones most time goes by in Python, which threads would only contend for
 _WIDER = {2: "I16", 4: "I16", 8: "I16", 16: "I32", 32: "I64", 64: "I64"}
 
@@ -48,6 +49,21 @@ class Layer:
     def stored(self) -> DType:
         """The dtype of the tensor."""
         return DTYPES[self.tensor.dtype]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a layer that is read and counted at once: rows start .. start + height, columns first .. first + width.
+
+    more_rows, more_columns: those after it that are read too, for the blocks that begin in the piece.
+    """
+
+    start: int
+    height: int
+    first: int
+    width: int
+    more_rows: int = 0
+    more_columns: int = 0
 
 
 def layer_of(tensor: TensorInfo, layout: str = "rows", *, as_stored: bool = False) -> Layer:

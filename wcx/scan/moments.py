@@ -20,8 +20,7 @@ from wcx.core.dtypes import DTYPES, DType
 from wcx.core.exact import ExactSum
 from wcx.measures.statistics import UNIT_BITS, Moments
 from wcx.scan.engine import Tools, Unordered
-from wcx.scan.grid import Piece
-from wcx.scan.layers import Layer
+from wcx.scan.layers import Layer, Piece
 
 Codes = NDArray[Any]
 Integers = NDArray[np.int64]

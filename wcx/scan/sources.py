@@ -10,8 +10,7 @@ import numpy as np
 
 from wcx.core.checkpoint import Quantization, TensorInfo, TensorReader
 from wcx.core.decode import integer_values, unpack
-from wcx.scan.grid import PIECE_BYTES, Piece
-from wcx.scan.layers import Codes, Layer, _Run
+from wcx.scan.layers import PIECE_BYTES, Codes, Layer, Piece, _Run
 
 
 class Source(Protocol):

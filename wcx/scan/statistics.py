@@ -20,8 +20,7 @@ from wcx.core.exact import ExactSum, mean_of, position, quantile, raw_of_key, to
 from wcx.core.scheme import Statistics
 from wcx.quantizers import Needs
 from wcx.scan.engine import Tools, Unordered
-from wcx.scan.grid import Piece
-from wcx.scan.layers import Layer
+from wcx.scan.layers import Layer, Piece
 
 Codes = NDArray[Any]
 _DIGIT = 16

@@ -21,8 +21,7 @@ from wcx.core.report import PlaneReport, Report
 from wcx.scan import counts_cache
 from wcx.scan.cache import Store
 from wcx.scan.counts_file import LayerCounts, encode_counts
-from wcx.scan.grid import Piece
-from wcx.scan.layers import Layer
+from wcx.scan.layers import Layer, Piece
 from wcx.scan.sources import FileSource
 from wcx.tasks.compare import compare as run_module
 from wcx.tasks.compare import counting as reading_module

@@ -29,8 +29,8 @@ from wcx.measures import MEASURES
 from wcx.measures.compression import Compression, Size, Tap, Unit, in_passes
 from wcx.measures.statistics import L2_NORM
 from wcx.scan.engine import OpenSource, Tools, Work, scan
-from wcx.scan.grid import Flat, Piece
-from wcx.scan.layers import Layer, layer_of
+from wcx.scan.grid import Flat
+from wcx.scan.layers import Layer, Piece, layer_of
 from wcx.scan.moments import begin_tally
 from wcx.tasks.analyze.evaluate import Evaluation, PlaneValues, evaluate_counts
 

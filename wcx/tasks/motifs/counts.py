@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wcx.core.checkpoint import TensorReader
-from wcx.scan.grid import Piece
-from wcx.scan.layers import Layer
+from wcx.scan.layers import Layer, Piece
 from wcx.tasks.motifs.cut import Block, Codes, Words, blocks_of, map_pieces, nbytes_of_piece, words_of
 from wcx.tasks.motifs.tables import GrowingTable, Table, hash_words, table_of
 

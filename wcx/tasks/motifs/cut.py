@@ -23,8 +23,8 @@ from wcx.core.checkpoint import TensorInfo, TensorReader
 from wcx.core.dtypes import DTYPES, DType
 from wcx.core.errors import UsageError
 from wcx.scan.engine import Threads, Tools, Unordered, Work, scan
-from wcx.scan.grid import PIECE_BYTES, Grid, Piece, Rows, Stripe
-from wcx.scan.layers import Layer
+from wcx.scan.grid import Grid, Rows, Stripe
+from wcx.scan.layers import PIECE_BYTES, Layer, Piece
 from wcx.scan.sources import FileSource
 
 T = TypeVar("T")

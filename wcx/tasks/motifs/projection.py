@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from wcx.core.checkpoint import TensorReader
 from wcx.core.decode import float64_values
 from wcx.core.errors import UsageError
-from wcx.scan.grid import Piece
-from wcx.scan.layers import Layer
+from wcx.scan.layers import Layer, Piece
 from wcx.tasks.motifs.cut import (
     Block,
     Codes,

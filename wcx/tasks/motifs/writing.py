@@ -20,8 +20,7 @@ from wcx.core.dtypes import DTYPES
 from wcx.core.errors import UsageError
 from wcx.core.files import replaced
 from wcx.formats.safetensors import DTYPE_NAMES
-from wcx.scan.grid import Piece
-from wcx.scan.layers import Layer
+from wcx.scan.layers import Layer, Piece
 
 _COPIED = 1 << 20  # bytes at once
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from wcx.blocks.bits import bits_of
 from wcx.core.checkpoint import TensorReader
 from wcx.core.dtypes import PlaneRule
-from wcx.scan.grid import PIECE_BYTES, Piece
-from wcx.scan.layers import Layer
+from wcx.scan.layers import PIECE_BYTES, Layer, Piece
 from wcx.scan.sources import FileSource
 
 _STEP = PIECE_BYTES // 8  # weights, of 8 bytes at most
