@@ -85,9 +85,9 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The description of a checkpoint: what is in it and where; it holds no open file and no data.
+    """The description of a checkpoint: its tensors and their places; it holds no open file and no data.
 
-    path: what the user wrote. directory: what the file names are relative to. signatures: one per file, taken when the
+    path: as the user wrote it. directory: the base of the file names. signatures: one per file, taken when the
     header was read. notes: remarks about the files for the reader of a report. version: of the format, in
     its own words; producer: the program that wrote it; None where the file does not say.
     """

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 
 class WcxError(Exception):
-    """Anything that wcx raises on purpose; `exit_code` is what the command ends with."""
+    """Base of the errors that wcx raises on purpose; `exit_code` is the exit code of the command."""
 
     exit_code = 1
 

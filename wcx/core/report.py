@@ -53,7 +53,7 @@ def _item(report: PlaneReport | NullReport, name: str) -> Any:  # noqa: ANN401
         raise AttributeError(f"{type(report).__name__!r} object has no attribute {name!r}") from None
 
 
-# -------------------------------------------------------------------------------------------- what is reported
+# ------------------------------------------------------------------------------------------------------------- reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ class ModelReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that wcx says of one checkpoint; `to_dict()` is the JSON, a notebook shows it as a table."""
+    """The report on one checkpoint; `to_dict()` is the JSON, a notebook shows it as a table."""
 
     schema: str
     wcx: str

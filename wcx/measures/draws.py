@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _SHORT = 2048  # cells up to which whole planes are permuted; above, there are few ones, and their places are drawn
-_SMALL = 1 << 16  # counts below which they are told apart in a table
+_SMALL = 1 << 16  # counts below which a table separates them
 _TILE = 1 << 20  # cells that are shuffled at once
 
 

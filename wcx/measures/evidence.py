@@ -33,9 +33,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a measure may look at. rarefy: the number m of blocks that bdm_rarefied is taken at.
+    """The inputs of a measure. rarefy: the number m of blocks that bdm_rarefied is taken at.
 
-    boundary: ignore, recursive or correlated, by which the counts came about.
+    boundary: ignore, recursive or correlated, the boundary of the counts.
     """
 
     counts: BlockCounts
@@ -79,7 +79,7 @@ class Evidence:
         return [Group(count, blocks, join(int(high), int(low))) for count, blocks, high, low in columns]
 
     def once(self, function: Callable[[Evidence], Value]) -> Value:
-        """Return function(self), evaluated the first time only: what several measures are made of."""
+        """Return function(self), evaluated the first time only: for parts that several measures share."""
         if function not in self._known:
             self._known[function] = function(self)
         value: Value = self._known[function]

@@ -111,7 +111,7 @@ def null_of(name: str) -> Null:
     return measure.null
 
 
-# ------------------------------------------------------------------------------ how often a code of a class occurs
+# ----------------------------------------------------------------------------------------- counts of a code of a class
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ def _outward(rows: NDArray[np.intp] | slice, mean: Floats, variance: Floats | No
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """f(n) = CTM a(n) + b(n) on the points of some weights, and what each grows by at n + 1; a is None for 0."""
+    """f(n) = CTM a(n) + b(n) on the points of some weights, and its growth at n + 1; a is None for 0."""
 
     at: Weights
     a: Floats | None
@@ -291,7 +291,7 @@ class ClosedForm:
         variance = np.add.reduce(self._times * variances, axis=0)
         blocks = sum(plane.blocks * times for plane, times in planes.items())
         self.cells = Cells(np.add.reduce(self._times * means, axis=0), variance, blocks)
-        # of a plane with few ones (or few zeros) beside others, most blocks are constant in every permutation
+        # of a plane with few ones (or few zeros) pooled with others, most blocks are constant in every permutation
         rarer = np.array([min(plane.ones, plane.symbols - plane.ones) for plane in planes])[:, None]
         certain = (rarer < _ALL_BUT_CONSTANT) & (self._times.sum() > 1)
         fixed = np.where(certain, np.floor(np.maximum(means - variances + 1e-6, 0)), 0.0)
@@ -323,7 +323,7 @@ class ClosedForm:
         return distribution(self.mean, None, LONG, self.fixed)
 
     def sd(self, functions: Sequence[Function]) -> float:
-        """Return the standard deviation: counts as independent Poisson numbers, less what a permutation keeps.
+        """Return the standard deviation: counts as independent Poisson numbers, less the invariants of a permutation.
 
         What is linear in the number of blocks and of ones is taken out of f before it is squared.
         """
@@ -347,7 +347,7 @@ class ClosedForm:
         return sqrt(max(variance, 0.0))
 
     def _linear_part(self, slope: Floats) -> tuple[Floats, float]:
-        """Return the regression on what each plane's permutation keeps, per class, averaged over planes [c + 1].
+        """Return the regression on the invariants of each plane's permutation, per class, averaged over planes [c + 1].
 
         Second, the variance that comes on top: of left-over cells, which hold some of the ones, and of the difference
         between the planes' own regressions and their average.

@@ -67,7 +67,7 @@ class Quantizer(Protocol):
 
     @property
     def needs(self) -> Needs:
-        """The statistics that `fit` is given."""
+        """The statistics that `fit` needs."""
         return NOTHING
 
     def refuses(self, dtype: DType) -> str | None:
@@ -78,7 +78,7 @@ class Quantizer(Protocol):
         """Return the names of the planes of a tensor of that dtype."""
 
     def fit(self, statistics: Statistics) -> Fit:
-        """Return what is learned from a tensor: plain numbers, by which every weight can be cut on its own."""
+        """Return the parameters for a tensor: plain numbers, by which every weight can be cut on its own."""
         return Fit()
 
     def cut(self, dtype: DType, fit: Fit) -> PlaneRule:
@@ -107,7 +107,7 @@ class QuantizerKind(Protocol):
         """A line for `wcx kinds`."""
 
     def parse(self, parameters: str | None) -> Quantizer:
-        """Make a quantizer from what follows the name and a colon; raise UsageError where it makes no sense."""
+        """Make a quantizer from what follows the name and a colon; raise UsageError if it is not valid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def write_archive(members: Sequence[Member]) -> bytes:
 
 
 def read_archive(data: bytes) -> list[Member]:
-    """Return the members of what write_archive wrote; raises ValueError for any other bytes."""
+    """Return the members of an archive of write_archive; raises ValueError for any other bytes."""
     body, members, at = memoryview(data)[:-_DIGEST], list[Member](), 0
     if data[-_DIGEST:] != _digest(body):
         raise ValueError("not a counts file, or a damaged one")

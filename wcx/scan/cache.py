@@ -103,7 +103,7 @@ class Store:
         return data
 
     def put(self, key: bytes | str, data: bytes) -> None:
-        """Keep data under the key, if there is room; `trouble` says where that can't be done."""
+        """Keep data under the key, if there is room; `trouble` has the reason if that fails."""
         name = _name_of(key)
         path = self._path(name)
         if path is None or not self._writable or len(data) + _CHECKSUM > _MOST_ENTRY:
@@ -119,7 +119,7 @@ class Store:
         return None if self.directory is None else self.directory / name[:2] / name[2:]
 
     def _stop(self, reason: str) -> None:
-        """Write nothing any more; what is there is still read."""
+        """Stop writing; existing entries are still read."""
         self._writable = False
         self.trouble = f"not all counts are kept for later runs: the cache {self.directory} {reason}"
 

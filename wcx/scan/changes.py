@@ -58,7 +58,7 @@ class BitStore:
         self._lock = Lock()
 
     def put(self, key: PieceKey, bits: PackedBits) -> None:
-        """Keep the bits of a piece, in the place of what was kept under that key."""
+        """Keep the bits of a piece, in place of earlier ones under that key."""
         with self._lock:
             room = self._memory + (self._held[key].nbytes if key in self._held else 0)
             if bits.nbytes <= room and key not in self._places:
@@ -69,7 +69,7 @@ class BitStore:
         self._write(place, bits)
 
     def get(self, key: PieceKey) -> PackedBits:
-        """Return what was put last under that key; KeyError where nothing was."""
+        """Return the bits last put under that key; KeyError if there are none."""
         if key in self._held:
             return self._held[key]
         return np.frombuffer(self._read(*self._places[key]), np.uint64)
@@ -140,7 +140,7 @@ class Changes:
         self.keep = keep
 
     def wanted(self, key: str, planes: int) -> list[tuple[str, PackedCheckpoint]]:
-        """Return what a layer of so many planes is compared with."""
+        """Return the earlier checkpoints that a layer of that number of planes is compared with."""
         return [(kind, some) for kind, some in self.against.items() if some.planes.get(key) == planes]
 
     def finish(self, key: str, planes: int) -> None:

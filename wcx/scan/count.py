@@ -109,7 +109,7 @@ class PlaneTotals:
             histogram[codes] += counts
 
     def merge(self, other: PlaneTotals) -> None:
-        """Take in what another has added up."""
+        """Add the totals of another."""
         if other.totals:
             self.add(other.found, other.totals)
 
@@ -164,7 +164,7 @@ class _Counting:
         self._pending += piece.height * piece.width
 
     def _compare(self, piece: Piece, bits: NDArray[np.uint64], rows: int, columns: int, window: Window | None) -> None:
-        """Count what changed in a piece since earlier checkpoints, and keep its bits for later ones."""
+        """Count the changes of a piece since earlier checkpoints, and keep its bits for later ones."""
         spec, changes = self._spec, self._spec.changes
         if changes is None or self._tools is None:
             return
@@ -180,7 +180,7 @@ class _Counting:
             changes.keep.bits.put(key, bits)
 
     def _flush(self) -> None:
-        """Take out what the worker's counters hold."""
+        """Take out the counts of the worker's counters."""
         if self._counter is None or self._tools is None:
             return
         self._planes.add(self._counter.take(), [*self._counter.take_totals(), self._pending])
@@ -195,7 +195,7 @@ class _Counting:
         self._counter = self._tools = None
 
     def merge(self, other: _Counting) -> None:
-        """Take over what was counted of another part."""
+        """Add the counts of another part."""
         self._planes.merge(other._planes)
         for kind, totals in self._changed.items():
             totals.merge(other._changed[kind])
@@ -231,7 +231,7 @@ def _possible(scheme: Scheme) -> int:
 
 
 def _counter(made: Any, scheme: Scheme, planes: int, tools: Tools, kind: str = "") -> Any:  # noqa: ANN401
-    """Return the worker's counter for so many planes."""
+    """Return the worker's counter for that number of planes."""
     make = lambda: made(planes, tools.kernels, strings=scheme.strings, least=scheme.least)  # noqa: E731
     return tools.get((kind, planes, scheme), make)
 
@@ -258,7 +258,7 @@ class _Values:
             self._add([int(codes[first])])
 
     def merge(self, other: _Values) -> None:
-        """Take over what another has seen."""
+        """Add the codes that another has seen."""
         self._many |= other._many
         self._add(other._seen)
 
@@ -320,6 +320,6 @@ def is_large(layers: Sequence[Layer], planes: int) -> bool:
 
 
 def worth_compiling(weights: int, layers: int, planes: int) -> bool:
-    """Return the same for so many weights in so many layers."""
+    """Return True if NumPy would take longer than loading numba, for that number of weights, layers and planes."""
     per_weight = _NUMPY_SECONDS_PER_WEIGHT if planes <= 2 else _NUMPY_SECONDS_PER_BIT
     return (per_weight * weights + _NUMPY_SECONDS_PER_PLANE * layers) * planes > _NUMPY_SECONDS

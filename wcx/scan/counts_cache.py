@@ -56,7 +56,7 @@ class CountsWriter:
 
 
 def recall(store: Store, key: str, settings: Mapping[str, object]) -> Iterator[LayerCounts] | None:
-    """Return what a writer of that key took, in order, or None; raises LostError on reaching a file that is lost."""
+    """Return the counts that a writer of that key took, or None; raises LostError on reaching a file that is lost."""
     files = store.get(cache_key(key, "files"))
     if files is None or not files.isdigit() or len(files) > 9:
         return None
@@ -81,7 +81,7 @@ def put_json(store: Store, key: str, value: object) -> None:
 
 
 def get_json(store: Store, key: str) -> Any:  # noqa: ANN401
-    """Return what put_json kept under the key, with lists for tuples, or None."""
+    """Return the value that put_json kept under the key, with lists for tuples, or None."""
     unpacker = zlib.decompressobj()
     try:
         text = unpacker.decompress(store.get(key) or b"", _MOST_JSON)

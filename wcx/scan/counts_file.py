@@ -50,7 +50,7 @@ class LayerCounts:
 
 
 def encode_counts(layers: Sequence[LayerCounts], settings: Mapping[str, object]) -> bytes:
-    """Return the bytes of a counts file; settings: what the counts depend on, as plain JSON values.
+    """Return the bytes of a counts file; settings: those that the counts depend on, as plain JSON values.
 
     Raises ValueError for counts that no tensor has, planes under several schemes, and more than 4 MiB of JSON.
     """
@@ -142,7 +142,7 @@ def _npy(values: NDArray[np.int64]) -> bytes:
 
 
 def _npy_head(width: int, size: int) -> bytes:
-    """Return what NumPy writes before an array of bytes, version 1.0."""
+    """Return NumPy's header of an array of bytes, version 1.0."""
     text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({width}, {size}), }}"
     return b"\x93NUMPY\1\0v\0" + text.ljust(_NPY_HEAD - 11).encode() + b"\n"
 

@@ -33,13 +33,13 @@ class Accumulator(Protocol):
     """The state of one spec over a layer, or over a part of it."""
 
     def add(self, piece: Piece, codes: Codes) -> None:
-        """Take in a piece; its codes live until the next one."""
+        """Add a piece; its codes are valid until the next one."""
 
     def release(self) -> None:
         """Give back the worker's tools after the last piece of a part; from here on the accumulator pickles."""
 
     def merge(self, other: Any) -> None:  # noqa: ANN401
-        """Take over what a released accumulator of the same spec saw of another part."""
+        """Add the state of a released accumulator of the same spec, from another part."""
 
     def finish(self) -> Any:  # noqa: ANN401
         """Return the result; all of the layer was seen."""
@@ -104,7 +104,7 @@ class Tools:
         self._kept: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable, make: Callable[[], Tool]) -> Tool:
-        """Return what is kept under the key, made the first time."""
+        """Return the tool under the key; it is made the first time."""
         if key not in self._kept:
             self._kept[key] = make()
         tool: Tool = self._kept[key]
@@ -123,7 +123,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A layer and what is sought in it. bits: of a weight, by which the layer is cut; 0 for those of its dtype."""
+    """A layer with its specs. bits: of a weight, by which the layer is cut; 0 for those of its dtype."""
 
     layer: Layer
     specs: tuple[Spec, ...]
@@ -230,7 +230,7 @@ class Lender:
 
     @contextmanager
     def lent(self, nbytes: int) -> Iterator[None]:
-        """Wait for so many bytes, and take them for a while."""
+        """Wait until that number of bytes is free, and lend them."""
         nbytes = min(nbytes, self._most)
         with self._changed:
             self._changed.wait_for(lambda: nbytes <= self._free)
@@ -244,7 +244,7 @@ class Lender:
 
 
 class Worker:
-    """One worker: a source, its tools, and what it does with an item."""
+    """One worker: a source, its tools, and the run of an item."""
 
     def __init__(
         self,
@@ -303,7 +303,7 @@ class Job:
 
 
 def run_item(job: Job, item: Item) -> list[Done]:
-    """Return a worker's answers to one item, from nothing but the job: what another process maps over items."""
+    """Return a worker's answers to one item, from the job alone: the function that another process maps over items."""
     kernels = _kernels(item[0].work) if job.compiled else None
     return Worker(job.open_source(), kernels).run(item)
 
@@ -314,16 +314,16 @@ def _kernels(work: Work) -> Any:  # noqa: ANN401
 
 
 class Engine(Protocol):
-    """Maps a job over items, yielding the answers in the order of the items. threads: how many work on it."""
+    """Maps a job over items, yielding the answers in the order of the items. threads: the number of workers."""
 
     @property
     def threads(self) -> int:
-        """Return how many work."""
+        """Return the number of workers."""
 
     def run(
         self, job: Job, items: Sequence[Item], threads: int, ahead: int, on_bytes: Callable[[int], None] | None
     ) -> Generator[list[Done], None, None]:
-        """Yield the answers to each item, by so many workers at most, no more than `ahead` items beyond the next."""
+        """Yield the answers to each item, by at most `threads` workers, no more than `ahead` items beyond the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +354,7 @@ class _Waiting:
         self.results: list[Any] = [None] * len(part.work.specs)
 
     def take(self, done: Done) -> bool:
-        """Take in an answer; returns whether that was the last one."""
+        """Take in an answer; return True if that was the last one."""
         part, found = done.part, done.found
         if part.parts > 1:
             merged, left = self._merged.pop(part.at, (found, part.parts))
@@ -382,7 +382,7 @@ def scan(
     on_bytes: Callable[[int], None] | None = None,
     together: bool = False,
 ) -> Generator[tuple[Any, ...], None, None]:
-    """Yield what was found in each work, in order: a result for each of its specs.
+    """Yield the results of each work, in order: one for each of its specs.
 
     threads: workers at most, those of the engine by default. ahead: items that may be done before their turn. compiled:
     count by compiled code. on_bytes: called, by workers, with the bytes read since the last call. together: all works

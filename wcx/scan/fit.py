@@ -26,7 +26,7 @@ def fit_layers(
     on_bytes: Callable[[int], None] | None = None,
     compiled: bool | None = None,
 ) -> list[tuple[Fit, ...]]:
-    """Return what each quantizer learns of each layer; all that read the values read them together.
+    """Return the fit of each quantizer to each layer; all that need the values read them together.
 
     on_bytes: called with the bytes of the first pass alone; later ones find them in the page cache. compiled: as of
     count_layers.

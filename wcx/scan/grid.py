@@ -1,4 +1,4 @@
-"""The work grid: which rows of a layer belong to one part, and in what pieces they are read.
+"""The work grid: the cut of a layer into stripes, which are the parts of a work, and of these into pieces.
 
 A layer of one row is cut along it instead (strings of 12 are counted so), at multiples of 768 weights: whole strings
 and whole words of bits.
@@ -54,10 +54,10 @@ class Grid(Protocol):
         """Cut a stripe into pieces of at most about 1 MiB."""
 
     def read(self, source: Source, layer: Layer, piece: Piece) -> Codes:
-        """Return what is in a piece."""
+        """Return the content of a piece."""
 
     def nbytes(self, piece: Piece, bits: int) -> int:
-        """Return how many bytes of a tensor with so many bits a weight are new in a piece."""
+        """Return the number of bytes that are new in a piece; bits: of a weight."""
 
 
 class _OfMatrix:
@@ -113,7 +113,7 @@ class Sliding(_OfMatrix):
     """Pieces whose blocks overlap: 3 rows more, and 3 columns where a row is cut; 11 symbols more of a string."""
 
     def pieces(self, stripe: Stripe, rows: int, columns: int, bits: int) -> Iterator[Piece]:
-        """Cut a stripe into pieces of about 1 MiB with what is read beyond them."""
+        """Cut a stripe into pieces of about 1 MiB, with the rows and columns that are read beyond them."""
         most = PIECE_BYTES * 8 // bits
         if rows == 1:
             step = max(1, most // _STRINGS - 1) * _STRINGS
@@ -161,7 +161,7 @@ class Flat:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The stored bytes of a tensor of so many bytes, in its own C order."""
+    """The stored bytes of a tensor, in its own C order."""
 
     tensor_nbytes: int
     gives_codes: ClassVar[bool] = False
@@ -185,5 +185,5 @@ class Stored:
 
 
 def flat_step(bits: int) -> int:
-    """Return how many weights of so many bits a piece of the flat tensor has."""
+    """Return the number of weights of that many bits in a piece of the flat tensor."""
     return max(WHOLE_WEIGHTS, PIECE_BYTES * 8 // bits // WHOLE_WEIGHTS * WHOLE_WEIGHTS)

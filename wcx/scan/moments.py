@@ -59,7 +59,7 @@ class _Counted:
         """Do nothing: there are integers only."""
 
     def merge(self, other: _Counted) -> None:
-        """Take over what another has seen."""
+        """Add the codes that another has seen."""
         self._histogram += other._histogram
 
     def finish(self) -> Moments:
@@ -125,7 +125,7 @@ class _Summed:
         """Do nothing: there are integers only."""
 
     def merge(self, other: _Summed) -> None:
-        """Take over what another has seen."""
+        """Add the codes that another has seen."""
         self._number += other._number
         self._lo, self._hi = min(self._lo, other._lo), max(self._hi, other._hi)
         self._sum.sums += other._sum.sums

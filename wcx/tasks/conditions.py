@@ -78,7 +78,7 @@ class Condition:
         return any(value is not None for _, value in self._values(report))
 
     def match(self, report: Report | Comparison) -> str | None:
-        """Say what meets the condition, the first value where there are several; None where it does not hold."""
+        """Return the message of a condition that holds, with the first value that meets it; else None."""
         if not self.holds(report):
             return None
         met = [(where, value) for where, value in self._values(report) if self._met(value)]

@@ -98,7 +98,7 @@ def _scale(use: _Use) -> float | None:
     return None if tensor is None else use.values.scale(tensor)
 
 
-# --------------------------------------------------------------------------------------- which zero point is whose
+# ------------------------------------------------------------------------------------------------ zero points by weight
 
 
 def _grid(use: _Use, points: tuple[int, ...]) -> tuple[int, ...]:

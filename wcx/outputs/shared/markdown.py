@@ -11,7 +11,7 @@ from wcx.outputs.shared.bars import encoding_of
 from wcx.outputs.shared.grid import Column, LineT, Section
 
 _PLAIN_NAME = re.compile(r"[\w./: -]+", re.ASCII)
-_MARKUP = re.compile(r"[\\`*{}\[\]<>|&#@]|(?<!\w)_|_(?!\w)")  # inside a word an underscore is no markup
+_MARKUP = re.compile(r"[\\`*{}\[\]<>|&#@]|(?<!\w)_|_(?!\w)")  # inside a word an underscore is not markup
 _NO_TEXT = re.compile(r"[^\w ]|_")
 
 

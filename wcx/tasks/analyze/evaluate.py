@@ -45,7 +45,7 @@ class NullModel:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that decides which numbers are made of counts. measures: those of planes, in the order of the registry."""
+    """The settings of the evaluation of counts. measures: those of planes, in the order of the registry."""
 
     scheme: Scheme
     measures: tuple[Measure, ...]
@@ -59,7 +59,7 @@ class Evaluation:
         return load_table(self.scheme.alphabet)
 
     def evidence(self, counts: BlockCounts) -> Evidence:
-        """Return what measures may look at."""
+        """Return the inputs of measures."""
         return Evidence(counts, self.table, self.rarefy, self.scheme.kind)
 
 
@@ -67,8 +67,8 @@ class Evaluation:
 class PlaneValues:
     """Values of one plane, or of several added up, before its null.
 
-    margins, seeds: of each plane that was added up, what a permutation keeps and what seeds its draws. values: by
-    measure.
+    margins, seeds: of each plane that was added up, the invariants of its permutations and the seeds of its draws.
+    values: by measure.
     """
 
     name: str
@@ -93,7 +93,7 @@ class PlaneValues:
 
 
 def margins_of(counts: BlockCounts) -> Margins:
-    """Return what a permutation of the plane keeps."""
+    """Return the invariants of the plane's permutations."""
     return Margins(counts.symbols, counts.ones, counts.blocks)
 
 
@@ -220,7 +220,7 @@ def _with_quantization(fit: Fit, tensor: TensorInfo) -> Fit:
 
 
 def _warnings(layer: Layer, counted: CountedLayer) -> list[str]:
-    """Return what a reader should know before trusting a layer's numbers."""
+    """Return the warnings about a layer's numbers."""
     counts = counted.planes[0]
     warnings = []
     left_over = counts.left_over or 0

@@ -97,7 +97,7 @@ class Model:
         return ReferencePlane(bdm, ratio_of(plane.bdm, bdm))
 
     def _bdm(self, counts: BlockCounts) -> float:
-        """Return the reference's bdm, whatever the measures are."""
+        """Return the reference's bdm, for any choice of measures."""
         return float(BDM.of(self._evaluation.evidence(counts)) or 0.0)
 
     def pooled(self) -> list[PlaneValues]:

@@ -58,7 +58,7 @@ class Plan:
         return [*self.layers, *(self.vector.layers if self.vector else ())]
 
     def stream_specs(self, layer: Layer, rule: PlaneRule = ()) -> tuple[Spec, ...]:
-        """Return what compressors and statistics need of a layer."""
+        """Return the specs of compressors and statistics for a layer."""
         if not self.streams:
             return ()
         from wcx.scan.compress import stream_specs

@@ -85,7 +85,7 @@ def select_each(
     scheme: Scheme | None,
     refuses: Callable[[DType], str | None] = _refuses_nothing,
 ) -> Iterator[tuple[TensorInfo, str | None]]:
-    """Yield every tensor of a checkpoint with what `select` says of it."""
+    """Yield every tensor of a checkpoint with its reason from `select`."""
     by_name = {tensor.name: tensor for tensor in tensors}
     for tensor in tensors:
         yield (

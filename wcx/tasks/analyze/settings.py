@@ -39,7 +39,7 @@ def make_settings(
     include_optimizer: bool = False,
     reference: str | os.PathLike[str] | None = None,
 ) -> Settings:
-    """Return checked settings; UsageError says what is wrong and what there is.
+    """Return checked settings; UsageError names the error and the valid values.
 
     preset: a published method; options given with it win. quantize, block, boundary (ignore,
     recursive[:MIN] or correlated[:SHIFT]), layout: None is the preset's, or the usual: sign, 4x4, ignore, rows; strings
@@ -87,7 +87,7 @@ def _tables(scheme: Scheme) -> tuple[CtmReference, ...]:
 
 
 def _parse_boundary(text: str, block: str) -> str:
-    """Return the boundary in its shortest form; raises UsageError for what is none."""
+    """Return the boundary in its shortest form; raises UsageError for anything else."""
     side = 12 if block == "1x12" else 4
     kind, colon, number = text.partition(":") if isinstance(text, str) else (text, "", "")
     if kind == "ignore" and not colon:

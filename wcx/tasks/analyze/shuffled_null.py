@@ -33,7 +33,7 @@ _MOST_IN_MEMORY = 10**8  # of one layer, a byte each, in every thread
 
 
 def check_size(weights: Sequence[int], boundary: str = "ignore") -> None:
-    """Refuse what would take hours, or too much memory; weights: of each layer."""
+    """Refuse a task that would take hours, or too much memory; weights: of each layer."""
     if sum(weights) > _MOST_WEIGHTS:
         raise UsageError(
             f"--null shuffle would permute {sum(weights):,} weights again and again (more than 10^9): use the closed "

@@ -106,7 +106,7 @@ class Vector:
 
 
 def vector_of(tensors: Sequence[TensorInfo], measures: Sequence[str]) -> Vector:
-    """Return the vector of what a network would call its parameters: floating-point numbers, no buffers, none empty.
+    """Return the vector of a network's parameters: floating-point numbers, no buffers, none empty.
 
     measures: those of settings; where these are the usual ones, the vector has all that the original has.
     """
@@ -202,7 +202,7 @@ class _Stretches:
         """Do nothing: the next layer goes on."""
 
 
-# --------------------------------------------------------------------------------------- what stretches go through
+# -------------------------------------------------------------------------------------------------- sinks of stretches
 
 
 class _Sink(Protocol):

@@ -119,7 +119,7 @@ class Collected:
     def _changed(
         self, plane: str | None, previous: SeriesMap, first: SeriesMap
     ) -> tuple[Series, Series, SeriesMap, SeriesMap]:
-        """Flips and what the changed bits are, since the checkpoint before and since the first."""
+        """Flips and measures of the changed bits, since the previous checkpoint and since the first."""
         nothing: Series = (None,) * self._number
         flips = previous.get("flips", nothing), first.get("flips", nothing)
         if plane is None:
