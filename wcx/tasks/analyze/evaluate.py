@@ -181,17 +181,29 @@ def evaluate_plane(evaluation: Evaluation, name: str, counts: BlockCounts, owner
     return plane_report(plane, permutation(evaluation, plane))
 
 
-def layer_report(
-    layer: Layer,
-    counted: CountedLayer,
-    fit: Fit,
-    planes: Sequence[PlaneReport],
-    total: Total,
-    measures: Mapping[str, Any],
-    warnings: Sequence[str] = (),
-) -> LayerReport:
-    """Return the report of a layer. warnings: further ones."""
-    tensor = layer.tensor
+@dataclass(frozen=True, slots=True)
+class LayerValues:
+    """What is known of one layer but the nulls of its planes; no counts, so that all layers can wait for their draws.
+
+    planes: for each quantizer. references: of all planes, one after the other.
+    """
+
+    layer: Layer
+    fit: Fit
+    zeros: int
+    nonfinite: int
+    planes: tuple[tuple[PlaneValues, ...], ...]
+    references: tuple[ReferencePlane | None, ...]
+    total: Total
+    measures: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+
+def layer_report(values: LayerValues, nulls: Sequence[Sequence[NullReport | None]]) -> LayerReport:
+    """Return the report of a layer; nulls: of its planes, for each quantizer."""
+    layer, tensor = values.layer, values.layer.tensor
+    planes = [plane for view in values.planes for plane in view]
+    every = [null for view in nulls for null in view]
     return LayerReport(
         name=tensor.name,
         dtype=tensor.dtype,
@@ -201,13 +213,13 @@ def layer_report(
         role=tensor.role,
         source=tensor.source,
         aliases=tensor.aliases,
-        zeros=counted.zeros,
-        nonfinite=counted.nonfinite,
-        fit=_with_quantization(fit, tensor),
-        planes=tuple(planes),
-        total=total,
-        measures=measures,
-        warnings=(*_warnings(layer, counted), *warnings),
+        zeros=values.zeros,
+        nonfinite=values.nonfinite,
+        fit=_with_quantization(values.fit, tensor),
+        planes=tuple([plane_report(*one) for one in zip(planes, every, values.references, strict=True)]),
+        total=values.total,
+        measures=values.measures,
+        warnings=values.warnings,
     )
 
 
@@ -219,7 +231,7 @@ def _with_quantization(fit: Fit, tensor: TensorInfo) -> Fit:
     return replace(fit, scale=quantization.scale, zero_point=quantization.zero_point)
 
 
-def _warnings(layer: Layer, counted: CountedLayer) -> list[str]:
+def layer_warnings(layer: Layer, counted: CountedLayer) -> list[str]:
     """Return the warnings about a layer's numbers."""
     counts = counted.planes[0]
     warnings = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wcx.blocks.counts import BlockCounts
 from wcx.core.dtypes import DTYPES
 from wcx.core.progress import Progress
-from wcx.core.report import LayerReport, ModelPlane, ModelReport, NullReport, ReferencePlane, Total
+from wcx.core.report import LayerReport, ModelPlane, ModelReport, NullReport, Total
 from wcx.core.scheme import Fit
 from wcx.measures.null import Expectation
 from wcx.quantizers import Quantizer
@@ -21,10 +21,12 @@ from wcx.scan.engine import Engine, OpenSource, Work
 from wcx.scan.fit import fit_layers
 from wcx.scan.layers import Layer
 from wcx.tasks.analyze.evaluate import (
+    LayerValues,
     PlaneValues,
     added,
     evaluate_counts,
     layer_report,
+    layer_warnings,
     null_report,
     permutation,
     plane_report,
@@ -158,18 +160,6 @@ def scan_reference(plan: Plan, quantizer: Quantizer, reach: Reach) -> Reference:
             yield dict(zip(quantizer.planes(other.dtype), counts, strict=True)), ""
 
 
-@dataclass(frozen=True, slots=True)
-class _LayerValues:
-    """All that is known of a layer but the nulls of its planes, which are by quantizer, then in order."""
-
-    results: LayerResults
-    planes: tuple[tuple[PlaneValues, ...], ...]
-    references: tuple[ReferencePlane | None, ...]
-    total: Total
-    measures: Mapping[str, Any]
-    warnings: tuple[str, ...]
-
-
 class Run:
     """One analysis on its way from results to reports, each of which is built once.
 
@@ -202,7 +192,7 @@ class Run:
         layers = []
         for results in self._results:
             values = self._evaluate(results)
-            layers.append(self._report(values, [self._permutation(planes) for planes in values.planes]))
+            layers.append(layer_report(values, [self._permutation(planes) for planes in values.planes]))
             self._progress.on_layer(layers[-1])
         nulls = [self._permutation(model.pooled()) for model in self._models]
         vector = self._vector()
@@ -222,7 +212,7 @@ class Run:
             self._progress.on_draws(self._evaluation.null.draws * (len(rows) + (plane is not None)))
         expected: dict[tuple[int | None, int, str], Mapping[str, Expectation]] = {}
         for place, (view, name, row) in enumerate(rows):
-            shapes = [(held[owner].results.layer.rows, held[owner].results.layer.columns) for owner in row.owners]
+            shapes = [(held[owner].layer.rows, held[owner].layer.columns) for owner in row.owners]
             layers = [Shuffled(*one) for one in zip(row.names, shapes, row.margins, strict=True)]
             for owner, found in zip((*row.owners, None), self._draw(layers, place), strict=True):
                 expected[owner, view, name] = found
@@ -233,7 +223,7 @@ class Run:
                 for view, planes in enumerate(views)
             ]
 
-        reports = [self._report(values, nulls(owner, values.planes)) for owner, values in enumerate(held)]
+        reports = [layer_report(values, nulls(owner, values.planes)) for owner, values in enumerate(held)]
         for report in reports:
             self._progress.on_layer(report)
         own = None if plane is None else self._null(plane, self._draw([strings_of(plane)], 0)[0])
@@ -245,7 +235,7 @@ class Run:
     def _null(self, plane: PlaneValues, expected: Mapping[str, Expectation]) -> NullReport:
         return null_report("shuffle", self._evaluation.null.draws, plane, expected)
 
-    def _evaluate(self, results: LayerResults) -> _LayerValues:
+    def _evaluate(self, results: LayerResults) -> LayerValues:
         """Return all values of a layer, whose counts are added to the model's."""
         layer, name = results.layer, results.layer.tensor.name
         views, references, warnings = [], [], []
@@ -262,13 +252,17 @@ class Run:
                 warnings.append(f"no reference: {reason}")
         total, others = added([plane.bdm for plane in views[0]]), references[0]
         known = added([other.bdm if other else None for other in others]) if any(others) else None
-        return _LayerValues(
-            results=results,
+        counted = results.counted[0]
+        return LayerValues(
+            layer=layer,
+            fit=results.fits[0],
+            zeros=counted.zeros,
+            nonfinite=counted.nonfinite,
             planes=tuple(views),
             references=tuple(reference for some in references for reference in some),
             total=Total(total, ratio_of(total, known)),
             measures=self._measures(results),
-            warnings=tuple(warnings),
+            warnings=(*layer_warnings(layer, counted), *warnings),
         )
 
     def _measures(self, results: LayerResults) -> Mapping[str, Any]:
@@ -281,21 +275,6 @@ class Run:
         whole = results.streamed.counted(results.layer.weights, counted.zeros, counted.nonfinite)
         self._streamed = whole if self._streamed is None else self._streamed + whole
         return measures_of(whole, self._plan.streams)
-
-    def _report(self, values: _LayerValues, nulls: Sequence[Sequence[NullReport | None]]) -> LayerReport:
-        """Return the report of a layer."""
-        planes = [plane for view in values.planes for plane in view]
-        every = [null for view in nulls for null in view]
-        results = values.results
-        return layer_report(
-            results.layer,
-            results.counted[0],
-            results.fits[0],
-            [plane_report(*one) for one in zip(planes, every, values.references, strict=True)],
-            values.total,
-            values.measures,
-            values.warnings,
-        )
 
     def _vector(self) -> Concatenated | None:
         """Return the results of all parameters as one vector, if a preset asks for them."""
