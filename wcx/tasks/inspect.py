@@ -32,7 +32,7 @@ def inspect(path: str | os.PathLike[str], **settings: Any) -> Inspection:  # noq
 
         wcx.inspect("model.safetensors").totals.analysed.elements
     """
-    made = make_settings(**settings)
+    made = make_settings(**settings, measures=("bdm",))  # nothing is measured: import no measure
     checkpoint = open_checkpoint(path)
     tensors = _inspected(checkpoint, made)
     return Inspection(
