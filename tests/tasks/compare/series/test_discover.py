@@ -556,3 +556,78 @@ def test_an_empty_step_directory_hides_nothing(here: Path) -> None:
     series = locate(["run"])
     assert paths(series) == ["run/seed_0/step1.pt", "run/seed_0/step2.pt"]
     assert any("checkpoint-500" in warning for warning in series.warnings)
+
+
+def test_time_stamps_are_no_steps(here: Path) -> None:
+    make(here, "CKPT+2024-01-01+22-00-00+00/model.ckpt", "CKPT+2024-01-02+01-00-00+01/model.ckpt")
+    assert labelled(locate(["."])) == [
+        ("CKPT+2024-01-01+22-00-00+00", None),
+        ("CKPT+2024-01-02+01-00-00+01", None),
+    ]
+    make(here, "hydra/09-00-00/x.pt", "hydra/10-00-00/x.pt")
+    assert [one.step for one in locate(["hydra"]).located] == [None, None]
+    make(here, "board/Jan01_09-00-00_host.pt", "board/Jan01_10-00-00_host.pt")
+    assert [one.step for one in locate(["board"]).located] == [None, None]
+
+
+def test_a_checkpoint_within_an_epoch_is_before_the_end_of_the_epoch(here: Path) -> None:
+    make(here, "checkpoint1.pt", "checkpoint2.pt", "checkpoint3.pt", "checkpoint_2_10000.pt", "checkpoint_2_5000.pt")
+    series = locate(["."])
+    assert [path.removeprefix("checkpoint") for path in paths(series)] == [
+        "1.pt",
+        "_2_5000.pt",
+        "_2_10000.pt",
+        "2.pt",
+        "3.pt",
+    ]
+    assert [one.step for one in series.located] == [1, 2, 2, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [
+        ("{}_{}.pth", ["D", "G"]),  # VITS
+        ("{1}_net_{0}.pth", ["net_D", "net_G"]),  # CycleGAN
+        ("net{}_epoch_{}.pth", ["netD_epoch", "netG_epoch"]),
+    ],
+)
+def test_networks_in_one_directory_are_said_and_can_be_separated(name: str, runs: list[str], here: Path) -> None:
+    make(here, *(name.format(network, step) for network in "DG" for step in (10, 20, 100)))
+    mixed = locate(["."])
+    assert mixed.warnings == (
+        f"2 families of names contain the same steps ({', '.join(runs)}), as of several networks in one directory: use "
+        "--group to compare each by itself, or pass the files of one",
+    )
+    grouped = locate(["."], group=True)
+    assert [(one.group, one.step) for one in grouped.located] == [(run, step) for run in runs for step in (10, 20, 100)]
+    assert not grouped.warnings
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["epoch=1.ckpt", "epoch=2.ckpt", "epoch=1-v1.ckpt", "epoch=2-v1.ckpt"],  # Lightning's second file of a name
+        ["warmup_100.pt", "warmup_200.pt", "main_300.pt", "main_400.pt"],
+        ["best_step_200.pt", "step_100.pt", "step_200.pt"],
+    ],
+)
+def test_other_names_are_of_one_network(names: list[str], here: Path) -> None:
+    make(here, *names)
+    assert not locate(["."]).warnings
+    assert len({one.group for one in locate(["."], group=True).located}) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("mp_rank_00/model_optim_rng.pt", "mp_rank_01/model_optim_rng.pt"),
+        ("mp_rank_00_000/model_optim_rng.pt", "mp_rank_00_001/model_optim_rng.pt"),
+        ("tp_rank_00_pp_rank_000/model_weights.ckpt", "tp_rank_01_pp_rank_000/model_weights.ckpt"),
+    ],
+)
+def test_parts_of_one_model_are_no_runs(first: str, second: str, here: Path) -> None:
+    make(here, *(f"iter_000{step}/{part}" for step in (1000, 2000) for part in (first, second)))
+    for group in (False, True):
+        with pytest.raises(UsageError, match=r"in parts.*_rank_00.*no runs"):
+            locate(["."], group=group)
+    assert [one.step for one in locate([f"iter_*/{first}"]).located] == [1000, 2000]

@@ -15,6 +15,7 @@ from wcx.core.errors import UsageError
 from wcx.core.text import natural_key
 from wcx.tasks.compare.series.find import FoundPaths, find_steps
 from wcx.tasks.compare.series.labels import labels_of
+from wcx.tasks.compare.series.networks import check_no_parts, homes_of_networks, networks_in, with_network_steps
 from wcx.tasks.compare.series.notes import (
     all_of,
     empty_warnings,
@@ -69,11 +70,13 @@ def locate(arguments: Iterable[str | os.PathLike[str]], *, order: Order = "step"
     [('epoch_9', 9), ('epoch_10', 10)]
     """
     found = _find([os.fspath(argument) for argument in arguments])
-    paths = parse_paths(found.paths)
-    homes = homes_of(paths)
+    paths = with_network_steps(parse_paths(found.paths))
+    check_no_parts(paths)
+    networks = networks_in(paths)
+    homes = homes_of_networks(homes_of(paths), networks)
     names = names_of_runs(homes)
     labels = {path.index: label for path, label in zip(paths, labels_of(paths), strict=True)}
-    several = [] if group else several_runs_warnings(paths, homes, names)
+    several = [] if group else several_runs_warnings(paths, homes, names, are_networks=bool(networks))
     located: list[Located] = []
     notes: list[tuple[str, str]] = []
     warnings: list[tuple[str, str]] = []
@@ -128,10 +131,10 @@ def _ordered(
         ordered = sorted(run, key=_natural) if order == "step" else list(run)
         return ordered, [], [mixed_units(run, by_epoch=False)]
     notes = [mixed_units(run, by_epoch=True)] if by_epoch else []
+    if order == "step":
+        run = sorted(run, key=_by_epoch if by_epoch else _by_step)
     if by_epoch:
         run = [path if path.epoch is None else replace(path, step=path.epoch, unit="epoch", epoch=None) for path in run]
-    if order == "step":
-        run = sorted(run, key=_by_step)
     return list(run), [*notes, *run_notes(run, labels, given=order == "given", repeats=repeats)], []
 
 
@@ -150,6 +153,15 @@ def _by_step(path: ParsedPath) -> tuple[object, ...]:
     if path.step is None:
         return (1, 0, 0, _natural(path))
     return (0, path.step, path.epoch or 0, _natural(path))
+
+
+def _by_epoch(path: ParsedPath) -> tuple[object, ...]:
+    """Sort by epoch; checkpoint_2_5000 with a step is within the epoch, so it comes before checkpoint2 at its end."""
+    if path.step is None:
+        return _by_step(path)
+    if path.epoch is None:
+        return (0, path.step, 1, 0, _natural(path))
+    return (0, path.epoch, 0, path.step, _natural(path))
 
 
 def _by_text(texts: Sequence[tuple[str, str]]) -> list[str]:

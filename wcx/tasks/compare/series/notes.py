@@ -92,9 +92,9 @@ def _gaps(run: Sequence[ParsedPath], unit: str) -> Iterator[str]:
 
 
 def several_runs_warnings(
-    paths: Sequence[ParsedPath], homes: Mapping[int, Parts], names: Mapping[Parts, str]
+    paths: Sequence[ParsedPath], homes: Mapping[int, Parts], names: Mapping[Parts, str], *, are_networks: bool
 ) -> list[str]:
-    """Return a warning on checkpoints of several directories in one series: perhaps these are runs of their own."""
+    """Return a warning on checkpoints of several directories or networks in one series: perhaps runs of their own."""
     members: dict[Parts, list[int]] = {}
     for path in paths:
         if path.step is not None:
@@ -105,6 +105,11 @@ def several_runs_warnings(
         return []
     steps = "contain the same steps" if max(repeated.values()) > 1 else "contain steps"
     shown = all_of(sorted((names[home] for home in members), key=natural_key))
+    if are_networks:
+        return [
+            f"{len(members)} families of names {steps} ({shown}), as of several networks in one directory: use --group "
+            "to compare each by itself, or pass the files of one"
+        ]
     return [f"{len(members)} directories {steps} ({shown}): use --group if each is a separate run"]
 
 
