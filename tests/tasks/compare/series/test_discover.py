@@ -628,6 +628,6 @@ def test_other_names_are_of_one_network(names: list[str], here: Path) -> None:
 def test_parts_of_one_model_are_no_runs(first: str, second: str, here: Path) -> None:
     make(here, *(f"iter_000{step}/{part}" for step in (1000, 2000) for part in (first, second)))
     for group in (False, True):
-        with pytest.raises(UsageError, match=r"in parts.*_rank_00.*no runs"):
+        with pytest.raises(UsageError, match=r"in parts.*_rank_00.*not runs"):
             locate(["."], group=group)
     assert [one.step for one in locate([f"iter_*/{first}"]).located] == [1000, 2000]

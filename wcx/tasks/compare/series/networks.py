@@ -36,7 +36,7 @@ def check_no_parts(paths: Iterable[ParsedPath]) -> None:
     if split is not None:
         first, second = (shortened(name)[1:-1] for name in split[:2])
         raise UsageError(
-            f"the checkpoints are in parts, one for each model-parallel process ({first}, {second}), which are no runs: "
+            f"the checkpoints are in parts, one for each model-parallel process ({first}, {second}), not runs: "
             f"convert each checkpoint to one file, or pass the files of one part, such as */{first}"
         )
 
