@@ -283,7 +283,7 @@ def test_the_quantizer_has_its_plane(done: Of) -> None:
 def test_the_quantizer_is_verified_on_planes_of_wcx_and_that_is_said(done: Of) -> None:
     assert done("verify zeros").code == 0
     (note,) = [line for line in done("verify zeros").stdout.splitlines() if line.startswith("note: ")]
-    assert note == "note: the planes of zeros are those of wcx itself: this quantizer can't be recomputed independently"
+    assert note == "note: the planes of zeros come from wcx itself: this quantizer can't be recomputed independently"
     found = valid(done("verify zeros json").json, "verification")
     assert (found["agrees"], found["notes"]) == (True, [note.removeprefix("note: ")])
     assert "note" not in done("verify").stdout
@@ -373,15 +373,15 @@ def test_a_quantizer_that_recomputes_its_planes_is_verified_on_them(
 BAD = {
     "broken": ({"bad.py": "import nothing_of_that_name"}, "wcx.measures", "odd", "bad:X", "No module named"),
     "of another kind": ({"bad.py": "X = 5"}, "wcx.measures", "odd", "bad:X", "is not one: bad:X has to be a measure"),
-    "built-in name": ({"bad.py": "X = 5"}, "wcx.measures", "bdm", "bad:X", "has the name of one that wcx has itself"),
+    "built-in name": ({"bad.py": "X = 5"}, "wcx.measures", "bdm", "bad:X", "has the name of a built-in one"),
     "odd name": ({"bad.py": "X = 5"}, "wcx.measures", "Odd-One", "bad:X", "is not named with small letters"),
     "field of a report": (
         {"bad.py": page_files()["wcx_extras/singles.py"].replace('"singles"', '"ones"')},
         *("wcx.measures", "ones", "bad:SINGLES", "has the name of another field"),
     ),
-    "quantizer": ({"bad.py": "X = 5"}, "wcx.quantizers", "odd", "bad:X", "has to be a quantizer of that name"),
+    "quantizer": ({"bad.py": "X = 5"}, "wcx.quantizers", "odd", "bad:X", "must be a quantizer of that name"),
     "format": ({"bad.py": "raise SystemExit"}, "wcx.formats", "odd", "bad:X", "can't be loaded: SystemExit"),
-    "output": ({"bad.py": "X = print"}, "wcx.outputs", "odd", "bad:X", "has to be an output of that name"),
+    "output": ({"bad.py": "X = print"}, "wcx.outputs", "odd", "bad:X", "must be an output of that name"),
 }
 
 
@@ -402,7 +402,7 @@ def test_two_packages_with_one_name_are_told_apart(tmp_path: Path) -> None:
         install(tmp_path, package, {f"{package}.py": "X = 5"}, {"wcx.outputs": {"odd": f"{package}:X"}})
     (kinds,) = run_all(tmp_path, ["kinds"])
     assert kinds.code == 2
-    assert "'odd' of the package wcx_two is in the package wcx_one too" in kinds.stderr
+    assert "'odd' of the package wcx_two is also in the package wcx_one" in kinds.stderr
 
 
 def test_cached_numbers_of_another_version_of_a_package_are_not_used(home: Path, tmp_path: Path) -> None:

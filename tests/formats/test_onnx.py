@@ -199,7 +199,7 @@ def test_subgraphs_functions_and_training(tmp_path: Path) -> None:
     )
     assert checkpoint["choose.then_branch/Loop_1.body/w"].source == "initializer of choose.then_branch/Loop_1.body"
     assert checkpoint["training_info.0.algorithm/momentum"].role == "optimizer"
-    assert "10 tensors lie in subgraphs or functions, which their names begin with" in checkpoint.notes
+    assert "10 tensors are in subgraphs or functions: their names begin with the path to it" in checkpoint.notes
 
 
 def test_a_graph_that_stands_twice_is_one(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_what_the_model_says_of_itself(tmp_path: Path) -> None:
 def test_a_model_without_tensors_opens(tmp_path: Path) -> None:
     checkpoint = _opened(tmp_path)
     assert checkpoint.tensors == ()
-    assert checkpoint.notes == ("the model holds no tensors",)
+    assert checkpoint.notes == ("the model has no tensors",)
 
 
 @pytest.mark.parametrize(
@@ -399,23 +399,23 @@ def test_an_embedding_of_blocks(tmp_path: Path) -> None:
             [_node("DequantizeLinear", ["w", "s", "z"]), _node("DequantizeLinear", ["w", "s"], ["y2"])],
             "codes with different zero points",
         ),
-        ([_node("DequantizeLinear", ["w", "s", "many"], axis=0)], "zero points that do not fit its shape"),
-        ([_node("DequantizeLinear", ["w", "s", "many"], axis=7)], "zero points along an axis that it does not have"),
-        ([_node("DequantizeLinear", ["w", "s", "i8"])], "zero point of another type, I8"),
+        ([_node("DequantizeLinear", ["w", "s", "many"], axis=0)], "zero points that do not match its shape"),
+        ([_node("DequantizeLinear", ["w", "s", "many"], axis=7)], "zero points along an axis that is out of range"),
+        ([_node("DequantizeLinear", ["w", "s", "i8"])], "zero point of another dtype, I8"),
         (
             [_node("Reshape", ["w", "shape"], ["r"]), _node("DequantizeLinear", ["r", "s", "many"], axis=1)],
-            "zero points of a tensor that is rearranged before it is used",
+            "zero points of a tensor that is rearranged before use",
         ),
         (
             [_node("Cast", ["w"], ["f"], to=1), _node("Sub", ["f", "z"])],
-            "a zero point is subtracted by an operator of its own",
+            "zero point subtracted by a separate operator",
         ),
         ([_node("MatMulBnb4", ["x", "w", "s"], domain="com.microsoft")],
          "codes of the operator com.microsoft.MatMulBnb4"),
         ([_node("MatMulNBits", ["x", "w", "s"], domain="com.microsoft", K=4, N=4, bits=3)], "codes of 3 bits"),
         (
             [_node("MatMulNBits", ["x", "w", "s"], domain="com.microsoft", K=99, N=4, bits=4, block_size=16)],
-            "MatMulNBits with sizes that do not fit",
+            "MatMulNBits with inconsistent sizes",
         ),
     ],
 )  # fmt: skip
@@ -486,30 +486,33 @@ def test_links_within_the_directory_or_a_repository_of_the_cache_are_followed(tm
 
 def test_what_a_runtime_keeps_in_memory_is_listed(tmp_path: Path) -> None:
     tensor = _set_external(_weight(), location="*/_ORT_MEM_ADDR_/*", offset="94", length="96")
-    assert _opened(tmp_path, tensor)["w"].unsupported == "in the memory of the process that wrote the file"
+    assert _opened(tmp_path, tensor)["w"].unsupported == "data only in the memory of the process that wrote the file"
 
 
 @pytest.mark.parametrize(
     ("entries", "reason"),
     [
-        ({}, "without a location"),
+        ({}, "external_data has no location"),
         ({"location": ""}, "an empty path"),
         ({"location": "/etc/passwd"}, "an absolute path"),
-        ({"location": "../data"}, "leaves its directory"),
-        ({"location": "a/../../data"}, "leaves its directory"),
+        ({"location": "../data"}, "a path with '..'"),
+        ({"location": "a/../../data"}, "a path with '..'"),
         ({"location": "a\\b"}, "backslash"),
         ({"location": "a\0b"}, "NUL"),
         ({"location": "link"}, "a link that leads out of its directory"),
         ({"location": "gone"}, "is missing: download it"),
         ({"location": "dir"}, "a directory, not a file"),
         ({"location": "pipe"}, "a named pipe, not a file"),
-        ({"location": "data", "offset": "-1"}, "the external offset is '-1', not a natural number"),
-        ({"location": "data", "offset": "1e3"}, "not a natural number"),
-        ({"location": "data", "offset": "٣"}, "not a natural number"),
-        ({"location": "data", "offset": "9" * 30}, "not a natural number"),
-        ({"location": "data", "offset": "5"}, "which has 100: download it again"),
-        ({"location": "data", "length": "95"}, "the external length is 95, its shape and dtype need 96 bytes"),
-        ({"location": "data", "__class__": "x"}, "has the key '__class__', which the format does not know"),
+        (
+            {"location": "data", "offset": "-1"},
+            "the external offset '-1' is not a non-negative integer of at most 19 digits",
+        ),
+        ({"location": "data", "offset": "1e3"}, "is not a non-negative integer of at most 19 digits"),
+        ({"location": "data", "offset": "٣"}, "is not a non-negative integer of at most 19 digits"),
+        ({"location": "data", "offset": "9" * 30}, "is not a non-negative integer of at most 19 digits"),
+        ({"location": "data", "offset": "5"}, "which has only 100: download it again"),
+        ({"location": "data", "length": "95"}, "the external length is 95, but its shape and dtype need 96 bytes"),
+        ({"location": "data", "__class__": "x"}, "unknown key '__class__' in external_data"),
     ],
 )
 def test_external_data_that_are_not_allowed(entries: dict[str, str], reason: str, tmp_path: Path) -> None:
@@ -534,14 +537,14 @@ def test_external_data_that_are_not_allowed(entries: dict[str, str], reason: str
     [
         ({"data_type": 77}, "unknown data type 77"),
         ({"data_type": 0}, "no data type"),
-        ({"dims": [-1]}, "the negative dimension -1"),
+        ({"dims": [-1]}, "negative dimension -1"),
         ({"dims": [2**62, 2**62]}, "more than 2^63 bytes"),
         ({"dims": [1] * 65}, "more than 64 dimensions"),
-        ({"dims": [3]}, "its data have 8 bytes, its shape and dtype need 12"),
+        ({"dims": [3]}, "its data have 8 bytes, but its shape and dtype need 12"),
         ({"raw_data": b""}, "no data"),
-        ({"float_data": [1.0, 2.0]}, "data in two places"),
-        ({"raw_data": b"", "float_data": [1.0]}, "float_data has 1 numbers, its shape and dtype need 2"),
-        ({"raw_data": b"", "int64_data": [1, 2]}, "data in int64_data, where F32 has float_data"),
+        ({"float_data": [1.0, 2.0]}, "data in more than one place"),
+        ({"raw_data": b"", "float_data": [1.0]}, "float_data has 1 numbers, but its shape and dtype need 2"),
+        ({"raw_data": b"", "int64_data": [1, 2]}, "data in int64_data, but F32 uses float_data"),
         ({"raw_data": b"", "int64_data": [1], "float_data": [1.0]}, "data both in"),
         ({"data_type": TensorProto.STRING}, "text outside of string_data"),
     ],
@@ -566,17 +569,17 @@ def _nested(depth: int) -> bytes:
     ("content", "reason"),
     [
         (b"", "an empty file"),
-        (bytes(100), "nothing but zero bytes"),
+        (bytes(100), "only zero bytes"),
         (b"\xff" * 100, "damaged model"),
         (number(1, 9), "not an ONNX model: it has no graph"),
         (number(1, 9) + number(7, 1), "field 7 of a model has wire type 0"),
         (number(1, 9) + length_delimited(7, length_delimited(5, b"")), "a tensor without a name: no data type"),
-        (_nested(60), "graphs in graphs to a depth of more than 50"),
+        (_nested(60), "graphs nested more than 50 levels deep"),
         (_model([], [_weight()]).SerializeToString()[:-40], "truncated: download it again"),
-        (_model([], [_weight(), _weight()]).SerializeToString(), "two tensors in the graph have the name 'w'"),
-        (_model([_constant("w")], [_weight()]).SerializeToString(), "two tensors in the graph have the name 'w'"),
+        (_model([], [_weight(), _weight()]).SerializeToString(), "duplicate tensor name 'w' in the graph"),
+        (_model([_constant("w")], [_weight()]).SerializeToString(), "duplicate tensor name 'w' in the graph"),
         (_model([], [_weight("")]).SerializeToString(), "an initializer without a name"),
-        (_model([], [_weight("ab")]).SerializeToString().replace(b"\x02ab", b"\x02a\xff"), "no UTF-8"),
+        (_model([], [_weight("ab")]).SerializeToString().replace(b"\x02ab", b"\x02a\xff"), "is not valid UTF-8"),
     ],
 )
 def test_models_that_are_damaged(content: bytes, reason: str, tmp_path: Path) -> None:

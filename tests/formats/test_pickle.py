@@ -106,9 +106,9 @@ def test_long_bytes_stay_in_the_file(tmp_path: Path) -> None:
         (b"\x80\x02N", "truncated"),
         (b"\x80\x63.", "protocol 99"),
         (b"\xff", "unknown opcode 0xff"),
-        (b"a", "takes more from its stack"),
+        (b"a", "pops more values than its stack has"),
         (b"t.", "no mark"),
-        (b"h\x05.", "entry 5 of its memo, which it never made"),
+        (b"h\x05.", "entry 5 of its memo, which was never written"),
         (b"Nr\xf0\xff\xff\xff.", "above the limit of 1000000"),
         (b"\x8b\xff\xff\xff\x7f", "integer of 2147483647 bytes"),
         (b"I" + b"1" * 50 + b"\n.", "line of more than 40"),
@@ -117,14 +117,14 @@ def test_long_bytes_stay_in_the_file(tmp_path: Path) -> None:
         (b"\x8e" + struct.pack("<Q", 1 << 62), "truncated"),
         (b"\x95" + struct.pack("<Q", 1 << 62), "frame"),
         (b"\x82\x01.", "extension registry"),
-        (b"\x97.", "buffers of another program"),
+        (b"\x97.", "out-of-band buffers"),
         (b"NN.", "ends with 2 values"),
         (b"(.", "ends with 0 values"),
-        (b"NNb.", "sets the state of what has none"),
-        (b"NNa.", "appends to what is no list"),
+        (b"NNb.", "sets the state of a value that is not an object"),
+        (b"NNa.", "appends to a value that is not a list"),
         (b"](Nd.", "a key without a value"),
-        (b"\x8c\x02\xff\xfe.", "not in UTF-8"),
-        (b"cos\nsystem\n.", "would run 'os.system' when loaded: do not load it elsewhere either"),
+        (b"\x8c\x02\xff\xfe.", "not valid UTF-8"),
+        (b"cos\nsystem\n.", "would run 'os.system' when loaded: do not load it with any program"),
         (b"cbuiltins\neval\n.", "would run 'builtins.eval'"),
         (b"ctorch.serialization\nos.system\n.", "would run"),
         (b"cbuiltins\ngetattr\n](R.", "would run|no mark|takes"),
@@ -140,7 +140,7 @@ def test_damage_is_named(content: bytes, reason: str) -> None:
 @one_of(4)
 @pytest.mark.parametrize("opcode", [b"]", b"}", b"(", b"N\x85"])
 def test_two_million_opcodes_are_the_limit(opcode: bytes) -> None:
-    with pytest.raises(CheckpointError, match="more than 2000000 opcodes"):
+    with pytest.raises(CheckpointError, match="more opcodes than the limit of 2000000"):
         read_pickle(_Bytes(opcode * 2_100_000, 1 << 16), "a.pt")
 
 

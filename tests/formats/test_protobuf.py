@@ -109,7 +109,7 @@ def test_runs_of_floats_can_be_passed_over(counts: list[tuple[int, int]], tmp_pa
         found = [(number, value) for number, _, _, _, value in source.fields(0, len(content), unread=7)]
         assert found == [(1, floats) for floats, others in counts for _ in range(others)]
         if content.endswith(b"\x3d"):
-            with pytest.raises(CheckpointError, match=r"ends within a field|behind it|missing"):
+            with pytest.raises(CheckpointError, match=r"ends in the middle of a field|past its end|missing"):
                 list(source.fields(0, len(content) - 1, unread=7))
 
 
@@ -126,8 +126,8 @@ def test_runs_of_floats_can_be_passed_over(counts: list[tuple[int, int]], tmp_pa
         (b"\x0a\x05ab", "3 bytes of a field are missing", 0),
         (b"\x08\x01\x0a" + b"\xff" * 9 + b"\x01", "missing", 2),
         (b"\x09\x00", "missing", 0),
-        (b"\x08", "ends within a field", 0),
-        (b"\x08\x80", "ends within a field", 0),
+        (b"\x08", "ends in the middle of a field", 0),
+        (b"\x08\x80", "ends in the middle of a field", 0),
     ],
 )
 def test_what_is_malformed_is_refused_with_its_place(content: bytes, reason: str, offset: int, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_field_may_not_leave_its_message(tmp_path: Path) -> None:
     content = length_delimited(1, b"\x12\x08ab") + number(2, 1) * 20
     with (
         _source(tmp_path / "message", content) as source,
-        pytest.raises(CheckpointError, match="6 bytes behind it") as caught,
+        pytest.raises(CheckpointError, match="extends 6 bytes past its end") as caught,
     ):
         list(source.fields(2, 6))
     assert caught.value.offset == 2
@@ -161,7 +161,7 @@ def test_there_is_an_end_to_fields_memory_and_texts(tmp_path: Path) -> None:
 def test_a_text_is_utf8(tmp_path: Path) -> None:
     with _source(tmp_path / "message", b"caf\xc3\xa9\xff") as source:
         assert source.text(0, 5, "a name") == "café"
-        with pytest.raises(CheckpointError, match=r"a name that is no UTF-8, 'é\\xff' \(byte 5\)"):
+        with pytest.raises(CheckpointError, match=r"a name is not valid UTF-8: 'é\\xff' \(byte 5\)"):
             source.text(3, 6, "a name")
 
 

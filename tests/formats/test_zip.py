@@ -69,26 +69,26 @@ _CENTRAL, _LOCAL, _END = b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda content: b"junk" + content, "is not where its end says"),
+        (lambda content: b"junk" + content, "is not where its end record says"),
         (lambda content: content + b"junk", "4 bytes follow the end of the zip archive"),
         (lambda content: content[:-30], "truncated: a zip archive without its directory"),
-        (lambda content: content + content, "is not where its end says"),
+        (lambda content: content + content, "is not where its end record says"),
         (_patch(_CENTRAL, 8, b"\x01\x00"), "'a/data.pkl' is encrypted"),
         (_patch(_CENTRAL, 10, b"\x0c\x00"), "compressed by method 12"),
-        (_patch(_CENTRAL, 20, struct.pack("<I", 1 << 30)), "stored, but has two sizes"),
-        (_patch(_CENTRAL, 20, struct.pack("<II", 1 << 30, 1 << 30)), "overlaps what follows, or goes beyond"),
-        (_patch(_CENTRAL, 42, struct.pack("<I", 5)), "5 bytes stand before|overlaps"),
-        (_patch(_LOCAL, 8, b"\x08\x00"), "its own header says something else"),
-        (_patch(_LOCAL, 6, b"\x00\x08"), "its own header says something else"),
-        (_patch(_LOCAL, 14, b"\x01\x02\x03\x04"), "its own header says something else"),
-        (_patch(_LOCAL, 30, b"b"), "its own header says something else"),
-        (_replace(b"a/data/0", b"a/../../", last=True), "leaves its directory"),
+        (_patch(_CENTRAL, 20, struct.pack("<I", 1 << 30)), "stored, but has two different sizes"),
+        (_patch(_CENTRAL, 20, struct.pack("<II", 1 << 30, 1 << 30)), "overlaps what follows, or extends past"),
+        (_patch(_CENTRAL, 42, struct.pack("<I", 5)), "5 extra bytes before the zip archive|overlaps"),
+        (_patch(_LOCAL, 8, b"\x08\x00"), "its header disagrees with the zip directory"),
+        (_patch(_LOCAL, 6, b"\x00\x08"), "its header disagrees with the zip directory"),
+        (_patch(_LOCAL, 14, b"\x01\x02\x03\x04"), "its header disagrees with the zip directory"),
+        (_patch(_LOCAL, 30, b"b"), "its header disagrees with the zip directory"),
+        (_replace(b"a/data/0", b"a/../../", last=True), "a path with '..'"),
         (_replace(b"a/data/0", b"/a/data/", last=True), "an absolute path"),
         (_replace(b"a/data/0", b"a\\data\\0", last=True), "a backslash"),
         (_replace(b"a/data/0", b"a/data/\0", last=True), "a NUL"),
-        (_patch(_END, 10, b"\x05\x00"), "several parts"),
+        (_patch(_END, 10, b"\x05\x00"), "a multi-part zip archive"),
         (_patch(_END, 8, b"\x01\x00\x01\x00"), "more than its 1 entries"),
-        (_patch(_END, 4, b"\x01\x00"), "several parts"),
+        (_patch(_END, 4, b"\x01\x00"), "a multi-part zip archive"),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(change: Callable[[bytes], bytes], reason: str, path: Path) -> None:
@@ -98,5 +98,5 @@ def test_what_can_be_read_in_two_ways_is_refused(change: Callable[[bytes], bytes
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_name_may_not_stand_twice(path: Path) -> None:
-    with pytest.raises(CheckpointError, match="stands twice"):
+    with pytest.raises(CheckpointError, match="duplicate name in the zip directory"):
         _read(path, _archive("a/data.pkl", "a/data.pkl"))

@@ -73,7 +73,7 @@ def test_what_a_specification_means(specification: str, name: str, zero: str, pl
 @pytest.mark.parametrize(
     ("specification", "message"),
     [
-        ("", "unknown quantizer '': one of sign, polarity"),
+        ("", "unknown quantizer '': choose one of sign, polarity"),
         ("signs", "unknown quantizer 'signs'"),
         ("SIGN", "unknown quantizer 'SIGN'"),
         ("sign:", "sign takes zero=zero or zero=one, not ''"),

@@ -16,7 +16,7 @@ from hypothesis import given
 from wcx.scan.archive import Member, pack, read_archive, write_archive
 
 members = st.lists(st.tuples(st.text("ab/.", max_size=5), st.binary(max_size=50), st.sampled_from([1, 6])), max_size=4)
-OTHER_FORM = "another form|damaged"
+OTHER_FORM = "another format|damaged"
 
 
 def sealed(body: bytes) -> bytes:

@@ -277,7 +277,7 @@ def refuses(store: Store) -> bool:
     """Whether a store neither reads nor writes, and says why."""
     seen = store.get("key")
     store.put("key", b"new")
-    return seen is None and store.get("key") is None and "this user's own" in (store.trouble or "")
+    return seen is None and store.get("key") is None and "must belong to this user" in (store.trouble or "")
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o702, 0o777])

@@ -267,9 +267,9 @@ def warnings_of(array: NDArray[Any], **settings: Any) -> tuple[str, ...]:  # noq
 @pytest.mark.parametrize(
     ("shape", "warning"),
     [
-        ((9, 130), "left over: 12 % of the weights fill no block"),
-        ((7, 400), "left over: 43 % of the weights fill no block"),
-        ((18, 180), "left over: 11 % of the weights fill no block"),
+        ((9, 130), "left over: 12 % of the weights are in no block"),
+        ((7, 400), "left over: 43 % of the weights are in no block"),
+        ((18, 180), "left over: 11 % of the weights are in no block"),
         ((20, 22), None),  # 9.1 %
         ((40, 40), None),
     ],
@@ -338,7 +338,7 @@ def test_at_most_two_distinct_values_are_warned_of_wherever_they_are(
 def test_warnings_come_together() -> None:
     array = np.full((7, 9), np.nan)
     assert warnings_of(array) == (
-        "left over: 49 % of the weights fill no block",
+        "left over: 49 % of the weights are in no block",
         "few blocks: 2",
         "non-finite values: 63",
         TWO_VALUES,
@@ -385,7 +385,7 @@ def test_a_model_without_layers_has_no_numbers(null: str, tmp_path: Path) -> Non
     path = write_safetensors(tmp_path / "m.safetensors", {"bias": random_tensor("F32", (8,), 0)})
     report = wcx.analyze(path, null=null, quantize="polarity")
     assert report.layers == ()
-    assert report.warnings == ("no layer was analysed: see skipped for the reasons",)
+    assert report.warnings == ("no layer was analyzed: see skipped for the reasons",)
     assert (report.model.layers, report.model.weights, report.model.total.bdm) == (0, 0, None)
     assert [(row.pooled, row.sum.bdm) for row in report.model.planes] == [(None, None)] * 2
 
@@ -542,11 +542,11 @@ def test_an_array_and_a_file_with_it_have_the_same_report(tmp_path: Path) -> Non
         (np.zeros((0, 8)), "empty"),
         (np.zeros((8, 8), np.complex64), "complex C64"),
         (np.zeros((8, 8), np.complex128), "complex C128"),
-        (np.zeros((8, 8), object), "no such dtype in wcx"),
-        (np.zeros((8, 8), "U3"), "no such dtype in wcx"),
-        (np.zeros((8, 8), "M8[s]"), "no such dtype in wcx"),
-        (np.zeros((8, 8), [("a", "<f4")]), "no such dtype in wcx"),
-        (np.zeros((8, 8), ml_dtypes.int4), "no such dtype in wcx"),
+        (np.zeros((8, 8), object), "wcx does not support this dtype"),
+        (np.zeros((8, 8), "U3"), "wcx does not support this dtype"),
+        (np.zeros((8, 8), "M8[s]"), "wcx does not support this dtype"),
+        (np.zeros((8, 8), [("a", "<f4")]), "wcx does not support this dtype"),
+        (np.zeros((8, 8), ml_dtypes.int4), "wcx does not support this dtype"),
     ],
 )
 def test_arrays_that_cannot_be_measured(array: Any, reason: str) -> None:  # noqa: ANN401
@@ -558,7 +558,7 @@ def test_arrays_that_cannot_be_measured(array: Any, reason: str) -> None:  # noq
 
 @pytest.mark.skipif(np.longdouble(0).dtype == np.float64, reason="long double is double here")
 def test_a_long_double_is_refused() -> None:
-    with pytest.raises(UsageError, match="no such dtype in wcx"):
+    with pytest.raises(UsageError, match="wcx does not support this dtype"):
         wcx.measure(np.zeros((8, 8), np.longdouble))
 
 

@@ -35,11 +35,11 @@ CASES["empty"] = (_file("model.safetensors", b""), "an empty file: download it a
 CASES["empty, unknown suffix"] = (_file("model.weights", b""), "an empty file")
 for _count in range(1, 8):
     CASES[f"{_count} bytes"] = (_file("model.safetensors", b"\x02" * _count), f"{_count} bytes are too few")
-CASES["nothing but zeros"] = (_file("model.safetensors", bytes(1000)), "nothing but zero bytes")
+CASES["nothing but zeros"] = (_file("model.safetensors", bytes(1000)), "only zero bytes")
 for _suffix in (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".gguf", ".h5", ".npz", ".json", ""):
     CASES[f"random bytes {_suffix}"] = (
         _file("model" + _suffix, _random_bytes(5000)),
-        "not a safetensors file: header length" if _suffix == ".safetensors" else r"nothing that wcx recognises \(5000",
+        "not a safetensors file: header length" if _suffix == ".safetensors" else r"an unknown format \(5000",
     )
 CASES["random bytes .onnx"] = (_file("model.onnx", _random_bytes(5000)), "damaged model: ")
 CASES["random bytes .index.json"] = (
@@ -53,7 +53,7 @@ CASES["LFS pointer"] = (
 )
 CASES["HTML page"] = (
     _file("model.safetensors", b"\n<!DOCTYPE html>\n<html><title>Sign in</title></html>"),
-    "an HTML page, such as a site shows instead of a file: download the file itself",
+    "an HTML page, not the file itself: download the file",
 )
 CASES["GGUF"] = (_file("model.safetensors", b"GGUF\x03\0\0\0" + bytes(100)), "a GGUF file")
 CASES["pickle"] = (
@@ -65,9 +65,9 @@ CASES["npy"] = (_file("model.safetensors", b"\x93NUMPY\x01\0v\0" + bytes(100)), 
 CASES["gzip"] = (_file("model.safetensors", b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + bytes(100)), "compressed with gzip")
 CASES["ONNX"] = (
     _file("model.bin", b"\x08\x08\x12\x07pytorch" + bytes(100)),
-    "nothing that wcx recognises|damaged model",
+    "an unknown format|damaged model",
 )
-CASES["JSON"] = (_file("config.json", b'{"model_type": "bert"}'), "a JSON file that is no index of shards")
+CASES["JSON"] = (_file("config.json", b'{"model_type": "bert"}'), "a JSON file that is not an index of shards")
 CASES["JSON named safetensors"] = (_file("model.safetensors", b'{"a": [1, 2, 3]}'), "a JSON file")
 
 
@@ -83,7 +83,7 @@ def _zip(name: str, *members: str) -> Build:
 
 CASES["PyTorch zip"] = (
     _zip("model.safetensors", "archive/data/0", "archive/data.pkl"),
-    "the pickle takes more from its stack",
+    "the pickle pops more values than its stack has",
 )
 CASES["npz"] = (_zip("model.npz", "weight.npy"), r"a NumPy \.npz file")
 CASES["zip"] = (_zip("model.safetensors", "model.txt"), "a zip archive: unpack it")
@@ -135,7 +135,7 @@ CASES["FIFO in a directory"] = (_fifo_in_directory, "no checkpoint in this direc
 CASES["endless device"] = (lambda _directory: Path("/dev/zero"), "a device, not a file")
 CASES["empty device"] = (lambda _directory: Path("/dev/null"), "a device, not a file")
 CASES["dangling link"] = (_dangling, "a symbolic link to .*gone, which does not exist")
-CASES["looping link"] = (_looping, "symbolic links that lead in a circle")
+CASES["looping link"] = (_looping, "a loop of symbolic links")
 CASES["missing"] = (lambda directory: directory / "gone.safetensors", "no such file or directory")
 CASES["missing pattern"] = (lambda directory: directory / "gone_*.safetensors", "no checkpoint matches this pattern")
 CASES["too long a name"] = (lambda directory: directory / ("a" * 300), "can't be read: File name too long")
@@ -151,4 +151,7 @@ for _label, _name in {
     "invalid UTF-8": os.fsdecode(b"a\xffb.safetensors"),
     "markup": "a[bold]b[",
 }.items():
-    CASES[f"{_label} in the file's name"] = (_file(_name, b"\xa5garbage, no checkpoint"), "not|nothing")
+    CASES[f"{_label} in the file's name"] = (
+        _file(_name, b"\xa5garbage, no checkpoint"),
+        "not a safetensors file|an unknown format",
+    )

@@ -46,10 +46,10 @@ _GOOD = model(graph(tensor(raw=_RAW)))
 _case("an empty model", field(1, 8), "no graph")
 _case("a model of another kind", field(1, "8") + field(7, graph(tensor(raw=_RAW))), "ONNX")
 _case("garbage", b"\x08\x08\x12" + b"\xff" * 1000, "damaged model")
-_case("garbage that is text", b"onnx model, honestly" * 50, "damaged model|ONNX|recognises")
+_case("garbage that is text", b"onnx model, honestly" * 50, "damaged model|ONNX|an unknown format")
 _case("truncated", _GOOD[:-1], "truncated|beyond|past|end")
 _case("truncated in the graph", _GOOD[:60], "truncated|beyond|past|end")
-_case("something after the model", _GOOD + b"\xff", "ends within a field")
+_case("something after the model", _GOOD + b"\xff", "ends in the middle of a field")
 _case(
     "a graph beyond the end",
     field(1, 8) + key(7, 2) + varint(1 << 20) + graph(tensor(raw=_RAW)),
@@ -92,8 +92,8 @@ def _built_from_inside(depth: int) -> bytes:
     return field(1, 8) + key(7, 2) + varint(size) + b"".join(reversed(layers))
 
 
-_case("subgraphs 1,000 deep", _nested(1_000), "to a depth of more than")
-_case("subgraphs 50,000 deep", _built_from_inside(50_000), "to a depth of more than")
+_case("subgraphs 1,000 deep", _nested(1_000), "levels deep")
+_case("subgraphs 50,000 deep", _built_from_inside(50_000), "levels deep")
 
 # --------------------------------------------------------------------------------------------- data in the file
 
@@ -131,13 +131,13 @@ _case(
     "end|beyond|past|truncated",
 )
 _tensor("dims as text", field(1, "44") + tensor(dims=[], raw=_RAW), "bytes|shape|need|13|52|676")
-_case("duplicate names", model(graph(tensor(raw=_RAW), tensor(raw=_RAW))), "'w'.*twice|twice.*'w'|two .*'w'")
+_case("duplicate names", model(graph(tensor(raw=_RAW), tensor(raw=_RAW))), "duplicate tensor name 'w'")
 _case(
     "a name that is no UTF-8",
     model(graph(field(1, 4, 4) + field(2, 1) + field(8, b"\xff\xfe") + field(9, _RAW))),
     "UTF-8",
 )
-_case("a location that is no UTF-8", model(graph(external({"location": b"\xff.bin"}))), "no UTF-8")
+_case("a location that is no UTF-8", model(graph(external({"location": b"\xff.bin"}))), "is not valid UTF-8")
 _case("a sparse initializer without values", model(graph(more=field(15, field(3, 4, 4)))), "sparse|values")
 _case(
     "a sparse initializer whose values are too few",
@@ -174,21 +174,21 @@ def _external(name: str, entries: Mapping[str, str | bytes], expected: str, cont
 
 
 _external("absolute", {"location": "/etc/passwd"}, "absolute")
-_external("above", {"location": "../data.bin"}, "leaves")
-_external("above, later", {"location": "a/../../data.bin"}, "leaves")
-_external("above and back", {"location": "sub/../data.bin"}, "leaves")
+_external("above", {"location": "../data.bin"}, r"a path with '\.\.'")
+_external("above, later", {"location": "a/../../data.bin"}, r"a path with '\.\.'")
+_external("above and back", {"location": "sub/../data.bin"}, r"a path with '\.\.'")
 _external("a backslash", {"location": "sub\\data.bin"}, "backslash")
 _external("a NUL", {"location": "data.bin\0x"}, "NUL")
 _external("a drive", {"location": "C:data.bin"}, "absolute")
 _external("a name of 10 KB", {"location": "a" * 10_000}, "of 10000 bytes")
 _external("a newline", {"location": "da\nta.bin"}, r"\\n")
 _external("no name", {"location": ""}, "empty|location")
-_external("a dot", {"location": "."}, "directory|leaves|empty")
+_external("a dot", {"location": "."}, "an empty part")
 _external("no location", {"offset": "0", "length": "64"}, "location")
 _external("missing", {"location": "gone.bin"}, "gone.bin")
 _external("a directory", {"location": "sub"}, "directory")
 _external("a directory, by a slash", {"location": "data.bin/"}, "directory|path|regular")
-_external("a directory of the model", {"location": "./"}, "directory|leaves|empty")
+_external("a directory of the model", {"location": "./"}, "an empty path")
 _external("offset negative", {"location": "data.bin", "offset": "-1"}, "offset")
 _external("offset no number", {"location": "data.bin", "offset": "x"}, "offset")
 _external("offset of a float", {"location": "data.bin", "offset": "0.0"}, "offset")
@@ -296,7 +296,7 @@ def _sparse(content: bytes, nbytes: int) -> Build:
 
 
 _MANY = "more than|more fields than|more nodes"
-_heavy("nested messages 800,000 deep", lambda: _built_from_inside(200_000), "to a depth of more than")
+_heavy("nested messages 800,000 deep", lambda: _built_from_inside(200_000), "levels deep")
 _heavy("a million small fields", lambda: field(1, 8) + b"\x28\x01" * 30_000_000, "fields|graph")
 _heavy("30 million empty nodes", lambda: model(b"\x0a\x00" * 30_000_000), _MANY)
 _heavy("30 million empty initializers", lambda: model(b"\x2a\x00" * 30_000_000), "no data type")

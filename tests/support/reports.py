@@ -214,7 +214,7 @@ def lenet() -> Report:
             (6, 1, 5, 5),
             (plane(blocks=6, ratio=1.012, z=0.8, left_over=54),),
             None,
-            ("left over: 36 % of the weights fill no block", "few blocks: 6"),
+            ("left over: 36 % of the weights are in no block", "few blocks: 6"),
         ),
         layer("conv2.weight", (16, 6, 5, 5), (plane(blocks=148, ratio=0.9871, z=-4.21, left_over=32, density=0.4363),)),
         layer("fc1.weight", (120, 400), (plane(blocks=3000, ratio=0.8764, z=-213.4, density=0.48),)),

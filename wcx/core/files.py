@@ -88,7 +88,7 @@ def open_descriptor(path: str, wanted: str = "a checkpoint file") -> int:
 def _check_regular(path: str, status: os.stat_result, wanted: str) -> None:
     if stat.S_ISREG(status.st_mode):
         return
-    kind = next((name for test, name in _KINDS if test(status.st_mode)), "something unknown")
+    kind = next((name for test, name in _KINDS if test(status.st_mode)), "a special file")
     raise CheckpointError(path, f"{kind}, not a file: name {wanted}")
 
 
@@ -101,9 +101,9 @@ def describe_os_error(path: str, error: OSError | ValueError) -> str:
     if isinstance(error, PermissionError):
         return "no permission to read it"
     if isinstance(error, ValueError):
-        return "not a possible file name (it has a NUL or a character that can't be encoded)"
+        return "not a valid file name (it has a NUL or a character that can't be encoded)"
     if error.strerror == "Too many levels of symbolic links":
-        return "symbolic links that lead in a circle"
+        return "a loop of symbolic links"
     return f"can't be read: {error.strerror or error}"
 
 
@@ -146,4 +146,4 @@ def _failed_read(path: str, error: OSError, offset: int) -> CheckpointError:
 
 
 def _shorter(path: str, offset: int) -> ChangedFileError:
-    return ChangedFileError(path, "the file got shorter while it was read: run again once it is complete", offset)
+    return ChangedFileError(path, "the file shrank while it was read: run again once it is complete", offset)

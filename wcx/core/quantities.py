@@ -119,10 +119,10 @@ def meaning(series: str) -> str | None:
     """Return what a number of one of these series is, in a few words.
 
     >>> meaning("block_entropy"), meaning("null.bdm.ratio")
-    ('bits per block', 'bdm over what the same bits give when shuffled')
+    ('bits per block', 'bdm over its expectation under a random shuffle of the same bits')
     """
     if series in leading_ratios():
-        return f"{series.split('.')[1]} over what the same bits give when shuffled"
+        return f"{series.split('.')[1]} over its expectation under a random shuffle of the same bits"
     units = {measure.name: measure.unit for measure in plane_measures() if measure.shown is not None}
     return units[series].replace("/", " per ") if series in units else None
 

@@ -67,7 +67,7 @@ class Registry(Generic[T]):
             built_in: T = getattr(import_module(module), attribute)
             return built_in
         if name not in self._foreign():
-            raise UsageError(f"unknown {self.kind} {name!r}: one of {', '.join(self)}")
+            raise UsageError(f"unknown {self.kind} {name!r}: choose one of {', '.join(self)}")
         return self._load(self._foreign()[name])
 
     def add(self, name: str, home: str) -> None:
@@ -99,11 +99,11 @@ class Registry(Generic[T]):
         found: dict[str, EntryPoint] = {}
         for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, _package(entry))):
             if entry.name in self._table:
-                raise self._refused(entry, "has the name of one that wcx has itself")
+                raise self._refused(entry, "has the name of a built-in one")
             if entry.name in found:
-                raise self._refused(entry, f"is in the package {_package(found[entry.name])} too")
+                raise self._refused(entry, f"is also in the package {_package(found[entry.name])}")
             if not _NAME.fullmatch(entry.name):
-                raise self._refused(entry, "is not named with small letters, digits and _")
+                raise self._refused(entry, "must be named with lowercase letters, digits and _")
             found[entry.name] = entry
         return found
 
@@ -115,7 +115,7 @@ class Registry(Generic[T]):
             raise self._refused(entry, f"can't be loaded: {type(error).__name__}: {reason}") from error
         article = "an" if self.kind[0] in "aeiou" else "a"
         if not self._accepts(item) or getattr(item, "name", entry.name) != entry.name:
-            raise self._refused(entry, f"is not one: {entry.value} has to be {article} {self.kind} of that name")
+            raise self._refused(entry, f"is not valid: {entry.value} must be {article} {self.kind} of that name")
         return item
 
     def refused(self, name: str, reason: str) -> UsageError:

@@ -75,7 +75,9 @@ def _recognise(ends: FileHead) -> tuple[Match, Format | None]:
 def _open_directory(path: str) -> Checkpoint:
     names = candidates_of(path)
     if not names:
-        raise CheckpointError(path, "no checkpoint in this directory: name one, or a directory that has one")
+        raise CheckpointError(
+            path, "no checkpoint in this directory: name a checkpoint, or a directory that contains one"
+        )
     if len(names) > 1:
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise CheckpointError(path, f"{len(names)} checkpoints in this directory ({shown}): name one of them")

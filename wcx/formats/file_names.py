@@ -26,4 +26,4 @@ def check_relative(name: str) -> None:
     if name.startswith("/") or name[1:2] == ":":
         raise ValueError("an absolute path")
     if not set(name.split("/")).isdisjoint({"..", ".", ""}):
-        raise ValueError("a path that leaves its directory or is not plain")
+        raise ValueError("a path with '..', '.' or an empty part")

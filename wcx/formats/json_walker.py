@@ -56,7 +56,7 @@ class JsonWalker:
             start = self.position
             name = self.string(_MAX_NAME)
             if name in seen:
-                raise JsonError(f"the name {shortened(name)} stands twice", start)
+                raise JsonError(f"duplicate key {shortened(name)}", start)
             seen.add(name)
             self._expect(_COLON, "a ':'")
             yield name
@@ -78,14 +78,14 @@ class JsonWalker:
     def end(self) -> None:
         """Check that nothing is left."""
         if self.position != len(self._text):
-            raise JsonError("something follows the JSON object", self.position)
+            raise JsonError("unexpected data after the JSON object", self.position)
 
     def string(self, limit: int = 16 << 20) -> str:
         """Read a string of at most `limit` bytes."""
         start = self.position
         match = self._expect(_STRING, "a string")
         if match.end(1) - match.start(1) > limit:
-            raise JsonError(f"a text of more than {limit} bytes", start)
+            raise JsonError(f"a string of more than {limit} bytes", start)
         raw: bytes = match[1]
         try:
             text = raw.decode()
@@ -95,9 +95,9 @@ class JsonWalker:
         except UnicodeDecodeError as error:
             raise JsonError("invalid UTF-8", start + 1 + error.start) from error
         except UnicodeEncodeError as error:
-            raise JsonError("a lone surrogate, which is no character", start) from error
+            raise JsonError("a string with an unpaired surrogate", start) from error
         except ValueError as error:
-            raise JsonError("an escape that JSON does not know", start) from error
+            raise JsonError("a string with an invalid escape", start) from error
         return text
 
     def string_nbytes(self) -> int:
@@ -153,7 +153,7 @@ class JsonWalker:
             self.position = match.end()
             level += (match[1] in (b"{", b"[")) - (match[1] in (b"}", b"]"))
             if level > depth:
-                raise JsonError(f"nested more than {depth} deep", start)
+                raise JsonError(f"nested more than {depth} levels deep", start)
             if self.position - start > _MAX_VALUE:
                 raise JsonError(f"a value of more than {_MAX_VALUE} bytes", start)
             if level == 0:
@@ -180,7 +180,7 @@ _TOKEN = re.compile(rb'("(?:[^"\\\x00-\x1f]++|\\[^\x00-\x1f])*+"|[][{}:,]|[-+.0-
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise JsonError("a field stands twice", 0)
+        raise JsonError("an object with a duplicate key", 0)
     return members
 
 

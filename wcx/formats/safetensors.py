@@ -57,7 +57,7 @@ class _Draft:
     def spend(self, cost: int, position: int) -> None:
         self.cost += cost
         if self.cost > _BUDGET:
-            raise JsonError("the header describes more than fits in the 300 MiB that wcx allows itself", position)
+            raise JsonError("the header describes more than fits in wcx's memory limit of 300 MiB", position)
 
 
 def sniff(ends: FileHead) -> Match:
@@ -77,7 +77,7 @@ def _notes(name: str) -> tuple[str, ...]:
     series = series_of(name)
     if series is None or series[1] == 1:
         return ()
-    return (f"one shard of {series[1]}: the whole model is its index.json, or the directory",)
+    return (f"one shard of {series[1]}: for the whole model, name its index.json or the directory",)
 
 
 def read_file(path: str, file: int = 0) -> FileContent:
@@ -104,7 +104,7 @@ def _read_text(file: OpenFile) -> bytes:
     if nbytes > _MAX_HEADER:
         raise CheckpointError(path, f"not a safetensors file: header length {nbytes} is above 100 MB", 0)
     if _LENGTH + nbytes > file.nbytes:
-        reason = f"the header should have {nbytes} bytes, the file has {file.nbytes}: download it again"
+        reason = f"the header should have {nbytes} bytes, but the file has {file.nbytes}: download it again"
         raise CheckpointError(path, reason, 0)
     if nbytes < 2 or file.read(_LENGTH, 1) != b"{":
         raise CheckpointError(path, "not a safetensors file: no JSON object after the header length", _LENGTH)
@@ -135,7 +135,7 @@ def _read_metadata(walker: JsonWalker, draft: _Draft) -> None:
     start = walker.position
     for key in walker.members():
         if not walker.at_string():
-            raise JsonError(f"the metadata {shortened(key)} is no string", walker.position)
+            raise JsonError(f"the metadata value of {shortened(key)} is not a string", walker.position)
         draft.spend(_COST_METADATA, walker.position)
         if walker.position - start + walker.string_nbytes() > _MAX_METADATA:
             raise JsonError(f"more than {_MAX_METADATA >> 20} MiB of metadata", start)
@@ -158,18 +158,18 @@ def _checked_entry(entry: dict[str, Any]) -> tuple[str, tuple[int, ...], tuple[i
     """Return dtype, shape and offsets of a tensor; ValueError with the reason where one is not what it should be."""
     if entry.keys() != _FIELDS:
         names = shortened(", ".join(list(entry)[:5])) if entry else "nothing"
-        raise ValueError(f"described by {names}, not by dtype, shape and data_offsets")
+        raise ValueError(f"it has {names} instead of dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str):
-        raise ValueError("the dtype is no string")
+        raise ValueError("the dtype is not a string")
     if dtype not in _BITS:
         raise ValueError(f"unknown dtype {shortened(dtype)}")
     if not _natural_numbers(shape):
-        raise ValueError("the shape is no list of natural numbers")
+        raise ValueError("the shape is not a list of integers from 0 to 2^63 - 1")
     if len(shape) > _MAX_RANK:
         raise ValueError(f"{len(shape)} dimensions, more than {_MAX_RANK}")
     if not _natural_numbers(offsets) or len(offsets) != 2:
-        raise ValueError("data_offsets are not two natural numbers")
+        raise ValueError("data_offsets are not two integers from 0 to 2^63 - 1")
     return dtype, tuple(shape), (offsets[0], offsets[1])
 
 
@@ -194,7 +194,7 @@ def _check_extents(path: str, entries: list[_Entry], data_nbytes: int, data_begi
         reason = f"truncated: {position - data_nbytes} bytes are missing, download it again"
         raise CheckpointError(path, reason, data_begin + data_nbytes)
     if position < data_nbytes:
-        reason = f"{data_nbytes - position} bytes follow the last tensor that belong to none"
+        reason = f"{data_nbytes - position} bytes after the last tensor belong to no tensor"
         raise CheckpointError(path, reason, data_begin + position)
 
 
@@ -208,7 +208,7 @@ def _stored_nbytes(dtype: str, shape: tuple[int, ...]) -> int:
     if 0 in shape:
         return 0
     if nbits % 8:
-        raise ValueError(f"{nbits} bits of {dtype} are no whole number of bytes")
+        raise ValueError(f"{nbits} bits of {dtype} are not a whole number of bytes")
     return nbits // 8
 
 
@@ -220,7 +220,7 @@ def _check_extent(begin: int, end: int, nbytes: int, position: int) -> None:
     if begin > position:
         raise ValueError(f"a gap of {begin - position} bytes before its data")
     if end - begin != nbytes:
-        raise ValueError(f"its data have {end - begin} bytes, its shape and dtype need {nbytes}")
+        raise ValueError(f"its data have {end - begin} bytes, but its shape and dtype need {nbytes}")
 
 
 def _check_with_library(file: OpenFile) -> None:

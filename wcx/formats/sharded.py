@@ -116,12 +116,12 @@ def _read_index(path: str) -> _Index:
 
 def _read_weight_map(walker: JsonWalker, index: _Index) -> None:
     if not walker.at_object():
-        raise JsonError("weight_map is no object", walker.position)
+        raise JsonError("weight_map is not an object", walker.position)
     shards: dict[str, str] = {}  # one text per shard, however many tensors name it
     for tensor in walker.members():
         start = walker.position
         if not walker.at_string():
-            raise JsonError(f"the shard of {shortened(tensor)} is no string", start)
+            raise JsonError(f"the shard of {shortened(tensor)} is not a string", start)
         shard = walker.string()
         if shard not in shards:
             _check_shard_name(shard, start)
@@ -162,8 +162,8 @@ def _check_shards(path: str, directory: str, shards: tuple[str, ...]) -> None:
             raise CheckpointError(path, f"the shard {shortened(name)} is missing: download it")
     stray = _stray_shard(directory, shards)
     if stray:
-        reason = f"the directory has the shard {shortened(stray)}, which the index does not name: remove one of the two"
-        raise CheckpointError(path, reason)
+        reason = f"the directory has the shard {shortened(stray)}, which the index does not name"
+        raise CheckpointError(path, f"{reason}: remove the shard or fix the index")
 
 
 def _stray_shard(directory: str, shards: tuple[str, ...]) -> str | None:

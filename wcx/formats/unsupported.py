@@ -65,8 +65,8 @@ _TABLE: tuple[tuple[Callable[[FileHead], bool], str], ...] = (
     (lambda ends: ends.nbytes == 0, "an empty file: download it again"),
     (_starts(b"version https://git-lfs.github.com/spec/"), "a Git LFS pointer, not the file itself: run git lfs pull"),
     (_starts(b"version https://hawser.github.com/spec/"), "a Git LFS pointer, not the file itself: run git lfs pull"),
-    (_zeros, "nothing but zero bytes, as after a download that broke off: download it again"),
-    (_html, "an HTML page, such as a site shows instead of a file: download the file itself"),
+    (_zeros, "only zero bytes, as after an interrupted download: download it again"),
+    (_html, "an HTML page, not the file itself: download the file"),
     (_starts(b"GGUF"), "a GGUF file, whose quantized blocks wcx does not read: save it as safetensors"),
     (_starts(b"ggml", b"lmgg", b"tjgg", b"fmgg"), f"a GGML file, {_CONVERT}"),
     (_starts(b"\x89HDF\r\n\x1a\n"), f"an HDF5 file (Keras, .h5), {_CONVERT}"),
@@ -105,7 +105,7 @@ _TABLE: tuple[tuple[Callable[[FileHead], bool], str], ...] = (
     (_suffix(".pb"), f"a TensorFlow model, {_CONVERT}"),
     (_suffix(".ckpt.index", ".ckpt.meta", ".data-00000-of-00001"), f"a TensorFlow checkpoint, {_CONVERT}"),
     (_suffix(".msgpack"), f"a Flax file, {_CONVERT}"),
-    (_json, "a JSON file that is no index of shards (it has no weight_map): name the checkpoint itself"),
+    (_json, "a JSON file that is not an index of shards (it has no weight_map): name the checkpoint itself"),
 )
 
 
@@ -116,7 +116,7 @@ def describe(ends: FileHead) -> str | None:
 
 def describe_unknown(ends: FileHead) -> str:
     """Return the line for an unknown file."""
-    return f"nothing that wcx recognises ({ends.nbytes} bytes): {_READS}"
+    return f"an unknown format ({ends.nbytes} bytes): {_READS}"
 
 
 def refuse_unsupported(path: str, sniff: Callable[[FileHead], Match]) -> None:

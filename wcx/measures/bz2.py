@@ -16,7 +16,7 @@ def _begin(nbytes: int) -> bz2.BZ2Compressor:
 
 BZ2 = Compression(
     "bz2",
-    "bytes by bzip2, level 9, and as a ratio",
+    "compressed size by bzip2, level 9, and its ratio",
     _begin,
     lambda _nbytes: 8 << 20,
     formula="length of `bz2.compress(data, 9)`",

@@ -19,7 +19,7 @@ def _begin(nbytes: int) -> zlib._Compress:
 
 GZIP = Compression(
     "gzip",
-    "bytes by gzip, level 9, and as a ratio",
+    "compressed size by gzip, level 9, and its ratio",
     _begin,
     lambda _nbytes: 300 << 10,
     formula="length of `gzip.compress(data, 9, mtime=0)`",

@@ -31,7 +31,7 @@ def _memory(nbytes: int) -> int:
 
 LZMA = Compression(
     "lzma",
-    "bytes by xz (LZMA2), preset 9, and as a ratio",
+    "compressed size by xz (LZMA2), preset 9, and its ratio",
     _begin,
     _memory,
     formula="length of `lzma.compress(data, preset=9)`: LZMA2 in an xz container with CRC-64; "

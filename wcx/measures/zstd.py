@@ -39,7 +39,7 @@ def _begin(nbytes: int) -> Compressor:
 
 ZSTD = Compression(
     "zstd",
-    "bytes by Zstandard, level 3, and as a ratio",
+    "compressed size by Zstandard, level 3, and its ratio",
     _begin,
     lambda _nbytes: 5 << 20,
     formula="length of one Zstandard frame, level 3, written as a stream that states its size, without a checksum",

@@ -32,4 +32,4 @@ class Integer(Quantizer):
         return BitRule(dtype.bits)
 
 
-KIND = kind_without_parameters(Integer(), "a plane per bit of stored integer codes, offset binary for signed types")
+KIND = kind_without_parameters(Integer(), "one plane per bit of stored integer codes (offset binary for signed dtypes)")

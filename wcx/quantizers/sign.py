@@ -35,4 +35,4 @@ def parse(parameters: str | None) -> Sign:
     raise UsageError(f"sign takes zero=zero or zero=one, not {parameters!r}")
 
 
-KIND = Kind("sign", "one plane: w > 0; sign:zero=one for w >= 0", parse)
+KIND = Kind("sign", "one plane: w > 0; sign:zero=one sets w >= 0", parse)

@@ -55,4 +55,4 @@ def parse(parameters: str | None) -> Ternary:
     return Ternary(factor)
 
 
-KIND = Kind("ternary", "two planes: w > d and w < -d, d = 0.7 mean(abs(w)); ternary:0.5 for another factor", parse)
+KIND = Kind("ternary", "two planes: w > d and w < -d, d = 0.7 mean(abs(w)); ternary:0.5 sets another factor", parse)

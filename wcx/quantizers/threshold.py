@@ -64,5 +64,7 @@ def parse(parameters: str | None) -> Threshold:
 
 
 KIND = Kind(
-    "threshold", "one plane: w > mean, median or a number, as threshold:mean, threshold:median, threshold:0.01", parse
+    "threshold",
+    "one plane: w > t, t the mean, the median or a number: threshold:mean, threshold:median, threshold:0.01",
+    parse,
 )

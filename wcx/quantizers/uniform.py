@@ -97,16 +97,16 @@ def parse(parameters: str | None) -> Uniform:
     bits, colon, range_ = (parameters or "").partition(":")
     if not re.fullmatch(r"[1-9][0-9]?", bits, re.ASCII) or int(bits) > _BITS:
         given = "nothing" if parameters is None else repr(parameters)
-        raise UsageError(f"uniform takes 1 to {_BITS} bits and a range, as uniform:8:p99.9, not {given}")
+        raise UsageError(f"uniform takes 1 to {_BITS} bits and a range, e.g. uniform:8:p99.9, not {given}")
     if not colon or range_ in ("minmax", "absmax"):
         return Uniform(int(bits), range_ or "minmax")
     if _PERCENTILE.fullmatch(range_) and 0 < float(range_[1:]) <= 100:
         return Uniform(int(bits), float(range_[1:]))
-    raise UsageError(f"uniform takes the range minmax, absmax or a percentile such as p99.9, not {range_!r}")
+    raise UsageError(f"uniform takes the range minmax, absmax or a percentile, e.g. p99.9, not {range_!r}")
 
 
 KIND = Kind(
     "uniform",
-    "a plane per bit of a uniform quantizer, as uniform:8 over min..max, uniform:4:p99.9, uniform:8:absmax",
+    "one plane per bit of a uniform quantizer: uniform:8 over min..max, uniform:4:p99.9, uniform:8:absmax",
     parse,
 )

@@ -36,7 +36,7 @@ class Member:
         except zlib.error as error:
             raise ValueError("damaged bytes") from error
         if len(raw) != self.nbytes or not unpacker.eof or unpacker.unused_data or zlib.crc32(raw) != self.crc:
-            raise ValueError("packed bytes of a wrong length or checksum")
+            raise ValueError("packed bytes with a wrong length or checksum")
         return raw
 
 
@@ -63,7 +63,7 @@ def read_archive(data: bytes) -> list[Member]:
         members.append(Member(bytes(body[at + _LOCAL.size : start]), crc, nbytes, body[start : start + packed]))
         at = start + packed
     if _body(members) != body:
-        raise ValueError("an archive of another form")
+        raise ValueError("an archive in another format")
     return members
 
 

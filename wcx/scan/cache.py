@@ -41,12 +41,12 @@ def open_store(*, enabled: bool = True) -> Store:
     """
     text = os.environ.get("WCX_CACHE_MIB") or str(_MOST_MIB)
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise UsageError(f"WCX_CACHE_MIB takes a whole number of MiB from 0 up, not {text!r}")
+        raise UsageError(f"WCX_CACHE_MIB takes a whole number of MiB, 0 or more, not {text!r}")
     if not enabled or int(text) == 0:
         return Store(None)
     store = Store(cache_directory(), int(text) << 20)
     if store.directory is None:
-        store.trouble = "no counts are kept for later runs: there is no home directory to keep it in"
+        store.trouble = "counts are not cached: there is no home directory for the cache"
     return store
 
 
@@ -121,7 +121,7 @@ class Store:
     def _stop(self, reason: str) -> None:
         """Stop writing; existing entries are still read."""
         self._writable = False
-        self.trouble = f"not all counts are kept for later runs: the cache {self.directory} {reason}"
+        self.trouble = f"not all counts are cached: the directory {self.directory} {reason}"
 
     # ------------------------------------------------------------------------------------------------- the directory
 
@@ -143,7 +143,7 @@ class Store:
             shared = status.st_mode & 0o022 and os.name == "posix"
             self._trusted = stat.S_ISDIR(status.st_mode) and status.st_uid == user and not shared
             if not self._trusted:
-                self._stop("is not a directory of this user's own that nobody else can write to")
+                self._stop("must belong to this user and be writable by nobody else")
         return self._trusted
 
     # ------------------------------------------------------------------------------------------------------ its size

@@ -102,8 +102,8 @@ class BitStore:
                 data, place = data[written:], place + written
         except OSError as error:
             raise UsageError(
-                f"the temporary directory {tempfile.gettempdir()} can't take the bits of a checkpoint: "
-                f"{error.strerror or error}; set TMPDIR to one with more room"
+                f"can't write the bits of a checkpoint to the temporary directory {tempfile.gettempdir()}: "
+                f"{error.strerror or error}; set TMPDIR to a directory with more space"
             ) from error
 
     def _read(self, place: int, nbytes: int) -> bytearray:
@@ -111,7 +111,7 @@ class BitStore:
         while len(found) < nbytes:
             part = os.pread(self._file.fileno(), nbytes - len(found), place + len(found))
             if not part:
-                raise UsageError(f"the temporary directory {tempfile.gettempdir()} lost what was written to it")
+                raise UsageError(f"the temporary directory {tempfile.gettempdir()} lost data that was written to it")
             found += part
         return found
 

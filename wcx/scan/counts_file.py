@@ -52,7 +52,7 @@ class LayerCounts:
 def encode_counts(layers: Sequence[LayerCounts], settings: Mapping[str, object]) -> bytes:
     """Return the bytes of a counts file; settings: those that the counts depend on, as plain JSON values.
 
-    Raises ValueError for counts that no tensor has, planes under several schemes, and more than 4 MiB of JSON.
+    Raises ValueError for impossible counts, planes under several schemes, and more than 4 MiB of JSON.
     """
     parts = list(_parts(layers))
     described = [[_describe(layer) for layer in part] for part in parts]
@@ -70,11 +70,11 @@ def decode_counts(data: bytes) -> tuple[dict[str, Any], Iterator[LayerCounts]]:
     """
     *arrays, described = read_archive(data)
     if described.name != _JSON.encode() or described.nbytes > _MOST_JSON:
-        raise ValueError("no JSON text, or too large a one")
+        raise ValueError("not JSON, or too large")
     header = _read_header(described.unpack())
     names = [name.encode() for index in range(len(header["parts"])) for name in _names(index)]
     if [member.name for member in arrays] != names:
-        raise ValueError("members of other names")
+        raise ValueError("unexpected member names")
     return header["settings"], _read_parts(header, arrays)
 
 
@@ -129,7 +129,7 @@ def _pack_part(index: int, part: Sequence[LayerCounts]) -> list[Member]:
     steps = [np.diff(plane.codes.astype(np.int64), prepend=0) for plane in planes]
     arrays = [np.concatenate([np.zeros(0, np.int64), *found]) for found in (steps, [plane.counts for plane in planes])]
     if arrays[0].size > _MOST_CODES or arrays[1].max(initial=1) > _MOST_COUNT:
-        raise ValueError("counts that no tensor has")
+        raise ValueError("impossible counts")
     # runs alone make it as small as matches of strings would, in half the time
     return [pack(name, _npy(values), 1, zlib.Z_RLE) for name, values in zip(_names(index), arrays, strict=True)]
 
@@ -213,7 +213,7 @@ def _read_part(layers: Sequence[Any], scheme: Any, codes: Member, counts: Member
         raise ValueError("more codes than a part has")
     steps, numbers = _read_npy(codes, size, _CODE_WIDTH), _read_npy(counts, size, _COUNT_WIDTH)
     if size and not 0 < numbers.min() <= numbers.max() <= _MOST_COUNT:
-        raise ValueError("counts that no tensor has")
+        raise ValueError("impossible counts")
     start = 0
     for layer in layers:
         planes = []
@@ -230,10 +230,10 @@ def _read_npy(member: Member, size: int, most: int) -> NDArray[np.int64]:
     """Return the numbers that _npy wrote; the archive's claim is checked before anything is unpacked."""
     width = (member.nbytes - _NPY_HEAD) // size if size else 1
     if not 1 <= width <= most or member.nbytes != _NPY_HEAD + width * size:
-        raise ValueError("an array of a wrong size")
+        raise ValueError("an array with a wrong size")
     raw = member.unpack()
     if raw[:_NPY_HEAD] != _npy_head(width, size):
-        raise ValueError("an array of another type or shape")
+        raise ValueError("an array with another dtype or shape")
     values = np.zeros((size, 8), np.uint8)
     values[:, :width] = np.frombuffer(raw, np.uint8, offset=_NPY_HEAD).reshape(width, size).T
     return values.view("<i8").reshape(size).astype(np.int64, copy=False)
@@ -247,7 +247,7 @@ def _read_plane(
     name, cells, smaller, overlapping = scheme.values()
     codes = np.cumsum(steps)
     if not steps[1:].all() or (codes.size and codes[-1] >= sum(1 << some for some in (cells, *smaller))):
-        raise ValueError("codes that are not in order, or that no block has")
+        raise ValueError("codes that are out of order or out of range")
     kept = codes.astype(np.uint32 if smaller else np.uint16)
     plane = BlockCounts(name, kept, counts, symbols, ones, cells, tuple(smaller), overlapping)
     rest = symbols - plane.blocks if plane.left_over is None else plane.left_over

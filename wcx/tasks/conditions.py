@@ -184,8 +184,8 @@ def _parsed(text: str) -> Condition:
     found = _EXPRESSION.fullmatch(text)
     if found is None:
         raise UsageError(
-            f"--fail-on {text!r}: not of the form [any | all] PATH OP NUMBER, such as 'layer.null.mean_ctm.z < -6'; "
-            f"PATH begins with layer., layer[GLOB]., model.pooled. or model.sum., OP is one of {' '.join(_OPERATORS)}"
+            f"--fail-on {text!r}: expected [any | all] PATH OP NUMBER, e.g. 'layer.null.mean_ctm.z < -6'; "
+            f"PATH begins with layer., layer[GLOB]., model.pooled. or model.sum.; OP is one of {' '.join(_OPERATORS)}"
         )
     return Condition(
         quantifier=found["quantifier"] or "any",
@@ -241,8 +241,8 @@ def _unknown(text: str, condition: Condition, shown: Sequence[str], more: Sequen
     """Return the error for a field that there isn't, which lists those that there are; `more` in words only."""
     close = get_close_matches(condition.field, (*shown, *more), 1)
     hint = f" (did you mean {close[0]}?)" if close else ""
-    behind = "; delta. or delta_from_first. before a plane's; and what -m adds (gzip.nbytes)" if more else ""
+    behind = "; delta.NAME or delta_from_first.NAME of a plane's; or what -m adds, e.g. gzip.nbytes" if more else ""
     return UsageError(
-        f"--fail-on {text!r}: {condition.scope} has no number {condition.field!r}{hint}; "
-        f"there are {', '.join(shown)}{behind}"
+        f"--fail-on {text!r}: unknown field {condition.field!r} of {condition.scope}{hint}: "
+        f"choose one of {', '.join(shown)}{behind}"
     )

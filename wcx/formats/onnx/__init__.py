@@ -70,12 +70,12 @@ def _version(model: Model) -> str:
 def _notes(model: Model, files: ExternalFiles) -> Iterable[str]:
     inside = sum(len(graph.tensors) for graph in model.graphs if graph.parent is not None)
     if inside:
-        yield f"{inside} tensors lie in subgraphs or functions, which their names begin with"
+        yield f"{inside} tensors are in subgraphs or functions: their names begin with the path to it"
     if files.names:
         shown = ", ".join(files.names[:_SHOWN_FILES]) + (", ..." if len(files.names) > _SHOWN_FILES else "")
         yield f"weights in {len(files.names)} external files: {shown}"
     if not any(graph.tensors for graph in model.graphs):
-        yield "the model holds no tensors"
+        yield "the model has no tensors"
 
 
 def _described(graphs: Iterable[Graph]) -> list[TensorInfo]:

@@ -39,16 +39,16 @@ class ExternalFiles:
         entries = _entries(pairs)
         location = entries.get("location", "")
         if location == _IN_MEMORY:
-            return 0, 0, "in the memory of the process that wrote the file"
+            return 0, 0, "data only in the memory of the process that wrote the file"
         file = self._file(location)
         available = self.signatures[file - 1].nbytes
         offset = _natural(entries, "offset", 0)
         length = _natural(entries, "length", nbytes)
         if length != nbytes:
-            raise ValueError(f"the external length is {length}, its shape and dtype need {nbytes} bytes")
+            raise ValueError(f"the external length is {length}, but its shape and dtype need {nbytes} bytes")
         if offset + length > available:
             shown = f"bytes {offset} to {offset + length} of {shortened(location)}"
-            raise ValueError(f"it lies at {shown}, which has {available}: download it again")
+            raise ValueError(f"its data are {shown}, which has only {available}: download it again")
         return file, offset, None
 
     def _file(self, location: str) -> int:
@@ -88,12 +88,12 @@ def _entries(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     entries: dict[str, str] = {}
     for key, value in pairs:
         if key not in _KEYS and not key.startswith(_PREPACKED):
-            raise ValueError(f"external_data has the key {shortened(key)}, which the format does not know")
+            raise ValueError(f"unknown key {shortened(key)} in external_data")
         if key in entries:
-            raise ValueError(f"external_data has the key {shortened(key)} twice")
+            raise ValueError(f"duplicate key {shortened(key)} in external_data")
         entries[key] = value
     if "location" not in entries:
-        raise ValueError("external_data without a location")
+        raise ValueError("external_data has no location")
     return entries
 
 
@@ -102,5 +102,7 @@ def _natural(entries: dict[str, str], key: str, default: int) -> int:
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
-        raise ValueError(f"the external {key} is {shortened(text)}, not a natural number")
+        raise ValueError(
+            f"the external {key} {shortened(text)} is not a non-negative integer of at most {_MAX_DIGITS} digits"
+        )
     return int(text)

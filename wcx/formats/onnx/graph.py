@@ -277,7 +277,7 @@ class _Reader:
 
     def _queue(self, graph: Graph, step: str, extents: tuple[Extent, ...]) -> None:
         if graph.depth >= _MAX_DEPTH:
-            raise self.source.error(f"graphs in graphs to a depth of more than {_MAX_DEPTH}", extents[0][0])
+            raise self.source.error(f"graphs nested more than {_MAX_DEPTH} levels deep", extents[0][0])
         self.source.spend(_COST_TASK + len(graph.path) + len(step), extents[0][0])
         self.tasks.append(_Task(graph.below(step), extents))
 
@@ -292,7 +292,7 @@ class _Reader:
     def _add(self, graph: Graph, draft: Draft) -> None:
         if draft.name in graph.tensors:
             where = f"in {shortened(graph.path[:-1])}" if graph.path else "in the graph"
-            raise self.source.error(f"two tensors {where} have the name {shortened(draft.name)}", draft.position)
+            raise self.source.error(f"duplicate tensor name {shortened(draft.name)} {where}", draft.position)
         self.source.spend(8 * len(graph.path), draft.position)
         graph.tensors[draft.name] = draft
 

@@ -49,9 +49,9 @@ MOVING = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "
 """Operators whose output has elements of the first input in other places."""
 
 PACKING = {
-    "Sub": "a zero point is subtracted by an operator of its own",
-    "BitShift": "packed codes, taken apart by BitShift",
-    "BitwiseAnd": "packed codes, taken apart by BitwiseAnd",
+    "Sub": "zero point subtracted by a separate operator",
+    "BitShift": "packed codes, unpacked by BitShift",
+    "BitwiseAnd": "packed codes, unpacked by BitwiseAnd",
 }
 """Operators that give the integers of a weight another meaning, and why that can't be followed."""
 

@@ -75,7 +75,7 @@ class ProtobufFile:
                 if tag > 127:
                     tag, index = varint(data, start)
                 if tag < 8 or tag > _MAX_TAG:
-                    raise ValueError(f"the field number {tag >> 3}, which there is not")
+                    raise ValueError(f"invalid field number {tag >> 3}")
                 wire = tag & 7
                 first = base + index
                 value = 0
@@ -99,12 +99,12 @@ class ProtobufFile:
                 elif wire == FIXED64:
                     index += 8
                 else:
-                    raise ValueError(f"the wire type {wire}, which is not in use")
+                    raise ValueError(f"unsupported wire type {wire}")
                 if base + index > end:
                     raise ValueError(self._beyond(end, base + index))
                 yield tag >> 3, wire, first, base + index, value
         except IndexError:
-            raise self.error(f"damaged {what}: it ends within a field", base + start) from None
+            raise self.error(f"damaged {what}: it ends in the middle of a field", base + start) from None
         except ValueError as error:
             raise self.error(f"damaged {what}: {error}", base + start) from None
         finally:
@@ -113,7 +113,7 @@ class ProtobufFile:
     def _beyond(self, end: int, field_end: int) -> str:
         if end == self.nbytes:
             return f"{field_end - end} bytes of a field are missing (truncated: download it again)"
-        return f"a field ends {field_end - end} bytes behind it"
+        return f"a field extends {field_end - end} bytes past its end"
 
     def _piece(self, position: int, end: int) -> tuple[bytes, int]:
         """Return bytes around `position`, at least the head of a field or up to `end`, and their position."""
@@ -140,7 +140,7 @@ class ProtobufFile:
             return data.decode()
         except UnicodeDecodeError as error:
             shown = shortened(data.decode("utf-8", "backslashreplace"))
-            raise self.error(f"{what} that is no UTF-8, {shown}", begin + error.start) from None
+            raise self.error(f"{what} is not valid UTF-8: {shown}", begin + error.start) from None
 
     def kept_text(self, begin: int, end: int, what: str) -> str:
         """Return the UTF-8 text of an extent, and take its memory from the budget."""
@@ -156,19 +156,19 @@ class ProtobufFile:
         """Take memory from the budget; CheckpointError where it is used up."""
         self._memory -= nbytes
         if self._memory < 0:
-            raise self.error("it describes more than fits in the 300 MiB that wcx allows itself", position)
+            raise self.error("it describes more than fits in wcx's memory limit of 300 MiB", position)
 
     def spend_counted(self, nbytes: int, position: int) -> None:
         """Take bytes whose numbers have to be counted from the budget of time."""
         self._counted += nbytes
         if self._counted > _MAX_COUNTED:
-            reason = f"more than {_MAX_COUNTED >> 20} MiB of integers of variable length: save them as raw data"
+            reason = f"more than {_MAX_COUNTED >> 20} MiB of variable-length integers: save them as raw data"
             raise self.error(reason, position)
 
     def _spend_work(self, work: int, position: int) -> None:
         self._work -= work
         if self._work < 0:
-            raise self.error("it has more fields than wcx reads, some millions: keep weights in tensors", position)
+            raise self.error("it has more fields than wcx reads (a few million): store weights in tensors", position)
 
 
 def merged_fields(source: ProtobufFile, extents: Sequence[Extent], what: str) -> Iterator[Field]:

@@ -76,11 +76,11 @@ def _quantization(use: _Use) -> Quantization:
         return Quantization((0,), ones, scale)
     points = _zero_point_tensor(use)
     if points.dtype != tensor.dtype:
-        raise UnsupportedError(f"zero point of another type, {points.dtype}")
+        raise UnsupportedError(f"zero point of another dtype, {points.dtype}")
     count = prod(points.shape)
     numbers = use.values.integers(points, points.dtype, count)[:count]
     if not numbers:
-        raise UnsupportedError("zero point without a number")
+        raise UnsupportedError("empty zero point")
     if len(set(numbers)) == 1:
         return Quantization(numbers[:1], ones, scale)
     return Quantization(numbers, _grid(use, points.shape), scale)
@@ -105,7 +105,7 @@ def _grid(use: _Use, points: tuple[int, ...]) -> tuple[int, ...]:
     """Return the grid, on the tensor's own dimensions, of zero points that differ."""
     axes = use.origin.axes
     if axes is None:
-        raise UnsupportedError("zero points of a tensor that is rearranged before it is used")
+        raise UnsupportedError("zero points of a tensor that is rearranged before use")
     shape = tuple(use.origin.tensor.shape[axis] for axis in axes)  # as the node sees it
     sizes = _sizes(use, shape, points)
     grid = [1] * len(shape)
@@ -113,7 +113,7 @@ def _grid(use: _Use, points: tuple[int, ...]) -> tuple[int, ...]:
         grid[axis] = size
     several = [axis for axis, size in zip(axes, sizes, strict=True) if size > 1]
     if several != sorted(several):
-        raise UnsupportedError("zero points of several axes, which are transposed before they are used")
+        raise UnsupportedError("zero points along several axes that are transposed before use")
     return tuple(grid)
 
 
@@ -127,10 +127,10 @@ def _sizes(use: _Use, shape: tuple[int, ...], points: tuple[int, ...]) -> tuple[
     if len(points) == len(shape) and all(size in (1, shape[at]) for at, size in enumerate(points)):
         return points
     if len(points) > len(axes):
-        raise UnsupportedError("zero points that do not fit its shape")
+        raise UnsupportedError("zero points that do not match its shape")
     for size, axis in zip(points, axes, strict=False):
         if size not in (1, shape[axis]):
-            raise UnsupportedError("zero points that do not fit its shape")
+            raise UnsupportedError("zero points that do not match its shape")
         sizes[axis] = size
     return tuple(sizes)
 
@@ -145,7 +145,7 @@ def _axes(use: _Use, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _axis(axis: int, shape: tuple[int, ...]) -> int:
     if not -len(shape) <= axis < len(shape):
-        raise UnsupportedError("zero points along an axis that it does not have")
+        raise UnsupportedError("zero points along an axis that is out of range")
     return axis % len(shape)
 
 
@@ -153,7 +153,7 @@ def _blocks(shape: tuple[int, ...], points: tuple[int, ...], axis: int, block: i
     """Check one zero point for each block of `block` elements along one axis, and for each element of the others."""
     expected = tuple(-(-size // block) if at == axis else size for at, size in enumerate(shape)) if block > 0 else ()
     if points != expected:
-        raise UnsupportedError("zero points that do not fit its shape")
+        raise UnsupportedError("zero points that do not match its shape")
     _check_block(shape[axis], points[axis], block)
     return points
 
@@ -173,16 +173,16 @@ def _nbits(use: _Use) -> OperatorView:
     rows, columns = node.number("N", 0), node.number("K", 0)
     bits, block = node.number("bits", 4), node.number("block_size", 0)
     if use.origin.through:
-        raise UnsupportedError("MatMulNBits of a tensor that is rearranged before it is used")
+        raise UnsupportedError("MatMulNBits of a tensor that is rearranged before use")
     if node.number("weight_prepacked", 0):
-        raise UnsupportedError("codes in an order of the runtime's own (weight_prepacked)")
+        raise UnsupportedError("codes in a runtime-specific order (weight_prepacked)")
     if bits not in _NBITS:
         raise UnsupportedError(f"codes of {bits} bits")
     if min(rows, columns, block) < 1 or tensor.dtype not in ("U8", "I8"):
-        raise UnsupportedError("MatMulNBits with sizes that do not fit")
+        raise UnsupportedError("MatMulNBits with inconsistent sizes")
     blocks = -(-columns // block)
     if block * bits % 8 or prod(tensor.shape) != rows * blocks * block * bits // 8:
-        raise UnsupportedError("MatMulNBits with sizes that do not fit")
+        raise UnsupportedError("MatMulNBits with inconsistent sizes")
     points, grid = _nbits_zero_points(use, (rows, blocks), bits)
     scale = _scale(use)
     return OperatorView(_NBITS[bits], (rows, blocks * block), Quantization(points, grid, scale))
@@ -194,7 +194,7 @@ def _nbits_zero_points(use: _Use, grid: tuple[int, int], bits: int) -> tuple[tup
         return (1 << (bits - 1),), (1, 1)
     tensor = _zero_point_tensor(use)
     if tensor.dtype != "U8":
-        raise UnsupportedError("zero points that are no integers")
+        raise UnsupportedError("zero points that are not integers")
     return _unpacked(use, tensor, grid, bits)
 
 
@@ -202,7 +202,7 @@ def _unpacked(use: _Use, tensor: Draft, grid: tuple[int, ...], bits: int) -> tup
     per_row = 8 // bits * -(-grid[-1] * bits // 8)  # numbers in the bytes of a row, those that fill it up included
     rows = prod(grid[:-1])
     if prod(tensor.shape) != rows * per_row * bits // 8:
-        raise UnsupportedError("zero points that do not fit its shape")
+        raise UnsupportedError("zero points that do not match its shape")
     numbers = use.values.integers(tensor, _NBITS[bits], rows * per_row)
     if per_row != grid[-1]:
         numbers = tuple(number for row in range(rows) for number in numbers[row * per_row :][: grid[-1]])
@@ -216,7 +216,7 @@ def _block_quantized(use: _Use) -> OperatorView:
     node, tensor = use.node, use.origin.tensor
     bits, block = node.number("bits", 4), node.number("block_size", 128)
     if use.origin.through or not tensor.shape:
-        raise UnsupportedError("GatherBlockQuantized of a tensor that is rearranged before it is used")
+        raise UnsupportedError("GatherBlockQuantized of a tensor that is rearranged before use")
     packed = tensor.dtype == "U8"
     if packed and bits not in (4, 8):
         raise UnsupportedError(f"codes of {bits} bits")
@@ -229,12 +229,12 @@ def _block_quantized(use: _Use) -> OperatorView:
     axis = _axis(node.number("quantize_axis", 1), shape)
     points = _zero_point_tensor(use)
     if block < 1 or points.dtype != tensor.dtype:
-        raise UnsupportedError("zero points that do not fit its shape")
+        raise UnsupportedError("zero points that do not match its shape")
     grid = tuple(-(-size // block) if at == axis else size for at, size in enumerate(shape))
     _check_block(shape[axis], grid[axis], block)
     if packed:
         return OperatorView(dtype, shape, Quantization(*_unpacked(use, points, grid, bits), scale))
     if points.shape != grid:
-        raise UnsupportedError("zero points that do not fit its shape")
+        raise UnsupportedError("zero points that do not match its shape")
     numbers = use.values.integers(points, dtype, prod(grid))[: prod(grid)]
     return OperatorView(dtype, shape, Quantization(numbers, grid, scale))

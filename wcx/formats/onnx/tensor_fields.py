@@ -78,7 +78,7 @@ def read_pairs(source: ProtobufFile, extent: Extent, what: str, limit: int = _MA
     for number, wire, begin, end, _value in source.fields(*extent, what):
         if number in texts and wire == BYTES:
             if end - begin > limit:
-                raise ValueError(f"{what} of {end - begin} bytes")
+                raise ValueError(f"{what} has a string of {end - begin} bytes, above the limit of {limit}")
             texts[number] = source.kept_text(begin, end, what)
     return texts[1], texts[2]
 
@@ -107,7 +107,7 @@ def take(source: ProtobufFile, found: TensorFields, item: Field) -> None:
         else:
             found.external.append((begin, end))
     elif number == _SEGMENT:
-        raise ValueError("one segment of a tensor, which no program writes and wcx does not read")
+        raise ValueError("a segment of a tensor, which wcx does not read")
 
 
 def _expect(wire: int, expected: int, number: int) -> None:
@@ -138,7 +138,7 @@ def _packed(source: ProtobufFile, begin: int, end: int) -> list[int]:
     try:
         return list(packed_varints(source.read(begin, end)))
     except IndexError:
-        raise ValueError("a list of integers that ends within one") from None
+        raise ValueError("a list of integers that ends in the middle of one") from None
 
 
 def _take_run(source: ProtobufFile, found: TensorFields, item: Field) -> None:
@@ -163,7 +163,7 @@ def _take_run(source: ProtobufFile, found: TensorFields, item: Field) -> None:
 def _count_fixed(nbytes: int, wire: int) -> int:
     width = 4 if wire == FIXED32 else 8
     if nbytes % width:
-        raise ValueError(f"{nbytes} bytes are no whole number of {width}-byte numbers")
+        raise ValueError(f"{nbytes} bytes are not a multiple of {width}")
     return nbytes // width
 
 
@@ -177,5 +177,5 @@ def _count_varints(source: ProtobufFile, begin: int, end: int) -> int:
         count += len(data.translate(None, _CONTINUED))
         last = data[-1:]
     if last >= b"\x80":
-        raise ValueError("a list of integers that ends within one")
+        raise ValueError("a list of integers that ends in the middle of one")
     return count

@@ -93,7 +93,7 @@ def _checked(source: ProtobufFile, found: TensorFields, files: ExternalFiles, po
     draft = Draft(found.name, dtype, shape, nbytes, position)
     inside = (found.raw is not None and found.raw[0] != found.raw[1]) + bool(found.runs.number)
     if inside + found.is_external > 1:
-        raise ValueError("data in two places, of raw_data, the list of its type and an external file")
+        raise ValueError("data in more than one place: raw_data, the list of its dtype or an external file")
     if found.is_external:
         _place_external(source, draft, found, files)
     elif dtype == "STRING":
@@ -118,7 +118,7 @@ def _size(dims: list[int], dtype: str) -> tuple[tuple[int, ...], int]:
     nbits = DTYPES[dtype].bits or 1
     for size in dims:
         if size < 0:
-            raise ValueError(f"the negative dimension {size}")
+            raise ValueError(f"negative dimension {size}")
         nbits *= size or 1
         if nbits > _MAX_BITS:
             raise ValueError("the shape describes more than 2^63 bytes")
@@ -136,7 +136,7 @@ def _place_text(draft: Draft, found: TensorFields) -> None:
     if found.raw is not None or found.runs.number not in (0, STRINGS):
         raise ValueError("text outside of string_data")
     if found.runs.count != prod(draft.shape):
-        raise ValueError(f"{found.runs.count} texts, its shape needs {prod(draft.shape)}")
+        raise ValueError(f"{found.runs.count} strings, but its shape needs {prod(draft.shape)}")
     draft.unsupported = "text"
 
 
@@ -145,17 +145,17 @@ def _place_raw(draft: Draft, extent: Extent) -> None:
     if begin == end and draft.nbytes:
         raise ValueError("no data")
     if end - begin != draft.nbytes:
-        raise ValueError(f"its data have {end - begin} bytes, its shape and dtype need {draft.nbytes}")
+        raise ValueError(f"its data have {end - begin} bytes, but its shape and dtype need {draft.nbytes}")
     draft.offset = begin
 
 
 def _place_run(draft: Draft, runs: Runs) -> None:
     expected = LIST_OF.get(draft.dtype, INT32S)
     if runs.number != expected:
-        raise ValueError(f"data in {LISTS[runs.number]}, where {draft.dtype} has {LISTS[expected]}")
+        raise ValueError(f"data in {LISTS[runs.number]}, but {draft.dtype} uses {LISTS[expected]}")
     needed = _numbers_needed(draft)
     if runs.count != needed:
-        raise ValueError(f"{LISTS[expected]} has {runs.count} numbers, its shape and dtype need {needed}")
+        raise ValueError(f"{LISTS[expected]} has {runs.count} numbers, but its shape and dtype need {needed}")
     begin, end = runs.extent
     draft.offset = begin
     if runs.pieces > 1:

@@ -96,7 +96,7 @@ class Values:
 
     def _integers(self, tensor: Draft, dtype: str) -> tuple[int, ...]:
         if DTYPES[dtype].kind not in ("signed", "unsigned"):
-            raise UnsupportedError("zero points that are no integers")
+            raise UnsupportedError("zero points that are not integers")
         return integers_of(self._bytes(tensor), dtype)
 
     def scale(self, tensor: Draft) -> float | None:

@@ -97,7 +97,7 @@ def _notes(found: Contents, tensors: tuple[TensorInfo, ...]) -> Iterator[str]:
     if overlap:
         yield overlap
     if found.unopened:
-        yield f"{found.unopened} tensors left out: pickled by pickle.dump inside this file, which is not opened"
+        yield f"{found.unopened} tensors are left out: they were pickled by pickle.dump, which wcx does not open"
 
 
 FORMAT = Format("pytorch", _SUFFIXES, sniff, open_checkpoint)

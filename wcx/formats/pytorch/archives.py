@@ -35,9 +35,9 @@ def _root(source: PickleFile, members: Mapping[str, Member]) -> str:
     """Return the folder that the archive's content is in: the one with a data.pkl."""
     roots = [name.removesuffix("/data.pkl") for name in members if name.endswith("/data.pkl") and name.count("/") == 1]
     if not roots:
-        raise source.error("no data.pkl in this zip archive: torch.save broke off, or another program packed it")
+        raise source.error("no data.pkl in this zip archive: torch.save was interrupted, or another program wrote it")
     if len(roots) > 1:
-        raise source.error(f"{len(roots)} folders with a data.pkl in one archive: it is two files in one")
+        raise source.error(f"{len(roots)} folders with a data.pkl in one archive, instead of one")
     return roots[0]
 
 
@@ -99,7 +99,7 @@ class _Archive:
         """Return the version of the format, which the oldest archives do not give."""
         version = (self._record("version") or self._record(".data/version")).strip()
         if version and not (version.isdecimal() and int(version) <= _MAX_VERSION):
-            known = f"wcx knows the versions of PyTorch's format up to {_MAX_VERSION}"
+            known = f"wcx reads versions of PyTorch's format up to {_MAX_VERSION}"
             raise self.source.error(f"its version is {shortened(version)}: {known}")
         return version
 
@@ -115,7 +115,7 @@ class _Archive:
         if member is None:
             return ""
         if member.nbytes > _MAX_RECORD:
-            raise self.source.error(f"the zip member {shortened(member.name)} should be a short text", member.header)
+            raise self.source.error(f"the zip member {shortened(member.name)} should be a short string", member.header)
         return b"".join(iter(self._stream(member).read, b"")).decode("ascii", "replace")
 
     def _pickle(self, member: Member) -> Pickle:

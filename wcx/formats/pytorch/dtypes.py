@@ -35,7 +35,7 @@ def _type(dtype: str, per_element: int = 1) -> TorchType:
 
 
 def _bits_type(name: str, bits: int) -> TorchType:
-    return TorchType(f"U{bits}", bits, unsupported=f"{name}: bits that are no numbers")
+    return TorchType(f"U{bits}", bits, unsupported=f"{name}: bits that are not numbers")
 
 
 def _without_storage(name: str, dtype: str) -> TorchType:

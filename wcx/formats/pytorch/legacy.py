@@ -26,7 +26,7 @@ def read_pickles(source: PickleFile) -> tuple[Contents, str]:
     position = first.nbytes
     version = source.pickle(position)
     if version.value != _PROTOCOL_VERSION:
-        raise source.error(f"an unknown version of PyTorch's format, not {_PROTOCOL_VERSION}", position)
+        raise source.error(f"an unknown version of PyTorch's format: expected {_PROTOCOL_VERSION}", position)
     position += version.nbytes
     system = source.pickle(position)
     if not isinstance(system.value, Dict):
@@ -36,7 +36,7 @@ def read_pickles(source: PickleFile) -> tuple[Contents, str]:
     position += content.nbytes
     keys = source.pickle(position)
     if not isinstance(keys.value, list) or not all(isinstance(key, (str, int)) for key in keys.value):
-        raise source.error("damaged: no list of storages behind the pickle", position)
+        raise source.error("damaged: no list of storages after the pickle", position)
     position += keys.nbytes
     storages = LegacyStorages(source.file, keys.value, content.persistent, position)
     return source.visit(content.value, storages), f"legacy {_PROTOCOL_VERSION}"
@@ -46,6 +46,6 @@ def _read_bare(source: PickleFile, content: Pickle) -> Contents:
     """Read a pickle alone, which has no storages; NumPy arrays may be in it."""
     follow = source.file.nbytes - content.nbytes
     if follow:
-        reason = f"{follow} bytes follow the end of the pickle: it is no file of torch.save"
+        reason = f"{follow} bytes follow the end of the pickle: it is not a file of torch.save"
         raise source.error(reason, content.nbytes)
     return source.visit(content.value, LegacyStorages(source.file, [], (), content.nbytes))

@@ -68,7 +68,7 @@ def _described(group: list[NamedTensor], file: int, *, copies: bool) -> TensorIn
     bits = DTYPES[view.dtype].bits
     unsupported = view.unsupported
     if bits < 8 and not unsupported and (view.strides is not None or view.first * bits % 8):
-        unsupported = f"a view of {view.dtype} that cuts bytes apart"
+        unsupported = f"a view of {view.dtype} that splits bytes"
     offset, storage = (0, None) if view.place is None else _located(view, view.place, bits)
     return TensorInfo(
         name=tensor.name,
@@ -134,7 +134,7 @@ def overlap_note(tensors: Iterable[TensorInfo]) -> str | None:
     overlapping = sum(_overlapping(sorted(items)) for items in extents.values())
     if not overlapping:
         return None
-    return f"{overlapping} tensors are views that overlap others: their shared numbers are counted in each"
+    return f"{overlapping} tensors are views that overlap others: shared elements are counted in each"
 
 
 def _overlapping(extents: list[tuple[int, int]]) -> int:

@@ -38,7 +38,7 @@ class Machine:
         """Count memory that the values take; fail above the budget."""
         self._spent += nbytes
         if self._spent > _BUDGET:
-            self.window.fail("describes more than fits in the 300 MiB that wcx allows itself")
+            self.window.fail("describes more than fits in wcx's memory limit of 300 MiB")
 
     def result(self) -> Value:
         """Return the one value that is left at the end."""
@@ -80,7 +80,7 @@ class Machine:
     def get(self, index: int) -> None:
         """Push what the memo has."""
         if index >= len(self.memo) or self.memo[index] is _NOTHING:
-            self.window.fail(f"asks for entry {index} of its memo, which it never made: it is damaged")
+            self.window.fail(f"reads entry {index} of its memo, which was never written: it is damaged")
         self.stack.append(self.memo[index])
 
     def text(self, raw: bytes) -> str:
@@ -89,7 +89,7 @@ class Machine:
         try:
             return raw.decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
-            self.window.fail("has a text that is not in UTF-8")
+            self.window.fail("has a string that is not valid UTF-8")
 
     def long_text(self, nbytes: int) -> str | Blob:
         """Read a text, of a long one only where it is."""
@@ -124,7 +124,7 @@ class Machine:
             try:
                 module, _end, name = lines.decode().partition("\n")
             except UnicodeDecodeError:
-                self.window.fail("has a name that is not in UTF-8")
+                self.window.fail("has a name that is not valid UTF-8")
             found = self._globals_by_lines[lines] = self.global_(module, name)
         return found
 

@@ -39,7 +39,7 @@ def why_name_is_refused(module: str, name: str) -> str | None:
     """Return the reason to refuse a pickle that names this, or None.
 
     >>> why_name_is_refused("os", "system")
-    "would run 'os.system' when loaded: do not load it elsewhere either"
+    "would run 'os.system' when loaded: do not load it with any program"
     """
     whole = f"{module}.{name}"
     last = name.rpartition(".")[2]
@@ -50,7 +50,7 @@ def why_name_is_refused(module: str, name: str) -> str | None:
         or (module in ("builtins", "__builtin__") and last in _BUILTINS)
         or whole in _LOADERS
     ):
-        return f"would run {shortened(whole)} when loaded: do not load it elsewhere either"
+        return f"would run {shortened(whole)} when loaded: do not load it with any program"
     return None
 
 
@@ -64,4 +64,4 @@ def why_call_is_refused(function: Value, args: Value) -> str | None:
     plain = isinstance(args, tuple) and len(args) == 2 and isinstance(args[0], Global) and isinstance(args[1], str)
     if plain and _IDENTIFIER.fullmatch(args[1]):
         return None
-    return f"would run {shortened(str(function))} when loaded: do not load it elsewhere either"
+    return f"would run {shortened(str(function))} when loaded: do not load it with any program"

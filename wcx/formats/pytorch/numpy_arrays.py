@@ -49,9 +49,9 @@ def _array(shape: Value, dtype: Value, data: Value, *, fortran: bool) -> View | 
     nbytes = prod(sizes) * itemsize
     view = View(_TYPES[name], sizes)
     if not isinstance(data, Blob) or data.offset is None:
-        return replace(view, unsupported="a NumPy array whose bytes are not in the file as they are")
+        return replace(view, unsupported="a NumPy array whose bytes are not stored as they are")
     if data.nbytes != nbytes:
-        raise ValueError(f"its shape and dtype need {nbytes} bytes, and it has {data.nbytes}")
+        raise ValueError(f"it has {data.nbytes} bytes, but its shape and dtype need {nbytes}")
     place = Place(f"array at {data.offset}", data.offset, nbytes, nbytes, big_endian=big_endian)
     strides = _fortran_strides(sizes) if fortran and len(sizes) > 1 and nbytes else None
     return replace(view, place=place, elements=prod(sizes), strides=strides)

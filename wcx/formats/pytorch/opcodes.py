@@ -24,7 +24,7 @@ _Step = Callable[[Machine], None]
 
 
 def _unknown(m: Machine) -> NoReturn:
-    m.window.fail(f"has the unknown opcode {m.window.buffer[m.window.at - 1]:#04x}: it is damaged, or no pickle")
+    m.window.fail(f"has the unknown opcode {m.window.buffer[m.window.at - 1]:#04x}: it is damaged, or not a pickle")
 
 
 OPCODES: list[_Step] = [_unknown] * 256
@@ -55,7 +55,7 @@ def _opcodes(steps: Mapping[bytes, _Step]) -> None:
 def _proto(m: Machine) -> None:
     version = m.window.number(1)
     if version > _HIGHEST_PROTOCOL:
-        m.window.fail(f"is of protocol {version}: wcx knows those up to {_HIGHEST_PROTOCOL}")
+        m.window.fail(f"uses protocol {version}: wcx reads protocols up to {_HIGHEST_PROTOCOL}")
 
 
 @_opcode(b"\x95")
@@ -175,7 +175,7 @@ def _push_bytes(m: Machine, nbytes: int) -> None:
 def _string(m: Machine) -> None:
     raw = m.window.line(_MAX_LINE)
     if len(raw) < 2 or raw[:1] != raw[-1:] or raw[:1] not in (b"'", b'"'):
-        m.window.fail("has a text without its quotes")
+        m.window.fail("has a string without quotes")
     m.stack.append(m.text(raw[1:-1]))
 
 
@@ -186,7 +186,7 @@ def _unicode(m: Machine) -> None:
     try:
         m.stack.append(m.text(raw.decode("raw_unicode_escape").encode("utf-8", "surrogatepass")))
     except UnicodeDecodeError:
-        m.window.fail("has a text with a broken escape")
+        m.window.fail("has a string with an invalid escape")
 
 
 # ---------------------------------------------------------------------------------------------------------- containers
@@ -249,7 +249,7 @@ def _add_items(m: Machine, target: Value, values: list[Value]) -> None:
     elif isinstance(target, list) and not isinstance(target, Dict):
         target += values
     else:
-        m.window.fail("appends to what is no list: it is damaged")
+        m.window.fail("appends to a value that is not a list: it is damaged")
 
 
 @_opcode(b"s")
@@ -272,7 +272,7 @@ def _add_pairs(m: Machine, target: Value, values: list[Value]) -> None:
     elif isinstance(target, Dict):
         target += values
     else:
-        m.window.fail("sets a key of what is no dict: it is damaged")
+        m.window.fail("sets a key of a value that is not a dict: it is damaged")
 
 
 # ----------------------------------------------------------------------------------------------- names and objects
@@ -288,7 +288,7 @@ def _stack_global(m: Machine) -> None:
     name = m.stack.pop()
     module = m.stack.pop()
     if not isinstance(name, str) or not isinstance(module, str) or len(name) + len(module) > _MAX_NAME:
-        m.window.fail("names a class by what is no name: it is damaged")
+        m.window.fail("has an invalid class name: it is damaged")
     m.stack.append(m.global_(module, name))
 
 
@@ -322,7 +322,7 @@ def _build(m: Machine) -> None:
     state = m.stack.pop()
     target = m.stack[-1]
     if not isinstance(target, Call) or target.state is not None:
-        m.window.fail("sets the state of what has none, or has one already: it is damaged")
+        m.window.fail("sets the state of a value that is not an object, or sets it twice: it is damaged")
     target.state = state
 
 
@@ -341,9 +341,9 @@ def _binpersid(m: Machine) -> None:
 
 @_opcode(b"\x82\x83\x84")
 def _extension(m: Machine) -> NoReturn:
-    m.window.fail("needs an extension registry, which no file holds: save it again with torch.save")
+    m.window.fail("needs an extension registry, which is not in the file: save it again with torch.save")
 
 
 @_opcode(b"\x97\x98")
 def _buffer(m: Machine) -> NoReturn:
-    m.window.fail("needs buffers of another program, which no file holds: save it again with torch.save")
+    m.window.fail("needs out-of-band buffers, which are not in the file: save it again with torch.save")

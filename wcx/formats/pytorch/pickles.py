@@ -53,8 +53,8 @@ def read_pickle(stream: Stream, path: str, opcodes: int = MAX_OPCODES) -> Pickle
     except StopError:
         return Pickle(machine.result(), tuple(machine.persistent), window.position, done)
     except IndexError:
-        window.fail("takes more from its stack than is there: it is damaged")
-    window.fail(f"has more than {opcodes} opcodes, the limit")
+        window.fail("pops more values than its stack has: it is damaged")
+    window.fail(f"has more opcodes than the limit of {opcodes}")
 
 
 def _run(machine: Machine, window: Window) -> None:

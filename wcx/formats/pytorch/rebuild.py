@@ -33,7 +33,7 @@ def view_of(call: Call, storages: Storages) -> View | None:
     if rebuild is None:
         return None
     if not isinstance(call.args, tuple):
-        raise ValueError("its arguments are no tuple")
+        raise ValueError("its arguments are not a tuple")
     return rebuild(call.args, storages)
 
 
@@ -75,7 +75,7 @@ def _with_metadata(view: View, metadata: tuple[Value, ...]) -> View:
         return view
     pairs = metadata[0]
     if not isinstance(pairs, Dict) or len(pairs) > 20:
-        raise ValueError("its metadata are no small dict")
+        raise ValueError("its metadata are not a dict of at most 10 entries")
     names = [key if isinstance(key, str) else "" for key, value in zip(pairs[::2], pairs[1::2], strict=True) if value]
     if not names:
         return view
@@ -90,7 +90,7 @@ def _rebuild_meta(args: tuple[Value, ...], _storages: Storages) -> View:
 
 def _rebuild_wrapper(args: tuple[Value, ...], _storages: Storages) -> View:
     _arguments(args, 7, 8)
-    return _without_storage(args[1], args[2], "a wrapper class without data of its own")
+    return _without_storage(args[1], args[2], "a wrapper class without its own data")
 
 
 def _without_storage(dtype: Value, size: Value, unsupported: str) -> View:
@@ -110,30 +110,30 @@ def _rebuild_qtensor(args: tuple[Value, ...], storages: Storages) -> View:
 def _quantized(view: View, parameters: Value, storages: Storages) -> View:
     """Give integer codes their zero points, from (scheme, scale, zero point) or (scheme, scales, points, axis)."""
     if not isinstance(parameters, tuple) or len(parameters) not in (3, 4):
-        raise ValueError("its quantization has neither three nor four parameters")
+        raise ValueError("its quantization does not have three or four parameters")
     scheme = str(parameters[0]) if isinstance(parameters[0], Global) else ""
     ones = (1,) * len(view.shape)
     if scheme == "torch.per_tensor_affine" and len(parameters) == 3:
         scale, zero_point = parameters[1:]
         if not isinstance(scale, (int, float)) or type(zero_point) is not int or abs(zero_point) >= 1 << 31:
-            raise ValueError("its scale and zero point are no numbers")
+            raise ValueError("its scale or zero point is not a valid number")
         return replace(view, quantization=Quantization((zero_point,), ones, float(scale)))
     if scheme.startswith("torch.per_channel_affine") and len(parameters) == 4:
         return _quantized_per_channel(view, parameters[2], parameters[3], storages)
-    return replace(view, unsupported=view.unsupported or "quantized in an unknown way")
+    return replace(view, unsupported=view.unsupported or "unknown quantization scheme")
 
 
 def _quantized_per_channel(view: View, points: Value, axis: Value, storages: Storages) -> View:
     if not is_natural(axis) or axis >= len(view.shape):
-        raise ValueError("it is quantized along a dimension that it does not have")
+        raise ValueError("it is quantized along a dimension that is out of range")
     if isinstance(points, Call):
         points_view = view_of(points, storages)
         if points_view is None or points_view.dtype not in ("I64", "I32"):
-            return replace(view, unsupported=view.unsupported or "quantized with zero points that are no integers")
+            return replace(view, unsupported=view.unsupported or "quantized with zero points that are not integers")
         points = storages.read_numbers(points_view)
     numbers = tuple(points) if isinstance(points, (list, tuple)) and len(points) == view.shape[axis] else ()
     if len(numbers) != view.shape[axis] or not all(type(n) is int and abs(n) < 1 << 31 for n in numbers):
-        raise ValueError("its zero points are not one integer for each channel")
+        raise ValueError("it does not have one integer zero point for each channel")
     grid = tuple(len(numbers) if dimension == axis else 1 for dimension in range(len(view.shape)))
     return replace(view, quantization=Quantization(numbers, grid) if prod(grid) else None)
 

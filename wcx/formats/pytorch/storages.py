@@ -32,7 +32,7 @@ class _Storages:
         """Return the place of the storage of that key; ValueError where it does not have `nbytes` bytes."""
         place = self._places.get(key) or self._places.setdefault(key, self._find(key))
         if place.nbytes != nbytes:
-            raise ValueError(f"its storage {shortened(key)} has {place.nbytes} bytes, not the {nbytes} it should have")
+            raise ValueError(f"its storage {shortened(key)} has {place.nbytes} bytes instead of {nbytes}")
         return place
 
     def _find(self, key: str) -> Place:
@@ -44,7 +44,7 @@ class _Storages:
         nbytes = prod(view.shape) * itemsize
         place = view.place
         if place is None or view.unsupported or view.strides is not None or len(view.shape) != 1:
-            raise ValueError("its zero points are no plain tensor of one dimension")
+            raise ValueError("its zero points are not a plain 1-D tensor")
         if nbytes > _MAX_NUMBERS_NBYTES or place.nbytes > _MAX_NUMBERS_NBYTES:
             raise ValueError(f"its zero points take more than {_MAX_NUMBERS_NBYTES >> 20} MiB")
         raw = self._bytes(place, view.first * itemsize, nbytes)
@@ -54,7 +54,7 @@ class _Storages:
         """Return bytes of a storage; ValueError once tensors need more than those of any real model."""
         self._read += 100 + (nbytes if place.encoding == "raw" else place.nbytes)
         if self._read > _MAX_READ:
-            raise ValueError(f"the zero points up to its own take more than {_MAX_READ >> 20} MiB to read")
+            raise ValueError(f"the zero points up to this tensor take more than {_MAX_READ >> 20} MiB to read")
         if place.encoding == "raw":
             return self._file.read(place.start + start, nbytes)
         stream = DeflatedStream(self._file, place.start, place.packed, place.nbytes, place.crc32)
@@ -95,12 +95,12 @@ class LegacyStorages(_Storages):
         for key in keys:
             start = self._add(str(key), bits, start, end)
         if start != end:
-            raise CheckpointError(file.path, f"{end - start} bytes follow the last storage that belong to none", start)
+            raise CheckpointError(file.path, f"{end - start} bytes after the last storage belong to no storage", start)
 
     def _add(self, key: str, bits_by_key: dict[str, int], start: int, end: int) -> int:
         path, shown, bits = self._file.path, f"the storage {shortened(key)}", bits_by_key.get(key)
         if bits is None or key in self._places:
-            raise CheckpointError(path, f"{shown} is listed twice, or no tensor's", start)
+            raise CheckpointError(path, f"{shown} is listed twice, or belongs to no tensor", start)
         if start + 8 > end:
             raise CheckpointError(path, f"truncated: {shown} is missing, download it again")
         elements = int.from_bytes(self._file.read(start, 8), "little", signed=True)

@@ -95,7 +95,7 @@ def storage_of(value: Value, storages: Storages) -> View:
 def storage_in(value: Value, storages: Storages) -> StoragePart:
     """Return the storage that a value refers to; ValueError where that can't be right."""
     if not isinstance(value, Persistent):
-        raise ValueError("its storage is none")
+        raise ValueError("it refers to a value that is not a storage")
     reference = value.id
     if not isinstance(reference, tuple) or len(reference) not in (5, 6) or reference[0] != "storage":
         raise ValueError("its storage is not referred to as ('storage', class, key, location, elements)")
@@ -104,7 +104,7 @@ def storage_in(value: Value, storages: Storages) -> StoragePart:
     if type_ is None:
         raise ValueError(f"its storage is of the unknown class {named(storage_class)}")
     if not isinstance(key, (str, int)) or not is_natural(elements):
-        raise ValueError("its storage has a key that is no text, or a size that is no number")
+        raise ValueError("its storage has a key that is not a string or integer, or an invalid size")
     storage = StoragePart(storages.place(str(key), type_.nbytes(elements)), type_, elements)
     return _part(storage, reference[5]) if len(reference) == 6 and reference[5] is not None else storage
 
@@ -117,10 +117,10 @@ def named(value: Value) -> str:
 def _part(storage: StoragePart, metadata: Value) -> StoragePart:
     """Return a part of another storage, as files before PyTorch 1.6 may have: (key, first element, elements)."""
     if not isinstance(metadata, tuple) or len(metadata) != 3 or not all(map(is_natural, metadata[1:])):
-        raise ValueError("its storage is a part of another that is not described by (key, offset, size)")
+        raise ValueError("its storage is a part of another, but is not described by (key, offset, size)")
     _key, first, elements = metadata
     if first + elements > storage.elements:
-        raise ValueError(f"its storage is a part of another that ends at {first + elements} of {storage.elements}")
+        raise ValueError(f"its storage ends at element {first + elements} of another that has {storage.elements}")
     return replace(storage, first=first, elements=elements)
 
 
@@ -133,7 +133,7 @@ def view_in(storage: StoragePart, type_: TorchType, layout: _Layout) -> View:
     """Return the view that a layout describes, checked to lie within its storage."""
     first, shape, strides = layout[0], numbers_of(layout[1], "size"), numbers_of(layout[2], "stride")
     if not is_natural(first):
-        raise ValueError("its storage offset is no natural number")
+        raise ValueError("its storage offset is not an integer from 0 to 2^62 - 1")
     if len(shape) != len(strides):
         raise ValueError(f"it has {len(shape)} dimensions and {len(strides)} strides")
     elements = storage.elements
@@ -163,7 +163,7 @@ def with_several(view: View, type_: TorchType) -> View:
     unsupported = view.unsupported
     if strides is not None:
         if strides[-1] != 1:
-            unsupported = unsupported or f"{view.dtype} numbers of a byte in different rows"
+            unsupported = unsupported or f"bytes that hold {view.dtype} numbers of different rows"
         strides = (*(stride * count for stride in strides[:-1]), 1)
     return replace(
         view,
@@ -182,7 +182,7 @@ def numbers_of(value: Value, what: str) -> tuple[int, ...]:
     if isinstance(value, (tuple, list)) and len(value) > _MAX_RANK:
         raise ValueError(f"it has {len(value)} dimensions, more than {_MAX_RANK}")
     if not isinstance(value, (tuple, list)) or not _are_natural(value):
-        raise ValueError(f"its {what} is no tuple of natural numbers")
+        raise ValueError(f"its {what} is not a tuple of integers from 0 to 2^62 - 1")
     return tuple(value)
 
 

@@ -99,7 +99,7 @@ class _Visit:
             elif (children := self._visit(*step)) is not None:
                 pending.append(children)
                 if len(pending) > _MAX_DEPTH:
-                    raise ValueError(f"the values are nested more than {_MAX_DEPTH} deep")
+                    raise ValueError(f"the values are nested more than {_MAX_DEPTH} levels deep")
 
     def _visit(self, node: Node, value: Value) -> Iterator[Step] | None:
         """Note a tensor or a plain value; return what is in a container.
@@ -157,7 +157,7 @@ class _Visit:
         if id(value) in self._visited:
             return False
         if len(self._visited) >= _MAX_CONTAINERS:
-            raise ValueError(f"more than {_MAX_CONTAINERS} containers and objects, the limit")
+            raise ValueError(f"more than {_MAX_CONTAINERS} containers and objects")
         self._visited[id(value)] = value
         return True
 

@@ -68,7 +68,7 @@ def read_directory(file: OpenFile) -> dict[str, Member]:
     text = file.read(start, nbytes)
     entries = sorted(_entries(path, text, start, count), key=attrgetter("header"))
     if entries and entries[0].header != 0:
-        raise CheckpointError(path, f"{entries[0].header} bytes stand before the archive: download it again", 0)
+        raise CheckpointError(path, f"{entries[0].header} extra bytes before the zip archive: download it again", 0)
     return _checked(path, entries, start)
 
 
@@ -80,13 +80,13 @@ def data_start(file: OpenFile, member: Member) -> int:
     fields = _LOCAL.unpack(file.read(member.header, _LOCAL.size))
     magic, _version, flags, method, _time, _date, crc32, packed, nbytes, name_nbytes, extra_nbytes = fields
     if magic != _LOCAL_MAGIC:
-        raise _bad(path, member, "no header where the directory has one")
+        raise _bad(path, member, "no header at its offset in the zip directory")
     start = int(member.header + _LOCAL.size + name_nbytes + extra_nbytes)
     if start + member.packed > member.limit:
         raise _bad(path, member, "its data overlap what follows")
     rest = file.read(member.header + _LOCAL.size, name_nbytes + extra_nbytes)
     if rest[:name_nbytes] != member.name.encode() or flags != member.flags or method != member.method:
-        raise _bad(path, member, "its own header says something else than the directory")
+        raise _bad(path, member, "its header disagrees with the zip directory")
     try:
         sizes = _wide((nbytes, packed), rest[name_nbytes:])
     except ValueError as error:
@@ -115,9 +115,9 @@ def _find_directory(file: OpenFile) -> tuple[int, int, int]:
             raise CheckpointError(path, "the two ends of the zip directory disagree: download it again", end)
         disk, first_disk, here, count, nbytes, start = wide
     if disk or first_disk or here != count:
-        raise CheckpointError(path, "a zip archive of several parts, which wcx does not read", end)
+        raise CheckpointError(path, "a multi-part zip archive, which wcx does not read", end)
     if start + nbytes != stop:
-        reason = "the zip directory is not where its end says: something stands before the archive, or is missing"
+        reason = "the zip directory is not where its end record says: bytes before it are extra or missing"
         raise CheckpointError(path, reason, end)
     if count > _MAX_MEMBERS or nbytes > _MAX_DIRECTORY:
         reason = f"{count} members in a zip directory of {nbytes} bytes: above the limits of {_MAX_MEMBERS} and 32 MiB"
@@ -133,10 +133,10 @@ def _read_end64(file: OpenFile, end: int, locator: bytes) -> tuple[int, tuple[in
     path = file.path
     start = _LOCATOR.unpack(locator)[2]
     if start + _END64.size != end - _LOCATOR.size:
-        raise CheckpointError(path, "the zip64 end is not where its locator says: download it again", end)
+        raise CheckpointError(path, "the zip64 end record is not where its locator says: download it again", end)
     raw = file.read(start, _END64.size)
     if not raw.startswith(_END64_MAGIC) or _END64.unpack(raw)[1] != _END64.size - 12:
-        raise CheckpointError(path, "no zip64 end where its locator says: download it again", start)
+        raise CheckpointError(path, "no zip64 end record where its locator says: download it again", start)
     fields = _END64.unpack(raw)
     return start, fields[4:]
 
@@ -174,16 +174,16 @@ def _entries(path: str, text: bytes, start: int, count: int) -> Iterator[Member]
 def _entry(text: bytes, position: int) -> tuple[Member, int]:
     """Return one entry and its size; ValueError with what is wrong."""
     if position + _CENTRAL.size > len(text):
-        raise ValueError("it has fewer entries than its end says")
+        raise ValueError("it has fewer entries than its end record says")
     fields = _CENTRAL.unpack_from(text, position)
     magic, _made, _needed, flags, method, _time, _date, crc32, packed, nbytes = fields[:10]
     name_nbytes, extra_nbytes, comment_nbytes, disk, _internal, _external, header = fields[10:]
     if magic != _CENTRAL_MAGIC:
-        raise ValueError("no entry where one should be")
+        raise ValueError("an entry is missing")
     begin = position + _CENTRAL.size
     total = _CENTRAL.size + name_nbytes + extra_nbytes + comment_nbytes
     if position + total > len(text):
-        raise ValueError("an entry that goes beyond its end")
+        raise ValueError("an entry extends past its end")
     name = _checked_name(text[begin : begin + name_nbytes])
     extra = text[begin + name_nbytes : begin + name_nbytes + extra_nbytes]
     nbytes, packed, header = _wide((nbytes, packed, header), extra)
@@ -198,7 +198,9 @@ def _checked_name(raw: bytes) -> str:
         name = raw.decode()
         check_relative(name.removesuffix("/"))
     except UnicodeDecodeError as error:
-        raise ValueError(f"the member {shortened(raw.decode(errors='replace'))} has a name not in UTF-8") from error
+        raise ValueError(
+            f"the member {shortened(raw.decode(errors='replace'))} has a name that is not valid UTF-8"
+        ) from error
     except ValueError as error:
         raise ValueError(f"the member {shortened(name)} has {error}") from None
     return name
@@ -212,7 +214,7 @@ def _check_how(name: str, flags: int, method: int, packed: int, nbytes: int) -> 
     if method not in (STORED, DEFLATED):
         raise ValueError(f"the member {shortened(name)} is compressed by method {method}: only deflate is read")
     if method == STORED and packed != nbytes:
-        raise ValueError(f"the member {shortened(name)} is stored, but has two sizes, {packed} and {nbytes}")
+        raise ValueError(f"the member {shortened(name)} is stored, but has two different sizes, {packed} and {nbytes}")
 
 
 def _wide(values: tuple[int, ...], extra: bytes) -> tuple[int, ...]:
@@ -232,7 +234,7 @@ def _zip64_numbers(extra: bytes) -> tuple[int, ...]:
         kind, nbytes = struct.unpack_from("<2H", extra, position)
         if kind == _ZIP64:
             if position + 4 + nbytes > len(extra):
-                raise ValueError("a zip64 field that goes beyond its entry")
+                raise ValueError("a zip64 field that extends past its entry")
             return struct.unpack_from(f"<{nbytes // 8}Q", extra, position + 4)
         position += 4 + nbytes
     return ()
@@ -244,9 +246,9 @@ def _checked(path: str, entries: list[Member], directory_start: int) -> dict[str
     limits = [*(member.header for member in entries[1:]), directory_start]
     for member, limit in zip(entries, limits, strict=False):  # one limit more than members where there are none
         if member.name in members:
-            raise _bad(path, member, "stands twice in the zip directory")
+            raise _bad(path, member, "duplicate name in the zip directory")
         if member.header + _LOCAL.size + len(member.name.encode()) + member.packed > limit:
-            raise _bad(path, member, "overlaps what follows, or goes beyond the archive")
+            raise _bad(path, member, "it overlaps what follows, or extends past the archive")
         members[member.name] = replace(member, limit=limit)
     return {name: member for name, member in members.items() if not name.endswith("/")}
 
@@ -256,7 +258,7 @@ def _check_sizes(path: str, member: Member, found: tuple[int, ...]) -> None:
     expected = (member.crc32 or 0, member.nbytes, member.packed)
     for value, wanted in zip(found, expected, strict=True):
         if value != wanted and not (member.flags & _SIZES_FOLLOW and value == 0):
-            raise _bad(path, member, "its own header says something else than the directory")
+            raise _bad(path, member, "its header disagrees with the zip directory")
 
 
 def _bad(path: str, member: Member, reason: str) -> CheckpointError:

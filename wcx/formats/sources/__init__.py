@@ -28,7 +28,7 @@ def open_file(path: str) -> OpenFile:
 def refuse_remote(path: str) -> None:
     """Raise CheckpointError for a path that can't be one of a known source."""
     if path == "-":
-        raise CheckpointError(path, "standard input can't be read at positions: save it to a file first")
+        raise CheckpointError(path, "standard input is not seekable: save it to a file first")
     scheme = _scheme(path)
     if scheme in _REMOTE and scheme not in SOURCES:
         raise CheckpointError(path, "wcx reads local files only: download it first")

@@ -53,7 +53,7 @@ class LocalSource:
         try:
             return signature_of(os.stat(path))
         except OSError as error:
-            raise ChangedFileError(path, f"gone while it was read ({error.strerror}): run again") from error
+            raise ChangedFileError(path, f"it disappeared while it was read ({error.strerror}): run again") from error
 
     def kind(self, path: str) -> Kind | None:
         """Return the kind of what has this path, links followed; None where nothing has it."""

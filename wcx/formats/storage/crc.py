@@ -27,7 +27,7 @@ class Checksums:
                 return
             del self._pieces[key]
         if seen.crc32() not in (None, crc32):
-            raise StreamError("its bytes do not match their CRC-32, so they are damaged")
+            raise StreamError("its bytes do not match their CRC-32")
 
 
 class _Pieces:

@@ -106,12 +106,12 @@ def measure(array: ArrayLike, *, name: str = "array", threads: int | None = None
     if np.ma.is_masked(array):
         raise UsageError("an array with masked values can't be measured: fill it first")
     if {"include", "exclude"} & settings.keys():
-        raise UsageError("include and exclude choose among tensors: there is one array")
+        raise UsageError("include and exclude select tensors of a checkpoint: leave them out for an array")
     if settings.get("reference") is not None:
-        raise UsageError("a reference is a checkpoint, whose tensors have names: there is one array")
+        raise UsageError("reference compares tensors by name: leave it out for an array")
     values = np.asarray(array)
     dtype = _ARRAY_DTYPES.get(values.dtype.name, values.dtype.name)
-    reason = "no such dtype in wcx" if dtype not in DTYPES else None
+    reason = "wcx does not support this dtype" if dtype not in DTYPES else None
     info = TensorInfo(name, dtype, values.shape, values.nbytes)
     made = make_settings(**settings)
     quantizer = quantizer_of(made)

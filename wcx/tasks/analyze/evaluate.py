@@ -237,7 +237,7 @@ def layer_warnings(layer: Layer, counted: CountedLayer) -> list[str]:
     warnings = []
     left_over = counts.left_over or 0
     if 10 * left_over > layer.weights:
-        warnings.append(f"left over: {100 * left_over / layer.weights:.0f} % of the weights fill no block")
+        warnings.append(f"left over: {100 * left_over / layer.weights:.0f} % of the weights are in no block")
     if counts.blocks < _FEW_BLOCKS:
         warnings.append(f"few blocks: {counts.blocks}")
     if counted.nonfinite:

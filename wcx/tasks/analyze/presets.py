@@ -59,8 +59,8 @@ _PRESETS = (
         options={"quantize": "sign", "block": "4x4", "boundary": "ignore", "layout": "rows"},
         quirks=(
             "bdm, block_entropy, bdm_normalized and block_entropy_normalized are pybdm's bdm, ent, nbdm and nent of "
-            "the array (weight > 0); pybdm takes one array, so the model's rows are wcx's",
-            "rows and columns at the edge that fill no block are dropped without a word (see left_over)",
+            "the array (weight > 0); pybdm takes one array, so the model rows are wcx's own",
+            "edge rows and columns that do not fill a block are dropped silently (see left_over)",
         ),
     ),
     Preset(
@@ -70,9 +70,9 @@ _PRESETS = (
         leaves_out=_not_of_sakabe,
         quirks=(
             "the published numbers are pooled.bdm and pooled.block_entropy: the blocks of all layers are counted "
-            "together, so the network's bdm is not the sum of its layers'",
-            "only 2-D tensors whose names contain weight and not bn: convolutions and biases are left out; bn also "
-            "leaves out any other name that contains these letters",
+            "together, so the network's bdm is not the sum over its layers",
+            "only 2-D tensors whose names contain weight and not bn are analyzed: convolutions and biases are left "
+            "out, and so is any other name with the letters bn",
             "a weight of 0 counts as negative (w > 0)",
         ),
     ),
@@ -85,17 +85,17 @@ _PRESETS = (
         second_quantizer="sign",
         float32_rank=True,
         quirks=(
-            "total adds the bit-planes; the plane sign (w > 0) is the original's binary one and is in no total",
-            "the original silently gives 0 to the binary plane of tensors of more than two dimensions (pybdm refuses "
-            "them, the error is swallowed); wcx flattens them to rows, as both do for the bit-planes",
-            "the binary plane of a matrix with under 4 rows or columns is 0 in the original, its bit-planes do not "
-            "exist; both are left out here",
-            "only tensors named weight (a module's .weight): position embeddings and fused in_proj_weight are left "
-            "out; a weight that two modules share is counted once here, once for each in the original",
-            "the original rounds in the dtype of the tensor, wcx in float32: they are the same for float32 "
+            "total adds the bit-planes; the plane sign (w > 0) is the original's binary plane and is in no total",
+            "the original silently returns 0 for the binary plane of tensors of more than two dimensions (pybdm "
+            "rejects them, and the error is ignored); wcx flattens them to rows, as both do for the bit-planes",
+            "a matrix with fewer than 4 rows or columns has a binary plane of 0 and no bit-planes in the original; wcx "
+            "leaves out both",
+            "only tensors named weight (a module's .weight) are analyzed: position embeddings and fused in_proj_weight "
+            "are left out; wcx counts a weight that two modules share once, the original once per module",
+            "the original rounds in the dtype of the tensor, wcx in float32: the results are the same for float32 "
             "checkpoints only",
-            "the published ratios are to a random initialisation (--reference FILE) in percent; the null ratios are "
-            "to the layer's own shuffle",
+            "the published ratios compare with a random initialisation, in percent (--reference FILE); the null "
+            "ratios compare with a shuffle of the same layer",
         ),
     ),
     Preset(
@@ -105,20 +105,20 @@ _PRESETS = (
         concatenated=True,
         quirks=(
             "the published bdm is model.concatenated.bdm: the signs (w > 0) of all parameters, biases and norms "
-            "included, as one string; layers and model rows are each tensor's own",
-            "strings cross from one tensor into the next, in the file's order; the original takes the module's order, "
-            "which a file sorted by name does not keep",
+            "included, as one string; the layer and model rows measure each tensor separately",
+            "strings cross from one tensor into the next, in the order of the file; the original uses the order of the "
+            "modules, which a file sorted by name does not keep",
             "buffers are recognized by their names (running_mean, running_var, num_batches_tracked)",
-            "the last symbols that fill no string of 12 are dropped",
+            "the last symbols are dropped where they do not fill a string of 12",
             "model.measures.concatenated are the original's other metrics, of all parameters as one vector of float32 "
             "(other floats are widened or narrowed): sparsity, l2_norm, gzip, bz2 and lzma of its bytes and, "
-            "binarized, of one byte a sign; rate is the original's compression rate, ratio its inverse. -m leaves out "
-            "those that it does not name (the compressors are slow: -m bdm), and computes those that it names for "
-            "every layer too",
-            "l2_norm is exact where the original adds in float32; lzma above 4 MiB has a dictionary of 8 MiB, the "
-            "original one of 64; what needs the values of quantized integers, and the norm of NaN or infinity, is null",
-            "motifs: wcx motifs; the original has no usual block size, its README's example --s 4 --capacity 0.01 "
-            "--force_zero is --block 4 --capacity 1% --zero-block, with other random draws",
+            "binarized, of one byte a sign; rate is the original's compression rate, ratio its inverse. With -m, "
+            "only the named ones are computed, for every layer too (the compressors are slow: -m bdm leaves them out)",
+            "l2_norm is exact where the original adds in float32; above 4 MiB lzma uses a dictionary of 8 MiB, the "
+            "original one of 64 MiB; measures that need the values of quantized integers, and the norm of NaN or "
+            "infinity, are null",
+            "wcx motifs computes the motifs; the original has no default block size, and the example of its README, "
+            "--s 4 --capacity 0.01 --force_zero, is --block 4 --capacity 1% --zero-block with other random draws",
         ),
     ),
 )
@@ -135,7 +135,7 @@ def find_preset(name: str) -> Preset:
     'sign'
     """
     if name not in PRESETS:
-        raise UsageError(f"unknown preset {name!r}: one of {', '.join(PRESETS)}")
+        raise UsageError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
@@ -151,7 +151,7 @@ def departures(settings: Settings, usual: Settings) -> list[str]:
         if mine != original and not (name == "quantize" and mine in preset.also):
             found.append(f"{name.replace('_', '-')} {_text(mine)} instead of {_text(original)}")
     if "bdm" not in settings.measures:
-        found.append("bdm was not asked for")
+        found.append("bdm is not among the measures")
     return found
 
 

@@ -18,8 +18,8 @@ from wcx.tasks.analyze.settings import scheme_of
 def reference_note(path: str) -> str:
     """Return the note that explains the two ratios."""
     return (
-        f"two ratios: null.*.ratio is to the layer's own shuffle, reference.ratio to {path}; they disagree on "
-        "heavy-tailed weights, whose density of ones a shuffle keeps and another checkpoint does not have"
+        f"null.*.ratio compares a layer with its own shuffle, reference.ratio with {path}; they differ for "
+        "heavy-tailed weights: a shuffle keeps their density of ones, another checkpoint has its own density"
     )
 
 
@@ -38,10 +38,10 @@ class Partners:
         """Return the partner of a layer, or None and why there is none."""
         tensor = self._tensors.get(layer.tensor.name)
         if tensor is None:
-            return None, "not in the reference"
+            return None, "the reference has no such tensor"
         if tensor.shape != layer.tensor.shape:
-            return None, f"of shape {'x'.join(map(str, tensor.shape))} in the reference"
+            return None, f"its shape is {'x'.join(map(str, tensor.shape))} in the reference"
         reason = select(tensor, scheme_of(self._settings), refuses=quantizer.refuses, include=["*"])
         if reason is not None:
-            return None, f"not to be counted in the reference ({reason})"
+            return None, f"it is skipped in the reference ({reason})"
         return layer_of(tensor, self._settings.layout, as_stored=quantizer.stored), ""

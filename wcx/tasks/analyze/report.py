@@ -36,16 +36,16 @@ def notes_of(layers: Sequence[LayerReport], settings: Settings) -> list[str]:
     saturated = sum(plane.regime == "saturated" for plane in planes)
     notes = []
     if settings.null == "permutation" and settings.boundary != "ignore":
-        notes.append("null: the closed form is for the ignore boundary; use --null shuffle:K")
+        notes.append("null: the closed form needs the boundary ignore; use --null shuffle:K")
     if loaded and settings.boundary != "ignore":
         notes.append(
-            f"{loaded} of {len(planes)} planes have more than 0.25 blocks per possible block: their bdm depends on "
-            "size more than on structure"
+            f"{loaded} of {len(planes)} planes have more than 0.25 blocks per possible block: their bdm depends more "
+            "on size than on structure"
         )
     elif loaded:
         notes.append(
             f"{loaded} of {len(planes)} planes have more than 0.25 blocks per possible block ({saturated} saturated): "
-            "their bdm depends on size more than on structure; compare bdm_rarefied and the ratios to the null"
+            "their bdm depends more on size than on structure; compare bdm_rarefied and the ratios to the null instead"
         )
     return notes
 
@@ -59,5 +59,5 @@ def _notes_of_settings(settings: Settings) -> list[str]:
 
 def _warnings(layers: Sequence[LayerReport]) -> list[str]:
     if not layers:
-        return ["no layer was analysed: see skipped for the reasons"]
+        return ["no layer was analyzed: see skipped for the reasons"]
     return []

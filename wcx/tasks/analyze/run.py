@@ -249,7 +249,7 @@ class Run:
             references.append(self._models[view].add(layer.weights, planes, counts, theirs))
             views.append(planes)
             if reason and view == 0:
-                warnings.append(f"no reference: {reason}")
+                warnings.append(f"no reference ratio: {reason}")
         total, others = added([plane.bdm for plane in views[0]]), references[0]
         known = added([other.bdm if other else None for other in others]) if any(others) else None
         counted = results.counted[0]

@@ -55,7 +55,7 @@ def make_settings(
     block = usual["block"] if block is None else block
     boundary = usual["boundary"] if boundary is None else boundary
     if not isinstance(quantize, str) or not isinstance(null, str):
-        raise UsageError(f"quantize and null are texts, not {quantize!r} and {null!r}")
+        raise UsageError(f"quantize and null take strings, not {quantize!r} and {null!r}")
     quantizer = parse_quantizer(quantize)
     block = _one_of("block", block, BLOCKS)
     scheme = Scheme(block, _parse_boundary(boundary, block), _layout(layout, block))
@@ -93,13 +93,15 @@ def _parse_boundary(text: str, block: str) -> str:
     if kind == "ignore" and not colon:
         return text
     if kind not in ("recursive", "correlated"):
-        raise UsageError(f"unknown boundary {text!r}: one of {', '.join(BOUNDARIES)}")
+        raise UsageError(f"unknown boundary {text!r}: choose one of {', '.join(BOUNDARIES)}")
     least, most, usual = (2, side, 2) if kind == "recursive" else (1, _LARGEST, 1)
     if not colon:
         return kind
     if not (number.isascii() and number.isdigit() and len(number) < 8 and least <= int(number) <= most):
-        what = "the least side of a block" if kind == "recursive" else "by how much the block slides"
-        raise UsageError(f"boundary {text!r}: {what} is a whole number from {least} to {most:,} for {block} blocks")
+        what = "the smallest side" if kind == "recursive" else "the shift"
+        raise UsageError(
+            f"boundary {text!r}: {what} must be a whole number from {least} to {most:,} for {block} blocks"
+        )
     return kind if int(number) == usual else f"{kind}:{int(number)}"
 
 
@@ -108,8 +110,8 @@ def preset_notes(settings: Settings) -> list[str]:
     if settings.preset is None:
         return []
     changed = departures(settings, make_settings(preset=settings.preset))
-    notes = [f"preset {settings.preset}: the original is no longer reproduced: {'; '.join(changed)}"] if changed else []
-    return notes + [f"preset {settings.preset}: {quirk}" for quirk in find_preset(settings.preset).quirks]
+    departed = [f"these settings do not reproduce the original: {'; '.join(changed)}"] if changed else []
+    return [f"preset {settings.preset}: {note}" for note in (*departed, *find_preset(settings.preset).quirks)]
 
 
 def _layout(layout: str | None, block: str) -> str:
@@ -119,7 +121,7 @@ def _layout(layout: str | None, block: str) -> str:
         return usual
     _one_of("layout", layout, tuple(LAYOUTS))
     if (layout == "flat") != (block == "1x12"):
-        raise UsageError(f"layout {layout} does not go with block {block}: strings are cut from the flat tensor")
+        raise UsageError(f"layout {layout} does not go with block {block}: use flat with 1x12, and any other with 4x4")
     return layout
 
 
@@ -138,13 +140,13 @@ def _texts(option: str, values: Sequence[str]) -> tuple[str, ...]:
     """Return one text or several, as a tuple; raises UsageError for anything else."""
     found = (values,) if isinstance(values, str) else tuple(values)
     if not all(isinstance(value, str) for value in found):
-        raise UsageError(f"{option} takes texts, not {values!r}")
+        raise UsageError(f"{option} takes strings, not {values!r}")
     return found
 
 
 def _one_of(option: str, value: str, known: Sequence[str]) -> str:
     if value not in known:
-        raise UsageError(f"unknown {option} {value!r}: one of {', '.join(known)}")
+        raise UsageError(f"unknown {option} {value!r}: choose one of {', '.join(known)}")
     return value
 
 
@@ -174,4 +176,4 @@ def _parse_null(text: str) -> tuple[str, int | None]:
         and 2 <= int(number) <= _SHUFFLES
     ):
         return kind, int(number)
-    raise UsageError(f"unknown null {text!r}: permutation, shuffle:K with K from 2 to {_SHUFFLES:,}, or none")
+    raise UsageError(f"unknown null {text!r}: choose permutation, shuffle:K with K from 2 to {_SHUFFLES:,}, or none")

@@ -36,13 +36,13 @@ def check_size(weights: Sequence[int], boundary: str = "ignore") -> None:
     """Refuse a task that would take hours, or too much memory; weights: of each layer."""
     if sum(weights) > _MOST_WEIGHTS:
         raise UsageError(
-            f"--null shuffle would permute {sum(weights):,} weights again and again (more than 10^9): use the closed "
-            "form, --null permutation, or name some layers by --include"
+            f"--null shuffle would permute {sum(weights):,} weights per draw (more than 10^9): use the closed form, "
+            "--null permutation, or select layers with --include"
         )
     if boundary != "ignore" and max(weights, default=0) > _MOST_IN_MEMORY:
         raise UsageError(
             f"--null shuffle under the boundary {boundary} permutes whole layers in memory, and one has "
-            f"{max(weights):,} weights (more than 10^8): use --boundary ignore, or leave it out by --exclude"
+            f"{max(weights):,} weights (more than 10^8): use --boundary ignore, or leave it out with --exclude"
         )
 
 

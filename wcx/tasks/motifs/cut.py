@@ -69,7 +69,7 @@ def parse_block(text: str) -> Block:
         sides = [int(side) for side in text.split("x")]
         if prod(sides) <= _LARGEST:
             return Block(1, sides[0], flat=True) if len(sides) == 1 else Block(sides[0], sides[1], flat=False)
-    raise UsageError(f"unknown block {text!r}: values such as 2, or rows and columns such as 4x4, up to 4096 values")
+    raise UsageError(f"unknown block {text!r}: give values (2) or rows and columns (4x4), up to 4096 values")
 
 
 def layer_of(tensor: TensorInfo, block: Block) -> Layer:

@@ -65,12 +65,12 @@ def motifs_of(
 ) -> MotifReport:
     """Do what `motifs` does, for an opened checkpoint and checked settings."""
     if write is not None and not settings.projects:
-        raise UsageError("what is written is the projected checkpoint: give k or capacity too")
+        raise UsageError("write needs a projection: give k or capacity too")
     progress = progress or Progress()
     block = parse_block(settings.block)
     layers, skipped = _plan(checkpoint, settings, block)
     if settings.projects and not layers:
-        raise UsageError(f"{checkpoint.path}: no tensor to project: wcx motifs --json says why")
+        raise UsageError(f"{checkpoint.path}: no tensor to project: wcx motifs --json lists the reasons")
     groups = _by_dtype(layers)
     with open_reader(checkpoint) as reader:
         counted = [
@@ -188,13 +188,13 @@ def _notes(
     notes = []
     if len(dtypes) > 1:
         names = ", ".join(item.dtype for item in dtypes)
-        notes.append(f"layers of {names} are counted apart, each dtype with motifs of its own; the model adds them")
+        notes.append(f"{names}: each dtype has its own motifs, and the model row adds the counts of all")
     if projection is not None and projection.kept:
         notes.append(
-            f"{projection.kept:,} blocks with NaN or infinity were kept as they are; their cost is not in the length"
+            f"{projection.kept:,} blocks with NaN or infinity were left unchanged; the length does not include them"
         )
     if write is not None and any(layer.tensor.quantization is not None for layer in layers):
-        notes.append("what was written holds integer codes, without the zero points and scales that are not tensors")
+        notes.append("the written file has integer codes without the zero points and scales that are not tensors")
     if write is not None and any(layer.tensor.aliases for layer in layers):
-        notes.append("tensors with several names were written once for each")
+        notes.append("tensors with several names were written once per name")
     return notes

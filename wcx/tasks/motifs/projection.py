@@ -90,7 +90,7 @@ def draw_motifs(
     """
     if k > most_motifs(block.size):
         most = most_motifs(block.size)
-        raise UsageError(f"{k:,} motifs of {block.size} values do not fit in memory: at most {most:,}")
+        raise UsageError(f"{k:,} motifs of {block.size} values do not fit in memory: use at most {most:,}")
     dtype = layers[0].dtype
     key = int.from_bytes(hashlib.sha256(f"wcx motifs {seed}".encode()).digest()[:8], "little")
     wanted = k - zero_block

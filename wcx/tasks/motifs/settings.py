@@ -16,7 +16,7 @@ def make_motif_settings(**options: Any) -> MotifSettings:  # noqa: ANN401
 
     >>> make_motif_settings(block="02")
     Traceback (most recent call last):
-    wcx.core.errors.UsageError: unknown block '02': values such as 2, or rows and columns such as 4x4, up to 4096 values
+    wcx.core.errors.UsageError: unknown block '02': give values (2) or rows and columns (4x4), up to 4096 values
     """
     settings = MotifSettings(**{**options, "block": str(parse_block(str(options.get("block", "2"))))})
     check_whole("seed", settings.seed, 0)
@@ -26,11 +26,11 @@ def make_motif_settings(**options: Any) -> MotifSettings:  # noqa: ANN401
     if settings.q is not None:
         check_whole("q", settings.q, 1)
     if settings.k is not None and settings.capacity is not None:
-        raise UsageError("k and capacity are two ways to say one thing: give one of them")
+        raise UsageError("k and capacity both set the number of motifs: give only one")
     if settings.capacity is not None:
         parse_capacity(settings.capacity)
     if settings.zero_block and not settings.projects:
-        raise UsageError("the zero block is one of the motifs of a projection: give k or capacity too")
+        raise UsageError("the zero block needs a projection: give k or capacity too")
     return settings
 
 
@@ -45,4 +45,4 @@ def parse_capacity(text: str) -> Fraction:
         share = Fraction(number) / (100 if text.endswith("%") else 1)
         if 0 < share <= 1:
             return share
-    raise UsageError(f"unknown capacity {text!r}: a share of the blocks such as 5% or 0.05")
+    raise UsageError(f"invalid capacity {text!r}: give a fraction of the blocks, e.g. 5% or 0.05")

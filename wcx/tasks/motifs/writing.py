@@ -33,12 +33,12 @@ def writing(target: str, checkpoint: Checkpoint) -> Iterator[SafetensorsWriter]:
     """
     target = os.path.realpath(target)
     if any(os.path.realpath(os.path.join(checkpoint.directory, name)) == target for name in checkpoint.files):
-        raise UsageError(f"--write {target}: is the checkpoint itself: choose another name")
+        raise UsageError(f"--write {target}: this is the checkpoint itself: choose another name")
     if os.path.exists(target) and not os.path.isfile(target):
-        raise UsageError(f"--write {target}: is not a file")
+        raise UsageError(f"--write {target}: not a regular file: choose another name")
     for tensor in checkpoint.tensors:
         if tensor.unsupported or tensor.dtype not in DTYPE_NAMES:
-            reason = tensor.unsupported or f"safetensors has no {tensor.dtype}"
+            reason = tensor.unsupported or f"safetensors does not support {tensor.dtype}"
             raise UsageError(f"--write {target}: tensor {tensor.name} can't be written: {reason}")
     try:
         with replaced(target) as descriptor:

@@ -48,7 +48,7 @@ SCHEMA = "wcx/verification/1"
 _LAYERS = 20
 _SYMBOLS = 1 << 20  # pybdm takes 0.4 us a symbol; of blocks that overlap there is one a symbol
 _SYMBOLS_SLIDING = 1 << 16
-_OWN_PLANES = "the planes of {} are those of wcx itself: this quantizer can't be recomputed independently"
+_OWN_PLANES = "the planes of {} come from wcx itself: this quantizer can't be recomputed independently"
 
 
 def verify(
@@ -74,7 +74,7 @@ def verify(
     library = import_pybdm()
     plan = make_plan(checkpoint, made)
     if not plan.layers:
-        raise UsageError(f"{checkpoint.path}: no layer to compare: wcx inspect says why")
+        raise UsageError(f"{checkpoint.path}: no layer to compare: wcx inspect lists the reasons")
     layers, parts = _drawn(plan.layers, made, full)
     with open_reader(checkpoint) as reader:
         found = list(_verify_layers(library, reader, plan.quantizer, layers, parts, made, threads or cores()))
