@@ -372,7 +372,7 @@ def test_a_quantizer_that_recomputes_its_planes_is_verified_on_them(
 
 BAD = {
     "broken": ({"bad.py": "import nothing_of_that_name"}, "wcx.measures", "odd", "bad:X", "No module named"),
-    "of another kind": ({"bad.py": "X = 5"}, "wcx.measures", "odd", "bad:X", "is not one: bad:X has to be a measure"),
+    "of another kind": ({"bad.py": "X = 5"}, "wcx.measures", "odd", "bad:X", "is not valid: bad:X must be a measure"),
     "built-in name": ({"bad.py": "X = 5"}, "wcx.measures", "bdm", "bad:X", "has the name of a built-in one"),
     "odd name": ({"bad.py": "X = 5"}, "wcx.measures", "Odd-One", "bad:X", "is not named with small letters"),
     "field of a report": (

@@ -203,7 +203,7 @@ def test_a_full_temporary_directory_is_one_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(changes_module.os, "pwrite", fails)
     store = BitStore(0)
     with pytest.raises(
-        UsageError, match="can't write the bits of a checkpoint to .*: No space left on device; set TMPDIR"
+        UsageError, match=r"can't write the bits of a checkpoint to .*: No space left on device; set TMPDIR"
     ):
         store.put(PieceKey("layer", 0, 0), np.zeros(8, np.uint64))
     store.close()

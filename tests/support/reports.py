@@ -224,8 +224,8 @@ def lenet() -> Report:
         layer("prune_mask", (64, 64), (constant_plane(),), None, (TWO_VALUES,), zeros=4096),
     )
     notes = (
-        "2 of 7 planes have more than 0.25 blocks per possible block (1 saturated): their bdm depends on size more "
-        "than on structure; compare bdm_rarefied and the ratios to the null",
+        "2 of 7 planes have more than 0.25 blocks per possible block (1 saturated): their bdm depends more on size "
+        "than on structure; compare bdm_rarefied and the ratios to the null instead",
     )
     return report(layers, notes=notes, warnings=("a warning about the whole report",))
 

@@ -140,8 +140,8 @@ def test_a_malformed_expression_is_a_usage_error(expression: str) -> None:
         ("layer.name < 1", "nonfinite"),
         ("layer.null < 1", r"null\.bdm\.mean"),
         ("model.pooled.nonfinite > 0", "block_entropy"),
-        ("model.sum.block_entropy > 0", "there are bdm"),
-        ("layer.__class__ > 0", "there are"),
+        ("model.sum.block_entropy > 0", "choose one of bdm"),
+        ("layer.__class__ > 0", "choose one of weights"),
     ],
 )
 def test_an_unknown_field_is_a_usage_error_that_names_the_known(expression: str, known: str) -> None:
@@ -341,22 +341,22 @@ def test_the_message_names_layer_plane_and_checkpoint(expression: str, message: 
     ("expression", "known"),
     [
         ("layer.flip > 0", r"did you mean flips\?"),
-        ("layer.delta > 0", r"delta\. or delta_from_first\. before a plane's"),
+        ("layer.delta > 0", r"delta\.NAME or delta_from_first\.NAME of a plane's"),
         ("layer.delta.bmd > 0", r"did you mean delta\.bdm\?"),
-        ("layer.delta.nonfinite > 0", "has no number 'delta.nonfinite'"),
-        ("layer.flips.bdm > 0", "has no number 'flips.bdm'"),
-        ("layer.gzip2 > 0", "has no number"),
-        ("model.pooled.nonfinite_ > 0", "has no number"),
-        ("model.pooled.weights > 0", "has no number"),
-        ("model.sum.flips > 0", "there are bdm$"),
-        ("model.pooled.measures.gzip.ratio > 0", "has no number"),
-        ("model.pooled.sparsity > 0", "has no number"),
-        ("layer.zeros > 0", "has no number"),
-        ("layer.measures.bdm > 0", "has no number"),
-        ("layer.sparsity.ratio > 0 1", "not of the form"),
-        ("layer.regime == 0", "has no number"),
-        ("layer.__class__ > 0", "has no number"),
-        ("checkpoint.bdm > 0", "not of the form"),
+        ("layer.delta.nonfinite > 0", "has no numeric field 'delta.nonfinite'"),
+        ("layer.flips.bdm > 0", "has no numeric field 'flips.bdm'"),
+        ("layer.gzip2 > 0", "has no numeric field"),
+        ("model.pooled.nonfinite_ > 0", "has no numeric field"),
+        ("model.pooled.weights > 0", "has no numeric field"),
+        ("model.sum.flips > 0", "choose one of bdm$"),
+        ("model.pooled.measures.gzip.ratio > 0", "has no numeric field"),
+        ("model.pooled.sparsity > 0", "has no numeric field"),
+        ("layer.zeros > 0", "has no numeric field"),
+        ("layer.measures.bdm > 0", "has no numeric field"),
+        ("layer.sparsity.ratio > 0 1", r"expected \[any \| all\] PATH OP NUMBER"),
+        ("layer.regime == 0", "has no numeric field"),
+        ("layer.__class__ > 0", "has no numeric field"),
+        ("checkpoint.bdm > 0", r"expected \[any \| all\] PATH OP NUMBER"),
         ("layer.flips > x", "not a number"),
     ],
 )
@@ -368,7 +368,7 @@ def test_an_unknown_series_is_a_usage_error(expression: str, known: str) -> None
 
 @pytest.mark.parametrize("expression", ["layer.flips > 0", "layer.delta.bdm > 0", "layer.gzip.nbytes > 0"])
 def test_analyze_has_no_changes(expression: str) -> None:
-    with pytest.raises(UsageError, match="has no number"):
+    with pytest.raises(UsageError, match="has no numeric field"):
         parse(expression)
 
 

@@ -243,6 +243,6 @@ def _unknown(text: str, condition: Condition, shown: Sequence[str], more: Sequen
     hint = f" (did you mean {close[0]}?)" if close else ""
     behind = "; delta.NAME or delta_from_first.NAME of a plane's; or what -m adds, e.g. gzip.nbytes" if more else ""
     return UsageError(
-        f"--fail-on {text!r}: unknown field {condition.field!r} of {condition.scope}{hint}: "
+        f"--fail-on {text!r}: {condition.scope} has no numeric field {condition.field!r}{hint}: "
         f"choose one of {', '.join(shown)}{behind}"
     )

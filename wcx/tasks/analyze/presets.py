@@ -1,7 +1,7 @@
 """Presets: a published method exactly as its public code does it, with the unexpected behaviour of that code.
 
 A preset is a set of options, a rule about tensors where the original has one, and sentences for the report's notes. An
-option given with it wins, and then the notes say that the original is no longer reproduced.
+option given with it wins, and then the notes say that the settings do not reproduce the original.
 
 Sources: pybdm 0.1.0; Sakabe et al., arXiv 2505.20646; Bakhtiarifard et al., arXiv 2605.15551 and `saintslab/QuBD`
 (qbdm/qbdm.py, complexity_per_layer.py); Bakhtiarifard et al., arXiv 2602.14896 and `saintslab/MoMos` (src/metrics.py).
