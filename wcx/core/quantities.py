@@ -119,10 +119,10 @@ def meaning(series: str) -> str | None:
     """Return what a number of one of these series is, in a few words.
 
     >>> meaning("block_entropy"), meaning("null.bdm.ratio")
-    ('bits per block', 'bdm over its expectation under a random shuffle of the same bits')
+    ('bits per block', 'bdm over its expectation for shuffled bits')
     """
     if series in leading_ratios():
-        return f"{series.split('.')[1]} over its expectation under a random shuffle of the same bits"
+        return f"{series.split('.')[1]} over its expectation for shuffled bits"
     units = {measure.name: measure.unit for measure in plane_measures() if measure.shown is not None}
     return units[series].replace("/", " per ") if series in units else None
 
