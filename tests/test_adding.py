@@ -374,7 +374,7 @@ BAD = {
     "broken": ({"bad.py": "import nothing_of_that_name"}, "wcx.measures", "odd", "bad:X", "No module named"),
     "of another kind": ({"bad.py": "X = 5"}, "wcx.measures", "odd", "bad:X", "is not valid: bad:X must be a measure"),
     "built-in name": ({"bad.py": "X = 5"}, "wcx.measures", "bdm", "bad:X", "has the name of a built-in one"),
-    "odd name": ({"bad.py": "X = 5"}, "wcx.measures", "Odd-One", "bad:X", "is not named with small letters"),
+    "odd name": ({"bad.py": "X = 5"}, "wcx.measures", "Odd-One", "bad:X", "must be named with lowercase letters"),
     "field of a report": (
         {"bad.py": page_files()["wcx_extras/singles.py"].replace('"singles"', '"ones"')},
         *("wcx.measures", "ones", "bad:SINGLES", "has the name of another field"),

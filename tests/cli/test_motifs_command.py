@@ -49,7 +49,7 @@ def test_text_shows_every_layer_and_escapes_names(tmp_path: Path) -> None:
     assert "\x1b" not in done.stdout
     assert "a\\x1b[31m" in done.stdout
     assert "0 0\n" in done.stdout
-    for word in ("model", "all 1 of F64", "motifs by number of uses", "note: layers of"):
+    for word in ("model", "all 1 of F64", "motifs by number of uses", "note: F64, F32: each dtype has its own motifs"):
         assert word in done.stdout
 
 
