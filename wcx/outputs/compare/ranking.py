@@ -21,7 +21,7 @@ from wcx.outputs.shared.ordering import check_order, descending
 
 _MOST = 40
 _ORDERS = ("change", "name", "file", "flips")
-_OF_STREAM = re.compile(r"\w+(\.\w+)*", re.ASCII)
+_OF_STREAM = re.compile(r"\w++(\.\w++)*+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from wcx.outputs import View
 from wcx.outputs.shared.bars import encodable
 from wcx.outputs.shared.json import Encoder
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d++(\.\d*+)?|\.\d++)([eE][+-]?\d++)?")
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
 
 

@@ -18,8 +18,8 @@ from wcx.outputs import Writer
 
 ERROR_SCHEMA = "wcx/error/1"
 _STEP = "  "
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_NUMBERS = re.compile(r'\[\n +([^"\[\]{}]*?)\n *\]')
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"')
+_NUMBERS = re.compile(r'\[\n ++([^"\[\]{}]*?)\n *\]')
 
 
 class Encoder:

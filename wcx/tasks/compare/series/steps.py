@@ -21,7 +21,7 @@ _SUFFIX = re.compile(
 )
 _LONGEST_NAME = 1000  # characters; file systems end at 255 bytes
 _FLAGS = re.IGNORECASE | re.ASCII
-_SHARD = re.compile(r"[0-9]+-of-[0-9]+", _FLAGS)
+_SHARD = re.compile(r"[0-9]++-of-[0-9]++", _FLAGS)
 _DATE = re.compile(
     r"(?<![0-9])(?:19|20)[0-9]{2}([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12][0-9]|3[01])"
     r"(?:[-_.T+ ]?(?:[01][0-9]|2[0-3])[-_.:]?[0-5][0-9](?:[-_.:]?[0-5][0-9](?:\+[0-9]{2})?)?)?(?![0-9])"
@@ -34,7 +34,7 @@ _HASH = re.compile(
     r"|(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,})(?![0-9a-z])",
     _FLAGS,
 )
-_DECIMAL = re.compile(r"[0-9]+\.[0-9]+")
+_DECIMAL = re.compile(r"[0-9]++\.[0-9]++")
 # A word begins after anything but a letter, or with a capital after a small letter (globalStep=3).
 _BEGIN = r"(?:(?<![a-z])|(?-i:(?<=[a-z])(?=[A-Z])))"
 _BETWEEN = r"(?:[ _\-=.:]|__|--)?"

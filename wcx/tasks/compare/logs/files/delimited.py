@@ -18,8 +18,8 @@ from wcx.tasks.compare.logs.files.reading import KINDS, MAX_LINE, MAX_NAME, Line
 
 _KINDS = {"\t": "TSV", ";": "CSV with semicolons", ",": "CSV"}
 _QUOTED = re.compile(r'"[^"]*+"?')
-_WITH_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
-_WITH_POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?")
+_WITH_COMMA = re.compile(r"[+-]?[0-9]*+,[0-9]++(?:[eE][+-]?[0-9]++)?")
+_WITH_POINT = re.compile(r"[+-]?[0-9]*+\.[0-9]++(?:[eE][+-]?[0-9]++)?")
 
 csv.field_size_limit(MAX_LINE)  # for the whole process: a row's limit is the same
 
