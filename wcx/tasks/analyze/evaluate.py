@@ -183,7 +183,7 @@ def evaluate_plane(evaluation: Evaluation, name: str, counts: BlockCounts, owner
 
 @dataclass(frozen=True, slots=True)
 class LayerValues:
-    """What is known of one layer but the nulls of its planes; no counts, so that all layers can wait for their draws.
+    """Values of one layer without the nulls of its planes; without counts, so that all layers can wait for their draws.
 
     planes: for each quantizer. references: of all planes, one after the other.
     """
