@@ -125,13 +125,13 @@ def _alternatives(names: Iterable[str], more: str = "") -> str:
 def _quantizers() -> str:
     from wcx.quantizers import QUANTIZERS
 
-    return _alternatives(QUANTIZERS, ". `wcx kinds` shows their parameters, e.g. uniform:8:p99.9.")
+    return _alternatives(QUANTIZERS.names(), ". `wcx kinds` shows their parameters, e.g. uniform:8:p99.9.")
 
 
 def _measures() -> str:
     from wcx.measures import MEASURES as REGISTRY
 
-    return f"Measure to compute (repeatable); `all` for every one: {', '.join(REGISTRY)}."
+    return f"Measure to compute (repeatable); `all` for every one: {', '.join(REGISTRY.names())}."
 
 
 def _layouts() -> str:

@@ -52,6 +52,13 @@ class Registry(Generic[T]):
         yield from self._table
         yield from self._foreign()
 
+    def names(self) -> tuple[str, ...]:
+        """Return all names; those of the table alone where another package's entry points are broken."""
+        try:
+            return tuple(self)
+        except UsageError:
+            return tuple(self._table)
+
     def __contains__(self, name: object) -> bool:
         return name in self._table or name in self._foreign()
 
