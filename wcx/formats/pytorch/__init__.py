@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import clear_frames
 
 from wcx.core.checkpoint import Checkpoint, TensorInfo
 from wcx.core.errors import CheckpointError, UnknownFormatError
@@ -76,14 +77,28 @@ def read_file(path: str, file: int = 0) -> FileContent:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Disable the search for cycles, which takes a third of the time where a pickle has a million objects."""
+    """Disable the search for cycles, which takes a third of the time where a pickle has a million objects.
+
+    At the end free the values in cycles: all are young, so that older objects need no search.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
+    except CheckpointError as error:
+        _free_values(error)
+        raise
     finally:
         if enabled:
             gc.enable()
+        gc.collect(0)
+
+
+def _free_values(error: BaseException | None) -> None:
+    """Free the values that the frames of an error hold, which lives on until it is reported."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _no_tensors(found: Contents) -> str:

@@ -6,7 +6,6 @@ from wcx.formats.pytorch.inert import Blob, Call, Global, Persistent, Value
 from wcx.formats.pytorch.malicious import why_call_is_refused, why_name_is_refused
 from wcx.formats.pytorch.window import Window
 
-_BUDGET = 190_000_000  # bytes that the values may take; with Python itself that stays under 300 MiB, measured
 _MAX_MEMO = 1_000_000
 _MAX_TEXT = 1 << 20  # a longer text stays in the file
 _MAX_DIGITS = 40
@@ -24,7 +23,7 @@ class StopError(Exception):
 class Machine:
     """The state of the interpreter: a stack, marks in it, a memo, and the window that the bytes come from."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Window, budget: int) -> None:
         self.window = window
         self.stack: list[Value] = []
         self.memo: list[Value] = []
@@ -32,12 +31,13 @@ class Machine:
         self._marks: list[int] = []
         self._globals: dict[tuple[str, str], Global] = {}
         self._globals_by_lines: dict[bytes, Global] = {}
-        self._spent = 0
+        self.spent = 0
+        self._budget = budget
 
     def spend(self, nbytes: int) -> None:
         """Count memory that the values take; fail above the budget."""
-        self._spent += nbytes
-        if self._spent > _BUDGET:
+        self.spent += nbytes
+        if self.spent > self._budget:
             self.window.fail("describes more than fits in wcx's memory limit of 300 MiB")
 
     def result(self) -> Value:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wcx.core.errors import CheckpointError
 from wcx.formats.pytorch.inert import Value
-from wcx.formats.pytorch.pickles import MAX_OPCODES, Pickle, read_pickle
+from wcx.formats.pytorch.pickles import MAX_MEMORY, MAX_OPCODES, Pickle, read_pickle
 from wcx.formats.pytorch.streams import RawStream, Stream
 from wcx.formats.pytorch.tensors import Storages
 from wcx.formats.pytorch.visit import Contents, visit
@@ -18,10 +18,11 @@ BINARY_PICKLES = tuple(bytes((0x80, version)) for version in (2, 3, 4, 5))
 
 @dataclass(slots=True)
 class PickleFile:
-    """An open file, and the number of opcodes that its pickles may still have."""
+    """An open file, and the opcodes that its pickles may still have and the memory that they may still take."""
 
     file: OpenFile
     opcodes: int = MAX_OPCODES
+    memory: int = MAX_MEMORY
 
     def pickle(self, start: int) -> Pickle:
         """Interpret the pickle at a byte of the file."""
@@ -29,8 +30,9 @@ class PickleFile:
 
     def interpret(self, stream: Stream) -> Pickle:
         """Interpret the pickle that a stream begins with."""
-        content = read_pickle(stream, self.file.path, self.opcodes)
+        content = read_pickle(stream, self.file.path, self.opcodes, self.memory)
         self.opcodes -= content.opcodes
+        self.memory -= content.memory
         return content
 
     def visit(

@@ -18,6 +18,9 @@ from wcx.formats.pytorch.window import AHEAD, Window
 MAX_OPCODES = 2_000_000
 """The limit for all pickles of one file."""
 
+MAX_MEMORY = 190_000_000
+"""Bytes that the values of all pickles of one file may take; with Python itself under 300 MiB, measured."""
+
 _BATCH = 1000  # opcodes between two looks at the budget
 _COST_OPCODE = 76  # the most that an opcode without a text leaves behind, measured
 
@@ -26,32 +29,33 @@ _COST_OPCODE = 76  # the most that an opcode without a text leaves behind, measu
 class Pickle:
     """The content of a pickle: its value, its references to things outside in their order, its bytes and opcodes.
 
-    opcodes: their number, in full thousands.
+    opcodes: their number, in full thousands. memory: bytes that the values take.
     """
 
     value: Value
     persistent: tuple[Persistent, ...]
     nbytes: int
     opcodes: int
+    memory: int
 
 
-def read_pickle(stream: Stream, path: str, opcodes: int = MAX_OPCODES) -> Pickle:
+def read_pickle(stream: Stream, path: str, opcodes: int = MAX_OPCODES, memory: int = MAX_MEMORY) -> Pickle:
     """Interpret the pickle at the beginning of a stream, of which at most a piece behind its STOP is read.
 
-    opcodes: the most that it may have.
+    opcodes: the most that it may have. memory: the most bytes that its values may take.
 
     Raises CheckpointError, with the byte, for what is not a pickle, is damaged, would run a program, or goes beyond the
     limits.
     """
     window = Window(stream, path)
-    machine = Machine(window)
+    machine = Machine(window, memory)
     done = 0
     try:
         while done < opcodes:
             done += _BATCH
             _run(machine, window)
     except StopError:
-        return Pickle(machine.result(), tuple(machine.persistent), window.position, done)
+        return Pickle(machine.result(), tuple(machine.persistent), window.position, done, machine.spent)
     except IndexError:
         window.fail("pops more values than its stack has: it is damaged")
     window.fail(f"has more opcodes than the limit of {opcodes}")
