@@ -1,4 +1,4 @@
-"""`wcx verify`: recompute a sample with pybdm, and compare every value."""
+"""`wcx verify`: recompute a sample with pybdm, read one with the library of the format, and compare every value."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ from wcx.cli.options import (
 def command(checkpoint: str, as_json: bool, output: str | None, **options: Any) -> int:  # noqa: ANN401
     """Recompute layers of a checkpoint with pybdm 0.1.0 and compare every value.
 
-    By default, up to 20 random layers and at most 2^20 weights of each, in whole rows of blocks. Exit code 1 if a value
-    differs by more than 1e-9.
+    By default, up to 20 random layers and at most 2^20 weights of each, in whole rows of blocks. Also read up to 20
+    random tensors with safetensors, onnx or (where installed) torch, and compare dtype, shape and at most 2^18 elements
+    of each bit by bit. Exit code 1 if a value differs by more than 1e-9, or a tensor in a bit.
 
     \b
     Example:

@@ -47,6 +47,22 @@ class VerifiedPlane:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """One tensor as wcx and as a reference library reads it, bit for bit: dtype, shape, and `elements` of its elements.
+
+    library, version: None for a format without a reference library; version is None too where it is not installed.
+    agrees: None where nothing was compared. reason: the first difference, or why nothing was compared.
+    """
+
+    tensor: str
+    library: str | None
+    version: str | None
+    agrees: bool | None
+    elements: int
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """All that `wcx verify` reports on one checkpoint; `to_dict()` is the JSON. notes: what limits the verdict."""
 
@@ -64,6 +80,7 @@ class Verification:
     layers_total: int
     agrees: bool
     planes: tuple[VerifiedPlane, ...]
+    readings: tuple[Reading, ...]
     notes: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
 
     def to_dict(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from wcx.scan.layers import Layer
 
 Values = NDArray[Any]
 Planes = dict[str, NDArray[np.bool_]]
-_NUMPY = {
+NUMPY = {
     "F64": "float64",
     "F32": "float32",
     "F16": "float16",
@@ -39,7 +39,7 @@ _NUMPY = {
     "U64": "uint64",
     "BOOL": "uint8",
 }
-_ML_DTYPES = {
+ML_DTYPES = {
     "BF16": "bfloat16",
     "F8_E4M3": "float8_e4m3fn",
     "F8_E5M2": "float8_e5m2",
@@ -151,12 +151,12 @@ def _decode(layer: Layer, reader: TensorReader, *, whole: bool) -> Values:
     """Return the values of the layer or of the whole tensor as numbers, in C order."""
     tensor = layer.tensor
     raw = _read(layer, reader, whole=whole)
-    if tensor.dtype in _NUMPY:
-        values: Values = raw.view(np.dtype(_NUMPY[tensor.dtype]).newbyteorder("<"))
+    if tensor.dtype in NUMPY:
+        values: Values = raw.view(np.dtype(NUMPY[tensor.dtype]).newbyteorder("<"))
     else:
         import ml_dtypes
 
-        values = raw.view(getattr(ml_dtypes, _ML_DTYPES[tensor.dtype])).astype(np.float64)
+        values = raw.view(getattr(ml_dtypes, ML_DTYPES[tensor.dtype])).astype(np.float64)
     if tensor.quantization is None:
         return values
     first, weights = _span(layer, whole)

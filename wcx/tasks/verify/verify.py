@@ -38,6 +38,7 @@ from wcx.tasks.analyze.evaluate import evaluate_plane
 from wcx.tasks.analyze.plan import evaluation_of, make_plan
 from wcx.tasks.analyze.settings import check_whole, make_settings, scheme_of
 from wcx.tasks.verify.own_planes import own_planes
+from wcx.tasks.verify.read_by_library import read_by_library
 from wcx.tasks.verify.recompute import recomputed_planes
 
 if TYPE_CHECKING:
@@ -60,10 +61,11 @@ def verify(
 ) -> Verification:
     """Compare layers of a checkpoint with pybdm 0.1.0: 20 drawn by the seed, of each at most 2^20 symbols.
 
-    Under the boundary correlated at most 2^16. full: every layer, every symbol. threads: workers, all cores by default.
-    settings: quantize, block, boundary, layout, include, exclude, include_optimizer and seed, as for analyze. Raises
-    CheckpointError for a checkpoint that can't be read, UsageError for settings that make no sense or leave no layer,
-    MissingDependencyError without pybdm.
+    Under the boundary correlated at most 2^16. Compare 20 tensors, of each at most 2^18 elements, with what the
+    library of the format reads: safetensors, onnx, torch. full: every layer, tensor, symbol and element. threads:
+    workers, all cores by default. settings: quantize, block, boundary, layout, include, exclude, include_optimizer and
+    seed, as for analyze. Raises CheckpointError for a checkpoint that can't be read, UsageError for settings that make
+    no sense or leave no layer, MissingDependencyError without pybdm.
 
         wcx.verify("model.safetensors").agrees
     """
@@ -78,6 +80,7 @@ def verify(
     layers, parts = _drawn(plan.layers, made, full)
     with open_reader(checkpoint) as reader:
         found = list(_verify_layers(library, reader, plan.quantizer, layers, parts, made, threads or cores()))
+        readings = read_by_library(checkpoint, reader, made.seed, full=full)
         reader.check_unchanged()
     planes = tuple(plane for verified, _ in found for plane in verified)
     independent = all(was_recomputed for _, was_recomputed in found)
@@ -94,8 +97,9 @@ def verify(
         tolerance=TOLERANCE,
         layers_checked=len(parts),
         layers_total=len(plan.layers),
-        agrees=all(plane.agrees for plane in planes),
+        agrees=all(plane.agrees for plane in planes) and all(reading.agrees is not False for reading in readings),
         planes=planes,
+        readings=readings,
         notes=() if independent else (_OWN_PLANES.format(made.quantize),),
     )
 
