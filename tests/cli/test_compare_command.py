@@ -143,7 +143,7 @@ def test_nothing_is_written_over_what_was_read(series: Path) -> None:
     log = (series / "log.csv").read_bytes()
     done = run(series, "--log", "log.csv", "--metric", "train_loss", "--csv", "-o", series / "log.csv", *FAST)
     assert (done.returncode, (series / "log.csv").read_bytes()) == (2, log)
-    assert "would be written over what was read" in done.stderr
+    assert "would be written over what is read" in done.stderr
 
 
 def test_no_layer_and_no_picture(series: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The command group, and the one place where an error becomes a line on stderr and an exit code.
+"""The entry of the command line, and the one place where an error becomes a line on stderr and an exit code.
 
-No command is imported before it is named, and no command imports numpy, numba, rich or safetensors before it runs.
+Imports little: signals are quiet from `main` on, which must come soon.
 """
 
 from __future__ import annotations
@@ -11,85 +11,24 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
 from typing import Any
 
-import click
-
-from wcx.cli.exit_codes import BROKEN_PIPE, BUG, DONE, INTERRUPTED, TERMINATED, UNWRITABLE
-from wcx.cli.messages import print_error
+from wcx.cli.exit_codes import BROKEN_PIPE, BUG, DONE, HUNG_UP, INTERRUPTED, TERMINATED, UNWRITABLE
 from wcx.core.errors import WcxError
-from wcx.core.version import __version__
+from wcx.core.guard import guarded
 
-__all__ = ["cli", "main", "run"]
+__all__ = ["main", "run"]
 
-_COMMANDS = {
-    "analyze": "wcx.cli.analyze",
-    "compare": "wcx.cli.compare",
-    "inspect": "wcx.cli.inspect",
-    "motifs": "wcx.cli.motifs",
-    "verify": "wcx.cli.verify",
-    "kinds": "wcx.cli.kinds",
-}
 _WRITE_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+_SIGNALS = {"SIGINT": INTERRUPTED, "SIGTERM": TERMINATED, "SIGHUP": HUNG_UP}
 _LATER_SECONDS = 0.05
-
-
-class _LazyGroup(click.Group):
-    """A command group that imports a command's module when the command is named."""
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        command: click.Command = import_module(_COMMANDS[name]).command
-        return command
-
-
-def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    if not wanted or context.resilient_parsing:
-        return
-    from wcx.measures.tables import table_checksums
-
-    click.echo(f"wcx {__version__}")
-    for name, shape, checksum in table_checksums():
-        click.echo(f"{name} {shape} sha256 {checksum}")
-    context.exit()
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--version",
-    is_flag=True,
-    expose_value=False,
-    is_eager=True,
-    callback=_print_version,
-    help="Show the version and the checksums of the complexity tables, and exit.",
-)
-def cli() -> None:
-    """Measure what training has written into a network's weights.
-
-    wcx reads a checkpoint (no framework, no data, no training code), turns each layer into planes of bits, and reports
-    their algorithmic complexity (BDM) and entropy next to their expectation under a random shuffle of the same bits.
-
-    \b
-    Example:
-      wcx analyze model.safetensors
-    """
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    for library in (
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-    ):  # threads that wait longer than they work
+    _end_by_signals()
+    for library in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # threads that wait longer than they work
         os.environ.setdefault(library, "1")
-    signal.signal(signal.SIGTERM, lambda *_signal: _end_by_signal(TERMINATED))
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell has it ignored
-        signal.signal(signal.SIGINT, lambda *_signal: _end_by_signal(INTERRUPTED))
     sys.unraisablehook = _end_after_all
     code = run(sys.argv[1:])
     if sys.stderr is not None:
@@ -100,11 +39,17 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; the codes are those of docs/exit-codes.md."""
+    import click
+
+    from wcx.cli.group import cli
+    from wcx.cli.messages import print_error
+
     if sys.stdout is None:  # closed before we began
         print_error("stdout is closed: redirect it, or use -o FILE")
         return UNWRITABLE
     try:
-        result = cli.main(args=list(arguments), prog_name="wcx", standalone_mode=False)
+        with guarded():
+            result = cli.main(args=list(arguments), prog_name="wcx", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as exit_:
         return _flushed(exit_.exit_code)
@@ -118,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except SystemExit as exit_:  # by a signal, or by click, which ends on its own when nobody reads stdout any more
-        return int(exit_.code) if exit_.code in (TERMINATED, INTERRUPTED) else _give_up_stdout(BROKEN_PIPE)
+        return next((code for code in _SIGNALS.values() if code == exit_.code), None) or _give_up_stdout(BROKEN_PIPE)
     except BrokenPipeError:
         return _give_up_stdout(BROKEN_PIPE)
     except OSError as error:
@@ -137,6 +82,8 @@ def _flushed(code: int) -> int:
 
 
 def _report_unwritable(error: OSError) -> int:
+    from wcx.cli.messages import print_error
+
     print_error(f"stdout can't be written: {error.strerror}")
     return _give_up_stdout(UNWRITABLE)
 
@@ -147,13 +94,17 @@ def _give_up_stdout(code: int) -> int:
     return code
 
 
-def _end_by_signal(code: int) -> None:
-    """Raise SystemExit, so that every `finally` runs and nothing half-written stays behind.
+def _end_by_signals() -> None:
+    """Let signals raise SystemExit, so that every `finally` runs and nothing half-written stays behind.
 
-    For Ctrl-C too: Python ends a process by the signal itself, whatever its exit code, if a KeyboardInterrupt has once
-    gone through code that was made from a string, as importing a module with dataclasses does.
+    Ctrl-C too: Python ends a process by the signal itself, whatever its exit code, if a KeyboardInterrupt has once gone
+    through code that was made from a string, as importing a module with dataclasses does. A signal that the shell has
+    ignored (in the background, or by nohup) stays ignored.
     """
-    sys.exit(code)
+    for name, code in _SIGNALS.items():
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, lambda *_signal, code=code: sys.exit(code))
 
 
 def _end_after_all(lost: Any) -> None:  # noqa: ANN401
@@ -168,6 +119,10 @@ def _end_after_all(lost: Any) -> None:  # noqa: ANN401
 
 def _report_bug() -> int:
     import traceback
+
+    import click
+
+    from wcx.core.version import __version__
 
     with suppress(OSError):
         traceback.print_exc()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wcx.cli.exit_codes import CONDITION_HOLDS, DONE, UNREADABLE
-from wcx.cli.messages import any_holds, print_error
+from wcx.cli.exit_codes import UNREADABLE
+from wcx.cli.gate import Gate
+from wcx.cli.messages import print_error
 from wcx.cli.option_groups import GroupedCommand
 from wcx.cli.options import OutputOptions, analysis_options, choose_output, fail_on_option, output_options
 from wcx.core.errors import CheckpointError, UsageError
@@ -54,18 +55,19 @@ def command(
 
     settings = make_settings(**options)
     _check_sort(output.sort, settings)
-    parsed = [parse(text) for text in conditions]
+    gate = Gate([parse(text) for text in conditions])
     reference = open_reference(settings)
     open_writer = OUTPUTS[choose_output(output.kind, output.output)].open_writer
-    failed = held = False
+    failed = False
     with open_output(output.output) as stream:
         writer = open_writer(stream, output.view(stream, several=can_give_several(checkpoints)))
         for path in find_checkpoints(checkpoints):
             report = _analyze_one(path, settings, threads, writer, reference, show_progress=output.shows_progress)
             failed |= report is None
-            held |= report is not None and any_holds(parsed, report, f"{report.checkpoint.path}: ")
+            if report is not None:
+                gate.look(report, f"{report.checkpoint.path}: ")
         writer.end()
-    return UNREADABLE if failed else CONDITION_HOLDS if held else DONE
+    return UNREADABLE if failed else gate.code()
 
 
 def _check_sort(sort: str | None, settings: Settings) -> None:

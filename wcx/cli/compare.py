@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wcx.cli.exit_codes import CONDITION_HOLDS, DONE, UNREADABLE
-from wcx.cli.messages import any_holds, print_error
+from wcx.cli.exit_codes import UNREADABLE
+from wcx.cli.gate import Gate
+from wcx.cli.messages import print_error
 from wcx.cli.option_groups import GroupedCommand, option
 from wcx.cli.options import (
     INPUT,
@@ -99,8 +98,7 @@ def command(
     if output.planes:
         raise UsageError("--planes is a view of one checkpoint: use wcx analyze")
     settings = make_comparison_settings(**options)
-    parsed = [parse_comparison(text) for text in conditions]
-    _check_distinct([output.output, plot, *dict.fromkeys(settings.logs)])
+    gate = Gate([parse_comparison(text) for text in conditions])
     if plot is not None:
         _check_plot(plot)
     write = COMPARISON_OUTPUTS[choose_output(output.kind, output.output)]
@@ -110,7 +108,6 @@ def command(
         check(view)
         with progress_bar(output.shows_progress) as progress:
             comparison = compare_checkpoints(checkpoints, settings, threads or cores(), progress, store)
-        _check_not_read([output.output, plot], comparison)
         unreadable = [f"{item.path}: {item.error}" for item in comparison.checkpoints if item.error is not None]
         for text in [store.trouble, *unreadable]:
             if text is not None:
@@ -118,29 +115,8 @@ def command(
         write(comparison, stream, view)
     if plot is not None:
         _draw(comparison, plot)
-    held = any_holds(parsed, comparison)
-    return UNREADABLE if unreadable else CONDITION_HOLDS if held else DONE
-
-
-def _check_distinct(paths: Sequence[str | None]) -> None:
-    """Raise UsageError if a file is named twice: as a log and for an output, or for the report and its picture."""
-    seen: set[str] = set()
-    for path in paths:
-        if path is None or path == "-":
-            continue
-        real = os.path.realpath(path)
-        if real in seen:
-            raise UsageError(f"{path}: named twice: as an output and as something else")
-        seen.add(real)
-
-
-def _check_not_read(written: Sequence[str | None], comparison: Comparison) -> None:
-    """Raise UsageError for an output that would overwrite a checkpoint, or a log found next to a run."""
-    logs = (comparison.settings["log"] or {}).get("paths", ())
-    read = {os.path.realpath(path) for path in (*logs, *(item.path for item in comparison.checkpoints))}
-    for path in written:
-        if path is not None and path != "-" and os.path.realpath(path) in read:
-            raise UsageError(f"{path}: it would be written over what was read")
+    gate.look(comparison)
+    return UNREADABLE if unreadable else gate.code()
 
 
 def _check_plot(path: str) -> None:

@@ -51,7 +51,7 @@ def command(checkpoint: str, as_json: bool, output: str | None, **options: Any) 
     from wcx.tasks.verify.verify import verify
 
     kind = choose_output("json" if as_json else None, output, "verify", ("table", "json"))
-    verification = verify(checkpoint, **options)
     with open_output(output) as stream:
+        verification = verify(checkpoint, **options)
         (write_json if kind == "json" else write)(verification, stream)
     return DONE if verification.agrees else DISAGREES

@@ -9,10 +9,51 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from wcx.core.checkpoint import Signature
-from wcx.core.errors import ChangedFileError, CheckpointError
+from wcx.core.errors import ChangedFileError, CheckpointError, UsageError
+from wcx.core.guard import claim, note_read
 
 TEMPORARY = ".wcx-"
 """The prefix of the names of temporary files."""
+
+
+@contextmanager
+def written(path: str, option: str) -> Iterator[int]:
+    """Yield a descriptor that writes the file at `path`, which appears there only when all of it is written.
+
+    Pipes and devices are written straight. option: which names the file, such as `-o`. Raises UsageError where it can't
+    be written, or where this run reads it (see `guard`), BrokenPipeError where nobody reads a pipe any more.
+    """
+    label = f"{option} {path}"
+    with _write_failures(label):
+        claim(path, label)
+        if os.path.exists(path) and not os.path.isfile(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+        else:
+            target = os.path.realpath(path)
+            with replaced(target) as descriptor:
+                yield descriptor
+                claim(target, label)
+
+
+@contextmanager
+def _write_failures(label: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(f"{label}: can't be written: {error.strerror or error}") from error
+
+
+def claim_output(path: str, option: str) -> None:
+    """Raise what `written` would raise at once for a file that this run reads or writes already."""
+    label = f"{option} {path}"
+    with _write_failures(label):
+        claim(path, label)
 
 
 @contextmanager
@@ -78,7 +119,9 @@ def open_descriptor(path: str, wanted: str = "a checkpoint file") -> int:
     except (OSError, ValueError) as error:
         raise CheckpointError(path, describe_os_error(path, error)) from error
     try:
-        _check_regular(path, os.fstat(descriptor), wanted)
+        status = os.fstat(descriptor)
+        _check_regular(path, status, wanted)
+        note_read(path, status)
     except BaseException:
         os.close(descriptor)
         raise

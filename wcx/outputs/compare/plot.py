@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from wcx.core.comparison import Comparison
 from wcx.core.errors import MissingDependencyError, UsageError
+from wcx.core.files import claim_output, written
 from wcx.core.groups import grouped, mean
 from wcx.core.text import escape
 from wcx.outputs.compare.picture import Axis, Curve, HeatMap, curves, heat_maps, make_axis, metrics
@@ -85,11 +86,8 @@ def plot(comparison: Comparison, path: str | os.PathLike[str], columns: int = 2)
     """
     kind = check_plot(path)
     drawn = render(comparison, kind, columns)
-    try:
-        with open(path, "wb") as file:
-            file.write(drawn)
-    except OSError as error:
-        raise UsageError(f"--plot {os.fspath(path)}: can't be written: {error.strerror or error}") from error
+    with written(os.fspath(path), "--plot") as descriptor, open(descriptor, "wb", closefd=False) as file:
+        file.write(drawn)
 
 
 def check_plot(path: str | os.PathLike[str]) -> str:
@@ -99,6 +97,7 @@ def check_plot(path: str | os.PathLike[str]) -> str:
     if suffix not in _KINDS:
         raise UsageError(f"--plot {name}: the name must end in one of {', '.join(_KINDS)}")
     _library()
+    claim_output(name, "--plot")
     return _KINDS[suffix]
 
 

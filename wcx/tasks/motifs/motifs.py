@@ -16,6 +16,8 @@ from wcx.core.checkpoint import Checkpoint, TensorInfo
 from wcx.core.decode import plain_values
 from wcx.core.dtypes import DTYPES, DType
 from wcx.core.errors import UsageError
+from wcx.core.files import claim_output
+from wcx.core.guard import guarded
 from wcx.core.motifs import DtypeMotifs, LayerMotifs, ModelMotifs, MotifReport, MotifSettings, Projection, TopMotif
 from wcx.core.report import SkippedTensor
 from wcx.core.version import __version__
@@ -52,7 +54,10 @@ def motifs(
     made = make_motif_settings(**settings)
     if threads is not None:
         check_whole("threads", threads, 1)
-    return motifs_of(open_checkpoint(path), made, threads or cores(), write=write, progress=progress)
+    with guarded():
+        if write is not None:
+            claim_output(write, "--write")
+        return motifs_of(open_checkpoint(path), made, threads or cores(), write=write, progress=progress)
 
 
 def motifs_of(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wcx.core.checkpoint import Checkpoint, TensorInfo, TensorReader
 from wcx.core.dtypes import DTYPES
 from wcx.core.errors import UsageError
-from wcx.core.files import replaced
+from wcx.core.files import written
 from wcx.formats.safetensors import DTYPE_NAMES
 from wcx.scan.layers import Layer, Piece
 
@@ -31,20 +31,14 @@ def writing(target: str, checkpoint: Checkpoint) -> Iterator[SafetensorsWriter]:
 
     Raises UsageError where it can't be written: the place, a tensor that can't be read, a dtype that safetensors lacks.
     """
-    target = os.path.realpath(target)
-    if any(os.path.realpath(os.path.join(checkpoint.directory, name)) == target for name in checkpoint.files):
-        raise UsageError(f"--write {target}: this is the checkpoint itself: choose another name")
     if os.path.exists(target) and not os.path.isfile(target):
         raise UsageError(f"--write {target}: not a regular file: choose another name")
     for tensor in checkpoint.tensors:
         if tensor.unsupported or tensor.dtype not in DTYPE_NAMES:
             reason = tensor.unsupported or f"safetensors does not support {tensor.dtype}"
             raise UsageError(f"--write {target}: tensor {tensor.name} can't be written: {reason}")
-    try:
-        with replaced(target) as descriptor:
-            yield SafetensorsWriter(descriptor, checkpoint)
-    except OSError as error:
-        raise UsageError(f"--write {target}: can't be written: {error.strerror or error}") from error
+    with written(target, "--write") as descriptor:
+        yield SafetensorsWriter(descriptor, checkpoint)
 
 
 class SafetensorsWriter:
