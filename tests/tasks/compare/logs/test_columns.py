@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from wcx.core.errors import CheckpointError, UsageError
-from wcx.core.text import escape
+from wcx.core.text import escape, shortened
 from wcx.tasks.compare.logs import columns as training_log
 from wcx.tasks.compare.logs import files as log_files
-from wcx.tasks.compare.logs.columns import LogColumn, TrainingLog, read_log
+from wcx.tasks.compare.logs.columns import TrainingLog, read_log
+from wcx.tasks.compare.logs.roles import LogColumn
 
 Values = dict[int, float]
 
@@ -195,7 +196,7 @@ def test_what_is_not_there_is_missing(tmp_path: Path, cell: str) -> None:
 def test_what_is_no_number_is_missing_and_said(tmp_path: Path, cell: str) -> None:
     log = read(tmp_path, f'step,loss\n1,"{cell}"\n2,1\n3,2\n')
     assert values(log.metrics["loss"]) == {1: 1, 2: 2}
-    assert log.warnings == ("'loss': treated non-numeric cells as missing: 1",)
+    assert log.warnings == (f"'loss': treated non-numeric cells as missing: 1 (first: {shortened(cell)})",)
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", '"nan"', "1e999", "1" + "0" * 400])
@@ -343,7 +344,28 @@ def test_settings_of_the_optimizer_are_no_metrics_unless_asked_for(tmp_path: Pat
 def test_a_column_of_more_text_than_numbers_is_no_metric_by_default(tmp_path: Path) -> None:
     text = "step,tag,loss\n1,a,1\n2,b,2\n3,5,3\n"
     assert list(read(tmp_path, text).metrics) == ["loss"]
-    assert read(tmp_path, text, metrics=("tag",)).warnings == ("'tag': treated non-numeric cells as missing: 2",)
+    assert read(tmp_path, text, metrics=("tag",)).warnings == (
+        "'tag': treated non-numeric cells as missing: 2 (first: 'a')",
+    )
+
+
+def test_a_column_without_numbers_is_left_out_by_name_with_its_first_cell(tmp_path: Path) -> None:
+    text = "step,loss,acc,day\n1,2,51.0%,Monday\n2,1,,Tuesday\n"
+    log = read(tmp_path, text)
+    assert list(log.metrics) == ["loss"]
+    assert log.notes == (
+        "columns left out, since they contain no number: 'acc' (first: '51.0%'), 'day' (first: 'Monday')",
+    )
+    assert read(tmp_path, text, metrics=("loss",)).notes == ()
+    with pytest.raises(UsageError, match=r"--metric 'acc': .* contains no number; .*'51\.0%'"):
+        read(tmp_path, text, metrics=("acc",))
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;", "\ufeffsep=;"])
+def test_the_first_line_of_excel_is_passed_over(tmp_path: Path, first: str) -> None:
+    log = read(tmp_path, f"{first}\r\nstep;loss\r\n10;0,5\r\n")
+    assert (log.rows, values(log.metrics["loss"])) == (1, {0: 0.5})
+    assert read(tmp_path, "sep=\t\nstep\tloss\n10\t0.5\n").kind == "TSV"
 
 
 def test_delimiters_in_quotes_are_none(tmp_path: Path) -> None:
@@ -397,13 +419,18 @@ def test_a_column_that_is_not_there(tmp_path: Path, step_column: str, metrics: t
 
 def test_no_column_counts(tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match="no column of steps or epochs found, choose one with --step-column; its columns are 'a', 'b'"
+        UsageError,
+        match="epochs with numbers, choose one with --step-column; its columns are 'a', 'b'",
     ):
         read(tmp_path, "a,b\n1,2\n")
+    with pytest.raises(UsageError, match=r"epochs with numbers.* are 'step' \(first: '0\.1k'\), 'loss'$"):
+        read(tmp_path, "step,loss\n0.1k,2\n")
+    with pytest.raises(UsageError, match=r"'step': this column of .* contains no number; .*'0\.1k'"):
+        read(tmp_path, "step,loss\n0.1k,2\n", step_column="step")
 
 
 def test_no_column_has_metrics(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no numeric column other than the steps; its columns are 'step', 'phase'"):
+    with pytest.raises(UsageError, match=r"column other than the steps; .* 'step', 'phase' \(first: 'warm'\)$"):
         read(tmp_path, "step,phase\n1,warm\n")
 
 
@@ -502,7 +529,9 @@ def test_elements_that_are_no_objects(tmp_path: Path) -> None:
         ("step,loss\n1,2" + " " * (1 << 20), "line 2: a row of more than 1 MiB"),
         ('step,loss\n1,"2\n' + "3\n" * (1 << 20), "line .*(field larger|a row of more than 1 MiB)"),
         ("{", "not valid JSON"),
-        ("{'loss': 0.5, 'epoch': 0.1}\n", "not valid JSON: expected a string"),
+        ("{'loss': 0.5, 'epoch': 0.1}\n", "Python, not JSON: use trainer_state.json"),
+        ("Some weights are new\n  3%|#  | 1/30\r{'loss': 0.5, 'epoch': 0.1}\n", "Python, not JSON"),
+        ("sep=;\n", "only comments and blank lines"),
         ('{\n "loss": [1, 2]\n}', "a JSON object without an array log_history"),
         ('{"log_history": 3, \n"x": 1}', "a JSON object without an array log_history"),
         ('{"log_history": [{"step": 1, "loss": 2}', "not valid JSON"),

@@ -382,5 +382,16 @@ def test_the_shipped_logs() -> None:
 
 def test_rows_without_a_number_for_a_step_are_said(tmp_path: Path) -> None:
     found = joined(tmp_path, "step,loss\n0,3\nabc,2\nnan,2\n20,1\n", steps(0, 20))
-    assert "'step': ignored rows without a number in this column: 2" in found.warnings
+    assert "'step': ignored rows without a number in this column: 2 (first: 'abc')" in found.warnings
     assert (found.joined.rows, found.joined.used) == (4, 2)
+
+
+def test_columns_that_are_logged_one_after_the_other_are_no_resume(tmp_path: Path) -> None:
+    rows = [f"{step},{tag},{value + step}" for tag, value in (("loss", 1), ("acc", 5)) for step in (10, 20, 30)]
+    found = joined(tmp_path, table("step,tag,value", *rows), steps(10, 20, 30))
+    assert loss(found) == [11, 21, 31]
+    assert loss(found, "acc") == [15, 25, 35]
+    assert found.warnings == ()
+    resumed = joined(tmp_path, table("step,tag,value", *rows, "20,acc,0"), steps(10, 20, 30))
+    assert loss(resumed, "acc") == [15, 0, 35]
+    assert resumed.warnings[0].startswith("'step' decreases (first from 30 to 20), as after a resume")

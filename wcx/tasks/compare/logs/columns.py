@@ -6,65 +6,20 @@ loggers write NaN for "not measured here" too.
 
 from __future__ import annotations
 
-import re
-from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from wcx.core.errors import UsageError
 from wcx.core.text import shortened
 from wcx.tasks.compare.logs.files import read_rows
-from wcx.tasks.compare.logs.files.reading import LogFile, NotNumber
+from wcx.tasks.compare.logs.files.reading import LogFile
+from wcx.tasks.compare.logs.long_form import wide_rows
+from wcx.tasks.compare.logs.roles import LogAxis, LogColumn, axis_of, default_metrics, unit_of
 
 _MAX_ROWS = 2_000_000
 _MAX_COLUMNS = 10_000
 _MAX_NUMBERS = 4_000_000  # 16 bytes each, and the same again when they are joined
-_STEP_NAMES = (
-    *("step", "global_step", "train_step", "training_step", "optimizer_step", "steps", "total_steps"),
-    *("total_timesteps", "timesteps", "iteration", "iterations", "iter", "iters", "iter_num", "it"),
-    *("num_updates", "updates", "update"),
-)
-_WEAK_NAMES = ("batch", "_step")  # batches may restart in each epoch; _step counts the rows of Weights & Biases
-_EPOCH_NAMES = ("epoch", "epochs", "current_epoch", "ep")
-_PREFIXES = {"train", "trainer", "training", "time", "progress", "charts", "val", "valid", "validation", "eval", "test"}
-_CLOCKS = re.compile(
-    r"_?(wall ?time|time|timestamp|date|datetime|created_at|elapsed|time_elapsed|eta|duration|seconds|runtime)"
-    r"|.*_(time|runtime|seconds|secs|ms|per_second|per_sec)"
-    r"|.*[ _](wall ?time|timestamp)|relative time.*|fps"
-    r"|total_flos|(num_input_tokens|num_tokens|tokens|samples|examples)(_seen)"
-)
-_SCHEDULES = re.compile(r"lr|lr[-_/].*|learning_?rate(_.*)?|momentum|weight_?decay|beta_?[12]", re.IGNORECASE)
-_SPREAD = ("__MIN", "__MAX")  # bounds of the smoothing, which an export of Weights & Biases has with each value
-
-
-@dataclass(slots=True)
-class LogColumn:
-    """The finite numbers of a column with their rows (from 0, ascending), and the counts of other cells."""
-
-    rows: array[int] = field(default_factory=lambda: array("q"))
-    values: array[float] = field(default_factory=lambda: array("d"))
-    nonfinite: int = 0
-    text: int = 0
-
-    def add(self, row: int, cell: float | NotNumber) -> None:
-        """Add a cell that is not empty."""
-        if isinstance(cell, float):
-            self.rows.append(row)
-            self.values.append(cell)
-        elif cell is NotNumber.NONFINITE:
-            self.nonfinite += 1
-        else:
-            self.text += 1
-
-
-@dataclass(frozen=True, slots=True)
-class LogAxis:
-    """A column that counts how far training was. unit: `step` or `epoch`, None where its name does not say."""
-
-    name: str
-    unit: str | None
-    column: LogColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +47,14 @@ def read_log(path: str, *, step_column: str | None = None, metrics: Sequence[str
     """
     file = LogFile(path)
     columns: dict[str, LogColumn] = {}
-    rows = _read_columns(file, columns, _filter(step_column, metrics))
+    rows = _read_columns(file, columns, step_column, _filter(step_column, metrics))
     if rows <= file.left_out:
         raise file.error(f"no readable row: {file.why_left_out or 'the file has no rows'} ({file.kind})")
     axes = _axes(path, columns, step_column)
-    wanted = {name: _named(path, columns, name, "--metric") for name in metrics} or _default_metrics(columns, axes)
+    wanted = {name: _named(path, columns, name, "--metric") for name in metrics} or default_metrics(columns, axes)
     if not wanted:
         raise UsageError(f"--log {path}: no numeric column other than the steps; {_listed(columns)}")
-    notes = (*_file_notes(file), *([] if metrics else _unused(columns, axes, wanted)))
+    notes = (*_file_notes(file, columns), *([] if metrics else _unused(columns, axes, wanted)))
     warnings = [*_file_warnings(file)]
     for name, column in wanted.items():
         warnings += _cell_warnings(name, column)
@@ -111,14 +66,16 @@ def _filter(step_column: str | None, metrics: Sequence[str]) -> Callable[[str], 
     if not metrics:
         return lambda name: True
     asked = {*metrics, step_column}
-    return lambda name: name in asked or (step_column is None and _unit(name) is not None)
+    return lambda name: name in asked or (step_column is None and unit_of(name) is not None)
 
 
-def _read_columns(file: LogFile, columns: dict[str, LogColumn], is_wanted: Callable[[str], bool]) -> int:
+def _read_columns(
+    file: LogFile, columns: dict[str, LogColumn], step_column: str | None, is_wanted: Callable[[str], bool]
+) -> int:
     """Fill the columns, the names of others too; return the number of rows, those left out too."""
     wanted: dict[str, LogColumn | None] = {}
     numbers = read = 0
-    for read, row in enumerate(read_rows(file), 1):
+    for read, row in enumerate(wide_rows(read_rows(file), file, step_column), 1):
         if read > _MAX_ROWS:
             raise file.error(f"more than {_MAX_ROWS:,} rows: subsample the log")
         for name, cell in row.items():
@@ -136,44 +93,16 @@ def _read_columns(file: LogFile, columns: dict[str, LogColumn], is_wanted: Calla
     return read + file.left_out
 
 
-# --------------------------------------------------------------------------------------------------- roles of columns
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Return the prefix and the last part of a name: train and global_step of 'run 1 - train/global_step'."""
-    parts = re.split(r"[/.]", name.rpartition(" - ")[2].strip().lower())
-    return "/".join(parts[:-1]), parts[-1]
-
-
-def _unit(name: str) -> str | None:
-    """Return what a column counts by its name with a known prefix: train/epoch counts epochs, loss/epoch does not."""
-    prefix, plain = _split(name)
-    if prefix and prefix not in _PREFIXES:
-        return None
-    return "step" if plain in _STEP_NAMES + _WEAK_NAMES else "epoch" if plain in _EPOCH_NAMES else None
-
-
 def _axes(path: str, columns: Mapping[str, LogColumn], asked: str | None) -> tuple[LogAxis, ...]:
     if asked is not None:
-        return (LogAxis(asked, _unit(asked), _named(path, columns, asked, "--step-column")),)
-    axes = tuple(axis for unit in ("step", "epoch") if (axis := _axis(columns, unit)) is not None)
+        return (LogAxis(asked, unit_of(asked), _named(path, columns, asked, "--step-column")),)
+    axes = tuple(axis for unit in ("step", "epoch") if (axis := axis_of(columns, unit)) is not None)
     if not axes:
         raise UsageError(
-            f"--log {path}: no column of steps or epochs found, choose one with --step-column; {_listed(columns)}"
+            f"--log {path}: no column of steps or epochs with numbers, choose one with --step-column; "
+            f"{_listed(columns)}"
         )
     return axes
-
-
-def _axis(columns: Mapping[str, LogColumn], unit: str) -> LogAxis | None:
-    """Return the column that counts `unit`: the best name, of equally good ones the one with the most numbers."""
-    usable = [name for name, column in columns.items() if column.values and _unit(name) == unit]
-    best = min(usable, key=lambda name: (*_rank(name), -len(columns[name].values)), default=None)
-    return None if best is None else LogAxis(best, unit, columns[best])
-
-
-def _rank(name: str) -> tuple[bool, bool, int]:
-    prefix, plain = _split(name)
-    return plain in _WEAK_NAMES, bool(prefix), (_STEP_NAMES + _WEAK_NAMES + _EPOCH_NAMES).index(plain)
 
 
 def _named(path: str, columns: Mapping[str, LogColumn], name: str, option: str) -> LogColumn:
@@ -188,24 +117,13 @@ def _named(path: str, columns: Mapping[str, LogColumn], name: str, option: str) 
     return column
 
 
-def _default_metrics(columns: Mapping[str, LogColumn], axes: Sequence[LogAxis]) -> dict[str, LogColumn]:
-    """Return the columns of numbers except counts, clocks, bounds of another column, and settings of the optimizer."""
-    counts = {axis.name for axis in axes}
-    return {
-        name: column
-        for name, column in columns.items()
-        if len(column.values) + column.nonfinite > column.text
-        and name not in counts
-        and not (_unit(name) or _CLOCKS.fullmatch(_split(name)[1]) or _SCHEDULES.fullmatch(_split(name)[1]))
-        and not (name.endswith(_SPREAD) and name[: -len(_SPREAD[0])] in columns)
-    }
-
-
 # ------------------------------------------------------------------------------------------------- notes and warnings
 
 
-def _file_notes(file: LogFile) -> list[str]:
+def _file_notes(file: LogFile, columns: Mapping[str, LogColumn]) -> list[str]:
+    tags = sum(unit_of(name) is None for name in columns)
     return _texts(
+        (bool(file.long_form), f"one metric a row: read a column for each {file.long_form!r} ({tags:,})"),
         (file.repeated, f"skipped repeated header lines, as after a resume: {file.repeated:,}"),
         (file.unnamed, f"skipped columns without a name: {file.unnamed:,}"),
         (file.decimal_comma, "read commas in numbers as decimal points"),
@@ -224,7 +142,7 @@ def _cell_warnings(name: str, column: LogColumn) -> list[str]:
     name = shortened(name)
     return _texts(
         (column.nonfinite, f"{name}: treated NaN or infinite values as missing: {column.nonfinite:,}"),
-        (column.text, f"{name}: treated non-numeric cells as missing: {column.text:,}"),
+        (column.text, f"{name}: treated non-numeric cells as missing: {column.text:,} ({_first(column)})"),
     )
 
 
@@ -234,16 +152,29 @@ def _texts(*pairs: tuple[int, str]) -> list[str]:
 
 
 def _unused(columns: Mapping[str, LogColumn], axes: Sequence[LogAxis], wanted: Mapping[str, LogColumn]) -> list[str]:
-    """Return a note on the columns that hold numbers and are not metrics by default."""
-    counts = {axis.name for axis in axes}
-    unused = [name for name, column in columns.items() if column.values and name not in wanted and name not in counts]
-    return [f"columns not used by default, choose them with --metric: {_names(unused)}"] if unused else []
+    """Return notes on the columns that are not metrics by default: those of numbers, and those of other cells."""
+    others = {name: column for name, column in columns.items() if name not in {*wanted, *(axis.name for axis in axes)}}
+    unused = [shortened(name) for name, column in others.items() if column.values]
+    texts = [_described(name, column) for name, column in others.items() if column.text and not column.values]
+    return _texts(
+        (len(unused), f"columns not used by default, choose them with --metric: {_some(unused)}"),
+        (len(texts), f"columns left out, since they contain no number: {_some(texts)}"),
+    )
 
 
 def _listed(columns: Mapping[str, LogColumn]) -> str:
-    return f"its columns are {_names(list(columns))}" if columns else "it has no columns"
+    texts = [_described(name, column) for name, column in columns.items()]
+    return f"its columns are {_some(texts)}" if columns else "it has no columns"
 
 
-def _names(names: Sequence[str], limit: int = 20) -> str:
-    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
-    return ", ".join(shortened(name) for name in names[:limit]) + more
+def _described(name: str, column: LogColumn) -> str:
+    """Return the name of a column, with its first cell where none is a number."""
+    return shortened(name) + (f" ({_first(column)})" if column.text and not column.values else "")
+
+
+def _first(column: LogColumn) -> str:
+    return f"first: {shortened(column.first_text)}"
+
+
+def _some(texts: Sequence[str], limit: int = 20) -> str:
+    return ", ".join(texts[:limit]) + (f" and {len(texts) - limit:,} more" if len(texts) > limit else "")

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from wcx.core.comparison import Joined
 from wcx.core.errors import UsageError
 from wcx.core.text import shortened
-from wcx.tasks.compare.logs.columns import LogAxis, TrainingLog
+from wcx.tasks.compare.logs.columns import TrainingLog
 from wcx.tasks.compare.logs.nearest import Floats, LoggedValues, NearestRows, last_written, nearest_rows, reach
+from wcx.tasks.compare.logs.roles import LogAxis
 from wcx.tasks.compare.series.discover import Located
 
 

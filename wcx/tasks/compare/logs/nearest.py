@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wcx.tasks.compare.logs.columns import LogColumn
+from wcx.tasks.compare.logs.roles import LogColumn
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

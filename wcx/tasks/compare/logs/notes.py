@@ -37,7 +37,8 @@ def join_warnings(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[str
     """Yield warnings on checkpoints without values, shifted epochs and resumed runs."""
     column, name = join.axis.column, shortened(join.axis.name)
     if column.text + column.nonfinite:
-        yield f"{name}: ignored rows without a number in this column: {column.text + column.nonfinite:,}"
+        first = f" (first: {shortened(column.first_text)})" if column.text else ""
+        yield f"{name}: ignored rows without a number in this column: {column.text + column.nonfinite:,}{first}"
     unnumbered = np.flatnonzero(~join.is_numbered)
     if len(unnumbered):
         labels = _labels(checkpoints, unnumbered)
@@ -93,10 +94,16 @@ def _shifted(join: LogJoin) -> Iterator[str]:
 
 
 def _goes_back(join: LogJoin) -> tuple[float, float] | None:
-    """Return the two steps between which the log first goes back."""
-    steps = join.row_steps[~np.isnan(join.row_steps)]
-    back = np.flatnonzero(steps[1:] < steps[:-1])
-    return (float(steps[back[0]]), float(steps[back[0] + 1])) if len(back) else None
+    """Return the two steps between which a column first goes back; other columns may be logged at other steps."""
+    found: list[tuple[int, float, float]] = []
+    for column in join.log.metrics.values():
+        rows = np.frombuffer(column.rows, np.int64)
+        rows = rows[~np.isnan(join.row_steps[rows])]
+        steps = join.row_steps[rows]
+        back = np.flatnonzero(steps[1:] < steps[:-1])
+        if len(back):
+            found.append((int(rows[back[0] + 1]), float(steps[back[0]]), float(steps[back[0] + 1])))
+    return min(found)[1:] if found else None
 
 
 def _resumed(join: LogJoin, checkpoints: Sequence[Located]) -> Iterator[str]:

@@ -6,6 +6,7 @@ counted, never guessed. Nothing here knows which column counts steps.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from wcx.core.files import open_regular, read_extent
@@ -15,6 +16,8 @@ from wcx.tasks.compare.logs.files.reading import KINDS, Lines, LogFile, Row
 
 _MAX_NBYTES = 256 << 20
 _HEAD = 1 << 16
+_PYTHON = re.compile(r"(?:^|\r)[ \t]*+\{[ \t]*+'", re.MULTILINE)  # a line of print({'loss': 0.5})
+_LOGGED = re.compile(r'^[^{\n]{1,200}\| \{"', re.MULTILINE)  # 2026-01-01 12:00:00 | INFO | train | {"epoch": 1}
 
 
 def read_rows(file: LogFile) -> Iterator[Row]:
@@ -24,9 +27,15 @@ def read_rows(file: LogFile) -> Iterator[Row]:
             raise file.error(f"{status.st_size:,} bytes exceed the limit of 256 MiB for a training log")
         head = read_extent(descriptor, file.path, 0, min(status.st_size, _HEAD))
         encoding = _encoding(file, head)
-        first = head.decode(encoding, "replace").lstrip()[:1]
+        text = head.decode(encoding, "replace")
+        first = text.lstrip()[:1]
         if not first:
             raise file.error("the file is empty")
+        if _PYTHON.search(text):
+            raise file.error("Python, not JSON: use trainer_state.json, which the Trainer saves in each checkpoint")
+        if _LOGGED.search(text):
+            yield from read_lines(Lines(file, descriptor, encoding), prefixed=True)
+            return
         if first == "[" or (first == "{" and is_one_value(Lines(file, descriptor, encoding))):
             yield from read_document(file, descriptor, status.st_size, encoding)
             return

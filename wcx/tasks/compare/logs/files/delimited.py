@@ -18,6 +18,7 @@ from wcx.tasks.compare.logs.files.reading import KINDS, MAX_LINE, MAX_NAME, Line
 
 _KINDS = {"\t": "TSV", ";": "CSV with semicolons", ",": "CSV"}
 _QUOTED = re.compile(r'"[^"]*+"?')
+_SEPARATOR = re.compile(r'"?sep=.?"?', re.IGNORECASE)  # Excel's first line
 _WITH_COMMA = re.compile(r"[+-]?[0-9]*+,[0-9]++(?:[eE][+-]?[0-9]++)?")
 _WITH_POINT = re.compile(r"[+-]?[0-9]*+\.[0-9]++(?:[eE][+-]?[0-9]++)?")
 
@@ -69,7 +70,7 @@ def _header(lines: Lines) -> _Header:
         text = line.strip()
         if text.startswith("#"):
             comment = text.lstrip("# ")
-        elif text:
+        elif text and not _SEPARATOR.fullmatch(text):
             return _header_from(lines, line, comment)
     raise lines.file.error("the file contains only comments and blank lines")
 

@@ -13,7 +13,7 @@ from typing import Any
 from wcx.core.errors import CheckpointError
 from wcx.core.files import read_extent
 from wcx.formats.json_walker import JsonError, JsonWalker
-from wcx.tasks.compare.logs.files.reading import KINDS, MAX_NAME, Lines, LogFile, NotNumber, Row, finite, number_in
+from wcx.tasks.compare.logs.files.reading import KINDS, MAX_NAME, Cell, Lines, LogFile, Row, finite, number_in
 
 _MAX_NBYTES = 64 << 20  # one value is held as a whole
 _MAX_DEPTH = 16
@@ -28,14 +28,14 @@ def is_one_value(lines: Lines) -> bool:
     return not isinstance(value, dict) or isinstance(value.get("log_history"), list)
 
 
-def read_lines(lines: Lines) -> Iterator[Row]:
-    """Yield the object of each line."""
+def read_lines(lines: Lines, *, prefixed: bool = False) -> Iterator[Row]:
+    """Yield the object of each line. prefixed: whether a logger wrote date and level before `| {`, as fairseq's."""
     lines.file.kind = "JSON lines"
     for line in lines:
         lines.begin_row()
         if not line.strip():
             continue
-        row = _row(line)
+        row = _row(line[max(line.find("| {") + 2, 0) :] if prefixed else line)
         if row is None:
             lines.file.leave_out(f"line {lines.number} is not a JSON object")
         else:
@@ -94,7 +94,7 @@ def _row(text: str) -> Row | None:
         return None
 
 
-def _cells(value: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, float | NotNumber | None]]:
+def _cells(value: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Cell]]:
     for key, item in value.items():
         name = prefix + key.strip()
         if len(name) > MAX_NAME:
@@ -105,9 +105,11 @@ def _cells(value: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[
             yield name, _cell(item)
 
 
-def _cell(value: object) -> float | NotNumber | None:
+def _cell(value: object) -> Cell:
     if value is None:
         return None
     if isinstance(value, str):
         return number_in(value)
-    return finite(value) if isinstance(value, int | float) and not isinstance(value, bool) else NotNumber.TEXT
+    if isinstance(value, bool):
+        return str(value).lower()
+    return finite(value) if isinstance(value, int | float) else "[...]" if isinstance(value, list) else "{...}"

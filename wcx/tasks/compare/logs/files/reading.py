@@ -10,7 +10,6 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from wcx.core.errors import CheckpointError
 
@@ -20,15 +19,11 @@ MAX_LINE = 1 << 20
 _MISSING = frozenset(("", "null", "none", "n/a", "na", "-"))
 
 
-class NotNumber(Enum):
-    """The content of a cell that is neither empty nor a finite number."""
+Cell = float | str | None
+"""A number (NaN for infinite ones too), the text of a cell that is not a number, or None for an empty cell."""
 
-    NONFINITE = "NaN or infinite"
-    TEXT = "text"
-
-
-Row = Mapping[str, float | NotNumber | None]
-"""By column: a number, NotNumber, or None for an empty cell."""
+Row = Mapping[str, Cell]
+"""The cells by column."""
 
 
 @dataclass(slots=True)
@@ -38,6 +33,7 @@ class LogFile:
     kind: the format in words. left_out: rows that can't be read; why_left_out: the first of them. short: lines with
     fewer cells than the header. repeated: lines that repeat the header. cut: whether the last line has no end. unnamed:
     columns without a name. decimal_comma: whether 0,5 was read as 0.5; decimal_point: the first number with a point.
+    long_form: the column of tags of a log that was read as one metric a row.
     """
 
     path: str
@@ -50,6 +46,7 @@ class LogFile:
     cut: bool = False
     decimal_comma: bool = False
     decimal_point: str = ""
+    long_form: str = ""
 
     def error(self, reason: str) -> CheckpointError:
         """Return the error that ends the reading."""
@@ -104,23 +101,23 @@ class Lines:
         return not self._last.endswith(("\n", "\r"))
 
 
-def number_in(text: str) -> float | NotNumber | None:
-    """Return the value of a cell written as text: digits in ASCII, no underscores, no thousands.
+def number_in(text: str) -> Cell:
+    """Return the value of a cell written as text: digits in ASCII, no underscores, no thousands, no units.
 
-    >>> number_in("-1.5e-3"), number_in(""), number_in("NaN"), number_in("1_000")
-    (-0.0015, None, <NotNumber.NONFINITE: 'NaN or infinite'>, <NotNumber.TEXT: 'text'>)
+    >>> number_in("-1.5e-3"), number_in(""), number_in("Infinity"), number_in("1_000"), number_in("51%")
+    (-0.0015, None, nan, '1_000', '51%')
     """
     try:
         number = float(text)
     except ValueError:
-        return None if text.strip().lower() in _MISSING else NotNumber.TEXT
-    return finite(number) if "_" not in text and text.isascii() else NotNumber.TEXT
+        return None if text.strip().lower() in _MISSING else text
+    return finite(number) if "_" not in text and text.isascii() else text
 
 
-def finite(number: float) -> float | NotNumber:
-    """Return a number as double; an integer beyond its range counts as infinite."""
+def finite(number: float) -> float:
+    """Return a number as double, NaN for an infinite one and for an integer beyond the range."""
     try:
         number = float(number)
     except OverflowError:
-        return NotNumber.NONFINITE
-    return number if math.isfinite(number) else NotNumber.NONFINITE
+        return math.nan
+    return number if math.isfinite(number) else math.nan
