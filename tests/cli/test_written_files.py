@@ -253,3 +253,32 @@ def test_a_gate_needs_a_match_in_one_checkpoint_only(weights: Path, tmp_path: Pa
     save_file({"v": np.ones((8, 8), np.float32)}, tmp_path / "other")
     done = run_here("analyze", weights, tmp_path / "other", "--fail-on", "layer[v].bdm < 0")
     assert (done.returncode, done.stderr.count("no layer matches")) == (0, 1)
+
+
+_INTERRUPTED_IMPORT = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from wcx.cli import main
+sys.argv = ["wcx", "kinds"]
+main()
+"""
+
+
+def test_ctrl_c_is_quiet_while_the_command_line_is_imported() -> None:
+    done = children.run_python(_INTERRUPTED_IMPORT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(("command", "name"), [("analyze", "r.json"), ("inspect", "r.json"), ("compare", "r.csv")])
+def test_a_report_next_to_checkpoints_is_replaced_by_the_next(command: str, name: str, tmp_path: Path) -> None:
+    checkpoint(tmp_path / "step_1.safetensors")
+    checkpoint(tmp_path / "step_2.safetensors", 1)
+    for _ in range(2):
+        done = run_here(command, tmp_path, "-o", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / name).stat().st_size
