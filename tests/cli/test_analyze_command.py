@@ -212,11 +212,11 @@ def test_a_directory_without_layers_says_so(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert report["layers"] == []
     assert report["model"]["planes"][0]["pooled"] is None
-    assert "no layer was analysed" in report["warnings"][0]
+    assert "no layer was analyzed" in report["warnings"][0]
     jsonschema.validate(report, schema("analysis-1.json"))
     table = run_here("analyze", ONE, "--include", "no.such.*")
     assert table.returncode == 0
-    assert "no layer was analysed" in table.stdout
+    assert "no layer was analyzed" in table.stdout
 
 
 @pytest.mark.parametrize("large", keeping([False], [True, False]))

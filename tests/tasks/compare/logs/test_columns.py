@@ -536,7 +536,7 @@ def test_elements_that_are_no_objects(tmp_path: Path) -> None:
         ('{"log_history": 3, \n"x": 1}', "a JSON object without an array log_history"),
         ('{"log_history": [{"step": 1, "loss": 2}', "not valid JSON"),
         ('[{"step": 1, "loss": 2}', r"expected a ',' or '\]'"),
-        ('[{"step": 1, "loss": 2}] x', "something follows"),
+        ('[{"step": 1, "loss": 2}] x', "unexpected data after the JSON object"),
         ("[" * 100_000, "nested more than|not valid JSON"),
         ("[]", "no readable row: the file has no rows"),
         ("[1, 2]", "no readable row: element 1 of the array is not an object"),
