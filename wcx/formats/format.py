@@ -31,6 +31,10 @@ class Match(IntEnum):
     MAGIC = 3
 
 
+CheckName = Callable[[str], None]
+"""Raises CheckpointError for the name of a tensor that can't be in a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileHead:
     """The name of a file, its size, and its first and last bytes (at most 64 KB of each), by which it is recognised."""

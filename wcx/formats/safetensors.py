@@ -17,7 +17,7 @@ from wcx.core.dtypes import DTYPES
 from wcx.core.errors import CheckpointError
 from wcx.core.text import shortened
 from wcx.formats.file_names import series_of
-from wcx.formats.format import FileContent, FileHead, Format, Match, describe_file
+from wcx.formats.format import CheckName, FileContent, FileHead, Format, Match, describe_file
 from wcx.formats.json_walker import JsonError, JsonWalker
 from wcx.formats.roles import role_of
 from wcx.formats.sources import open_file, source_of
@@ -80,14 +80,16 @@ def _notes(name: str) -> tuple[str, ...]:
     return (f"one shard of {series[1]}: for the whole model, name its index.json or the directory",)
 
 
-def read_file(path: str, file: int = 0) -> FileContent:
+def read_file(path: str, file: int = 0, check_name: CheckName | None = None) -> FileContent:
     """Read and check the header of one file; `file` is the index that its tensors get.
+
+    check_name: called with the name of every tensor, before the next is read.
 
     Tensors come in the order of their data, those at one offset in the order of the header.
     """
     with open_file(path) as opened:
         text = _read_text(opened)
-    draft = _parse(path, text)
+    draft = _parse(path, text, check_name)
     begin = _LENGTH + len(text)
     del text
     _check_extents(path, draft.entries, opened.nbytes - begin, begin)
@@ -114,7 +116,7 @@ def _read_text(file: OpenFile) -> bytes:
 # ------------------------------------------------------------------------------------------------ the header's text
 
 
-def _parse(path: str, text: bytes) -> _Draft:
+def _parse(path: str, text: bytes, check_name: CheckName | None) -> _Draft:
     draft = _Draft(cost=len(text))
     walker = JsonWalker(text)
     try:
@@ -122,6 +124,8 @@ def _parse(path: str, text: bytes) -> _Draft:
             if name == _METADATA:
                 _read_metadata(walker, draft)
             else:
+                if check_name is not None:
+                    check_name(name)
                 _read_entry(walker, draft, name)
         walker.end()
     except JsonError as error:

@@ -8,25 +8,28 @@ not name would be left out in silence.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-from wcx.core.checkpoint import Checkpoint, TensorInfo
+from wcx.core.checkpoint import Checkpoint
 from wcx.core.errors import CheckpointError
 from wcx.core.text import natural_key, shortened
 from wcx.formats import pytorch, safetensors
 from wcx.formats.file_names import check_relative, series_of
-from wcx.formats.format import FileContent, FileHead, Format, Match
+from wcx.formats.format import CheckName, FileContent, FileHead, Format, Match
 from wcx.formats.json_walker import JsonError, JsonWalker
 from wcx.formats.sources import open_file, source_of
 from wcx.formats.unsupported import refuse_unsupported
 
-_FORMATS: Mapping[str, tuple[Format, Callable[[str, int], FileContent]]] = {
+_FORMATS: Mapping[str, tuple[Format, Callable[[str, int, CheckName], FileContent]]] = {
     ".safetensors": (safetensors.FORMAT, safetensors.read_file),
     ".bin": (pytorch.FORMAT, pytorch.read_file),
 }  # of a shard, by its suffix
 _MAX_INDEX = 100_000_000
 _MAX_TENSORS = 200_000  # by the memory that they take
-_MAX_METADATA = 1 << 20
+_MAX_METADATA = 1 << 20  # of an index
+_MAX_METADATA_OF_MODEL = 16 << 20
+_MAX_METADATA_TEXTS = 100_000
 _MAX_MEMBERS = 1000  # an index has two
 
 
@@ -57,25 +60,24 @@ def open_index(path: str) -> Checkpoint:
     shards = tuple(sorted(set(index.shard_of.values()), key=natural_key))
     format_, read_file = _FORMATS[_suffix_of(path, shards)]
     _check_shards(path, directory, shards)
+    metadata = _Metadata(path, dict(index.metadata))
+    placed = _Placed(path, index.shard_of)
     read = []
     for file, name in enumerate(shards):
         shard_path = source_of(directory).join(directory, name)
         refuse_unsupported(shard_path, format_.sniff)
-        read.append(read_file(shard_path, file))
-    tensors = tuple(tensor for content in read for tensor in content.tensors)
-    _check_weight_map(path, index.shard_of, shards, tensors)
-    metadata = dict(index.metadata)
-    for content in read:
-        for key, value in content.metadata.items():
-            metadata.setdefault(key, value)
+        content = read_file(shard_path, file, partial(placed.add, name))
+        metadata.add(content.metadata)
+        read.append(replace(content, metadata={}))
+    placed.check_all()
     return Checkpoint(
         path=path,
         format=format_.name,
         directory=directory,
         files=shards,
         signatures=tuple(content.signature for content in read),
-        metadata=metadata,
-        tensors=tensors,
+        metadata=metadata.kept,
+        tensors=tuple(tensor for content in read for tensor in content.tensors),
         notes=tuple(f"{shortened(n)}: {note}" for n, c in zip(shards, read, strict=True) for note in c.notes),
         version=read[0].version,
         producer=pytorch.PRODUCER if format_ is pytorch.FORMAT else None,
@@ -183,27 +185,51 @@ def _suffix_of(path: str, shards: tuple[str, ...]) -> str:
     return suffixes.pop()
 
 
-def _check_weight_map(
-    path: str, shard_of_tensor: Mapping[str, str], shards: tuple[str, ...], tensors: tuple[TensorInfo, ...]
-) -> None:
-    """Check that every tensor is in the one shard that the index names for it, both ways."""
-    found: dict[str, str] = {}
-    for tensor in tensors:
-        shard = shards[tensor.file]
-        for name in (tensor.name, *tensor.aliases):
-            if name in found:
-                both = f"{shortened(found[name])} and {shortened(shard)}"
-                raise CheckpointError(path, f"the tensor {shortened(name)} is in two shards, {both}")
-            if name not in shard_of_tensor:
-                where = f"the tensor {shortened(name)} is in {shortened(shard)}"
-                raise CheckpointError(path, f"{where}, and the index does not name it")
-            found[name] = shard
-    for name, shard in shard_of_tensor.items():
-        if name not in found:
-            raise CheckpointError(path, f"the tensor {shortened(name)} is not in its shard {shortened(shard)}")
-        if found[name] != shard:
-            where = f"the tensor {shortened(name)} is in {shortened(found[name])}"
-            raise CheckpointError(path, f"{where}, not in {shortened(shard)} as the index says")
+@dataclass(slots=True)
+class _Metadata:
+    """The metadata of a model, bounded over all of its shards; under one name the first stay."""
+
+    path: str
+    kept: dict[str, str]
+    nbytes: int = 0
+
+    def add(self, metadata: Mapping[str, str]) -> None:
+        """Add those of a shard; raise CheckpointError above the limit."""
+        for key, value in metadata.items():
+            if key not in self.kept:
+                self.nbytes += len(f"{key}{value}".encode(errors="surrogatepass"))
+                self.kept[key] = value
+        if self.nbytes > _MAX_METADATA_OF_MODEL or len(self.kept) > _MAX_METADATA_TEXTS:
+            limit = f"{_MAX_METADATA_OF_MODEL >> 20} MiB or {_MAX_METADATA_TEXTS} texts"
+            raise CheckpointError(self.path, f"its shards have more than {limit} of metadata")
+
+
+@dataclass(slots=True)
+class _Placed:
+    """The shard in which each tensor was found, checked against the index."""
+
+    path: str
+    shard_of: Mapping[str, str]
+    found: dict[str, str] = field(default_factory=dict)
+
+    def add(self, shard: str, name: str) -> None:
+        """Note a tensor of a shard; raise CheckpointError for one that can't be there."""
+        if name in self.found:
+            both = f"{shortened(self.found[name])} and {shortened(shard)}"
+            raise CheckpointError(self.path, f"the tensor {shortened(name)} is in two shards, {both}")
+        if name not in self.shard_of:
+            where = f"the tensor {shortened(name)} is in {shortened(shard)}"
+            raise CheckpointError(self.path, f"{where}, and the index does not name it")
+        self.found[name] = shard
+
+    def check_all(self) -> None:
+        """Check that every tensor of the index was found in the one shard that it names."""
+        for name, shard in self.shard_of.items():
+            if name not in self.found:
+                raise CheckpointError(self.path, f"the tensor {shortened(name)} is not in its shard {shortened(shard)}")
+            if self.found[name] != shard:
+                where = f"the tensor {shortened(name)} is in {shortened(self.found[name])}"
+                raise CheckpointError(self.path, f"{where}, not in {shortened(shard)} as the index says")
 
 
 FORMAT = Format("sharded", (".safetensors.index.json", ".bin.index.json"), sniff, open_index)

@@ -14,7 +14,7 @@ from traceback import clear_frames
 
 from wcx.core.checkpoint import Checkpoint, TensorInfo
 from wcx.core.errors import CheckpointError, UnknownFormatError
-from wcx.formats.format import FileContent, FileHead, Format, Match, describe_file
+from wcx.formats.format import CheckName, FileContent, FileHead, Format, Match, describe_file
 from wcx.formats.pytorch.archives import read_archive
 from wcx.formats.pytorch.legacy import MAGIC_NUMBER, read_pickles
 from wcx.formats.pytorch.listing import list_tensors, overlap_note
@@ -64,14 +64,20 @@ def open_checkpoint(path: str) -> Checkpoint:
     return describe_file(path, "pytorch", content, producer=None if content.version == "pickle" else PRODUCER)
 
 
-def read_file(path: str, file: int = 0) -> FileContent:
-    """Read the description of one file without reading its tensors; `file` is the index that they get."""
+def read_file(path: str, file: int = 0, check_name: CheckName | None = None) -> FileContent:
+    """Read the description of one file without reading its tensors; `file` is the index that they get.
+
+    check_name: called with every name of every tensor.
+    """
     with open_file(path) as opened, _no_collection():
         read = read_archive if opened.read(0, min(4, opened.nbytes)) == _ZIP else read_pickles
         found, version = read(PickleFile(opened))
     tensors = list_tensors(found.tensors, file)
     if not tensors:
         raise CheckpointError(path, _no_tensors(found))
+    if check_name is not None:
+        for name in (name for tensor in tensors for name in (tensor.name, *tensor.aliases)):
+            check_name(name)
     return FileContent(opened.signature, tensors, found.metadata, tuple(_notes(found, tensors)), version)
 
 
