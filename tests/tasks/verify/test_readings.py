@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -372,3 +373,34 @@ def test_torch_loads_no_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     calls = fake_torch(monkeypatch, {})
     assert "torch loads it whole, and the file has more than" in (readings(path)["state.w"].reason or "")
     assert calls == []
+
+
+def test_torch_reads_no_compressed_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = floats(4, 5)
+    content = {"w": Tensor("0", (4, 5))}
+    path = write_zip(tmp_path / "m.pt", content, {"0": values.tobytes()}, method=zipfile.ZIP_DEFLATED)
+    calls = fake_torch(monkeypatch, {"w": FakeTensor(values)})
+    assert (readings(path)["w"].reason or "").startswith("the file is compressed")
+    assert calls == []
+
+
+def test_two_tensors_of_one_name_are_not_mixed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = floats(4, 5), floats(4, 5)
+    content = {"1": Tensor("0", (4, 5)), 1: Tensor("1", (4, 5))}
+    path = write_zip(tmp_path / "m.pt", content, {"0": first.tobytes(), "1": second.tobytes()})
+    fake_torch(monkeypatch, {"1": FakeTensor(first), 1: FakeTensor(second)})
+    found = readings(path)
+    assert found["1"].reason == "several tensors of this name are found with torch"
+    assert found["1#2"].reason == "no tensor of this name is found with torch"
+
+
+def test_graphs_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
+    def choose() -> onnx.NodeProto:
+        branch = helper.make_graph([], "b", [], [], [numpy_helper.from_array(floats(4, 4), "w")])
+        return helper.make_node("If", ["x"], ["y"], name="n", then_branch=branch)
+
+    onnx.save(model(nodes=[choose(), choose()]), tmp_path / "m.onnx")
+    assert {name: found.reason for name, found in readings(tmp_path / "m.onnx").items()} == {
+        "n.then_branch/w": "several tensors of this name are found with onnx",
+        "n.then_branch~2/w": "no tensor of this name is found with onnx",
+    }

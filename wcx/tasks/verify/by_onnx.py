@@ -19,8 +19,9 @@ from wcx.tasks.verify.libraries import (
     LibraryTensor,
     UnreadError,
     array_codes,
+    by_name,
     check_size,
-    names_of,
+    named,
 )
 from wcx.tasks.verify.recompute import ML_DTYPES, NUMPY
 
@@ -38,9 +39,7 @@ class _File:
     def tensor(self, tensor: TensorInfo) -> LibraryTensor:
         from onnx.numpy_helper import to_array
 
-        message = next((self.tensors[name] for name in names_of(tensor) if name in self.tensors), None)
-        if message is None:
-            raise UnreadError("no tensor of this name is found with onnx")
+        message = named(self.tensors, tensor, "onnx")
         check_size(self._needed(message), "the tensor", "onnx")
         array = to_array(message, self.checkpoint.directory)
         dtype = _DTYPES.get(array.dtype.name)
@@ -77,7 +76,7 @@ class Onnx:
 
         check_size(_loaded_nbytes(checkpoint), "the model", "onnx")
         model = onnx.load(os.path.join(checkpoint.directory, checkpoint.files[0]), load_external_data=False)
-        yield _File(checkpoint, _named_tensors(model))
+        yield _File(checkpoint, by_name(_tensors(model)))
 
 
 def _loaded_nbytes(checkpoint: Checkpoint) -> int:
@@ -86,18 +85,13 @@ def _loaded_nbytes(checkpoint: Checkpoint) -> int:
     return checkpoint.signatures[0].nbytes + sum(8 * prod(tensor.shape) for tensor in lists if not tensor.file)
 
 
-def _named_tensors(model: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Return all tensors of the main graph, of the graphs inside it and of functions, the outer ones first."""
-    found: dict[str, Any] = {}
-    graphs = deque([("", model.graph)])
-    for function in model.functions:
-        graphs.append((f"{_function_name(function)}/", function))
+def _tensors(model: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Yield all tensors of the main graph, of the graphs inside it and of functions, the outer ones first."""
+    graphs = deque([("", model.graph), *((f"{_function_name(function)}/", function) for function in model.functions)])
     while graphs:
         path, graph = graphs.popleft()
-        for name, tensor in _own_tensors(graph):
-            found.setdefault(f"{path}{name}", tensor)
+        yield from ((f"{path}{name}", tensor) for name, tensor in _own_tensors(graph))
         graphs.extend((f"{path}{step}/", inner) for step, inner in _inner_graphs(graph))
-    return found
 
 
 def _function_name(function: Any) -> str:  # noqa: ANN401

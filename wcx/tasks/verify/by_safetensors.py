@@ -15,10 +15,9 @@ from wcx.tasks.verify.libraries import (
     Codes,
     LibraryFile,
     LibraryTensor,
-    UnreadError,
     array_codes,
     check_size,
-    names_of,
+    named,
     packed_codes,
 )
 
@@ -33,13 +32,11 @@ class _File:
 
     path: str
     opened: Any
-    names: frozenset[str]
+    names: dict[str, str]
     whole: dict[str, Codes] = field(default_factory=dict)
 
     def tensor(self, tensor: TensorInfo) -> LibraryTensor:
-        name = next((name for name in names_of(tensor) if name in self.names), None)
-        if name is None:
-            raise UnreadError("safetensors has no tensor of this name")
+        name = named(self.names, tensor, "safetensors")
         part = self.opened.get_slice(name)
         dtype, shape = part.get_dtype(), tuple(part.get_shape())
         if dtype in _SLICED:
@@ -77,4 +74,5 @@ class Safetensors:
 
         path = os.path.join(checkpoint.directory, checkpoint.files[file])
         with safe_open(path, framework="np", backend="pread") as opened:
-            yield _File(path, opened, frozenset(opened.keys()))
+            names = opened.keys()
+            yield _File(path, opened, dict(zip(names, names, strict=True)))

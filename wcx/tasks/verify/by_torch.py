@@ -18,8 +18,9 @@ from wcx.tasks.verify.libraries import (
     LibraryFile,
     LibraryTensor,
     UnreadError,
+    by_name,
     check_size,
-    names_of,
+    named,
     packed_codes,
 )
 
@@ -47,9 +48,7 @@ class _File:
     tensors: dict[str, Any]
 
     def tensor(self, tensor: TensorInfo) -> LibraryTensor:
-        found = next((self.tensors[name] for name in names_of(tensor) if name in self.tensors), None)
-        if found is None:
-            raise UnreadError("no tensor of this name is found with torch")
+        found = named(self.tensors, tensor, "torch")
         if str(found.layout) != "torch.strided":
             raise UnreadError(f"torch gives a tensor of the layout {found.layout}")
         if found.is_quantized:
@@ -82,32 +81,30 @@ class Torch:
     @contextmanager
     def open(self, checkpoint: Checkpoint, file: int) -> Iterator[LibraryFile]:
         """Load one file; mapped into memory where its format allows that."""
+        if any(_is_compressed(tensor, file) for tensor in checkpoint.tensors):
+            raise UnreadError("the file is compressed: torch doesn't map it, and inflates it without a bound")
+        check_size(checkpoint.signatures[file].nbytes, "the file", "torch")
         torch = import_module("torch")
         path = os.path.join(checkpoint.directory, checkpoint.files[file])
-        check_size(_loaded_nbytes(checkpoint, file), "the file", "torch")
         mapped = checkpoint.version == "zip 3"
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-        yield _File(torch, _named_tensors(loaded, torch.Tensor))
+        yield _File(torch, by_name(_tensors(loaded, torch.Tensor)))
 
 
-def _loaded_nbytes(checkpoint: Checkpoint, file: int) -> int:
-    """Return the size of a file or, if compressed, of its tensors."""
-    decoded = sum(tensor.nbytes for tensor in checkpoint.tensors if tensor.file == file and tensor.storage)
-    return max(checkpoint.signatures[file].nbytes, decoded)
+def _is_compressed(tensor: TensorInfo, file: int) -> bool:
+    return tensor.file == file and tensor.storage is not None and tensor.storage.encoding == "deflate"
 
 
-def _named_tensors(loaded: Any, kind: type) -> dict[str, Any]:  # noqa: ANN401
-    """Return the tensors in dicts and lists, each container once, by their keys and positions joined by dots."""
-    found: dict[str, Any] = {}
+def _tensors(loaded: Any, kind: type) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Yield the tensors in dicts and lists, each container once, by their keys and positions joined by dots."""
     pending, seen = [("", loaded)], set()
     while pending:
         path, value = pending.pop()
         if isinstance(value, kind):
-            found.setdefault(path, value)
+            yield path, value
         elif isinstance(value, dict | list | tuple) and id(value) not in seen:
             seen.add(id(value))
             pending.extend((f"{path}.{key}" if path else str(key), item) for key, item in _items(value))
-    return found
 
 
 def _items(value: Any) -> Iterable[tuple[Any, Any]]:  # noqa: ANN401

@@ -5,7 +5,7 @@ A library may hold a whole file or tensor in memory, up to MOST_NBYTES; beyond t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import prod
@@ -85,10 +85,22 @@ def runs_of(shape: tuple[int, ...], most: int) -> tuple[int, Callable[[int], Run
     return prod(shape[:axis]) * per_row, run
 
 
-def names_of(tensor: TensorInfo) -> Iterator[str]:
-    """Yield all names of a tensor."""
-    yield tensor.name
-    yield from tensor.aliases
+def by_name(found: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return tensors by their names; None for a name of several, of which wcx makes two that a library doesn't know."""
+    tensors: dict[str, Any] = {}
+    for name, tensor in found:
+        tensors[name] = None if name in tensors else tensor
+    return tensors
+
+
+def named(tensors: Mapping[str, Any], tensor: TensorInfo, library: str) -> Any:  # noqa: ANN401
+    """Return the tensor of a library by its name or an alias; UnreadError where there is none, or several."""
+    names = [name for name in (tensor.name, *tensor.aliases) if name in tensors]
+    if not names:
+        raise UnreadError(f"no tensor of this name is found with {library}")
+    if tensors[names[0]] is None:
+        raise UnreadError(f"several tensors of this name are found with {library}")
+    return tensors[names[0]]
 
 
 def check_size(nbytes: int, what: str, library: str) -> None:
