@@ -66,6 +66,18 @@ PLAIN = "step,loss\n10,0.5\n20,0.25\n"
             '{"a": [1, {}], "log_history": [{"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25}]}',
             "trainer_state.json",
         ),
+        ('{"step": [10, 20], "loss": [0.5, 0.25]}\n\n', "a JSON object"),
+        ('{"step": ["10", "20"], "loss": ["0.5", 0.25], "seed": 7, "net": {"a": [1, 2, 3]}}', "a JSON object"),
+        ('{\n "history": {"step": [10, 20], "loss": [0.5, 0.25]},\n "seeds": [1, 2, 3]\n}', "a JSON object"),
+        ('{"history": [{"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25}]}', "a JSON object"),
+        ('{"history": [1], "data": [{"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25}]}', "a JSON object"),
+        (
+            '{"metrics": [{"key": "loss", "value": 0.5, "timestamp": 9, "step": 10},'
+            ' {"key": "loss", "value": 0.25, "timestamp": 9, "step": 20}], "next_page_token": ""}',
+            "a JSON object",  # MLflow
+        ),
+        ('{"step": 10, "loss": 0.5, "bins": [1]}\n{"step": 20, "loss": 0.25, "bins": [1]}', "JSON lines"),
+        ('{"step": 10, "loss": 0.5, "a": [1], "b": [2]}\n{"step": 20, "loss": 0.25, "a": [1]}', "JSON lines"),
         (PLAIN.encode("utf-16"), "CSV"),
         ('[{"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25}]'.encode("utf-16"), "a JSON array"),
     ],
@@ -532,7 +544,14 @@ def test_elements_that_are_no_objects(tmp_path: Path) -> None:
         ("{'loss': 0.5, 'epoch': 0.1}\n", "Python, not JSON: use trainer_state.json"),
         ("Some weights are new\n  3%|#  | 1/30\r{'loss': 0.5, 'epoch': 0.1}\n", "Python, not JSON"),
         ("sep=;\n", "only comments and blank lines"),
-        ('{\n "loss": [1, 2]\n}', "a JSON object without an array log_history"),
+        ('{\n "loss": 2\n}', "a JSON object without an array log_history"),
+        ('{\n "loss": {"step": [1], "loss": [2]}\n}', "a JSON object without an array log_history"),
+        ('{"step": [1, 2], "loss": [2]}', "arrays of different lengths: 'step' has 2 values, 'loss' has 1"),
+        ('{"step": [1, 2], "loss": [2, x1]}', "not a JSON value"),
+        ('{"step": [1, 2], "loss": [2, 1], "loss": [2, 1]}', "'loss'"),
+        ('{"step": [], "loss": []}', "no readable row"),
+        ('{"history": [{"step": 1, "loss": 2}}', r"expected a ',' or '\]'"),
+        (f'{{"step": [1], "{"x" * 2000}": [2]}}', "a column name has more than 1,000 characters"),
         ('{"log_history": 3, \n"x": 1}', "a JSON object without an array log_history"),
         ('{"log_history": [{"step": 1, "loss": 2}', "not valid JSON"),
         ('[{"step": 1, "loss": 2}', r"expected a ',' or '\]'"),
@@ -575,7 +594,7 @@ def test_sizes_are_checked_before_anything_is_read(tmp_path: Path) -> None:
 
 
 def test_json_in_one_piece_has_a_smaller_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wcx.tasks.compare.logs.files.json_lines._MAX_NBYTES", 10)
+    monkeypatch.setattr("wcx.tasks.compare.logs.files.json_document._MAX_NBYTES", 10)
     with pytest.raises(CheckpointError, match="exceeds the limit of 64 MiB"):
         read(tmp_path, '[{"step": 1, "loss": 2}]')
 
@@ -593,6 +612,22 @@ def test_rows_columns_and_values_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, text: str, reason: str
 ) -> None:
     monkeypatch.setattr(training_log, limit, 1)
+    with pytest.raises(CheckpointError, match=reason):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "text", "reason"),
+    [
+        ("_MAX_CELLS", 3, '{"step": [1, 2], "loss": [1, 2]}', "more than 3 values in arrays"),
+        ("_MAX_ELEMENTS", 1, '{"step": [1, 2], "loss": [1, 2]}', "more than 1 elements"),
+        ("_MAX_MEMBERS", 1, '{"step": [1], "loss": [1]}', "more than 1 members"),
+    ],
+)
+def test_objects_of_arrays_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: int, text: str, reason: str
+) -> None:
+    monkeypatch.setattr(f"wcx.tasks.compare.logs.files.json_document.{name}", limit)
     with pytest.raises(CheckpointError, match=reason):
         read(tmp_path, text)
 

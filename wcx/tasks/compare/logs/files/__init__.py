@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from wcx.core.files import open_regular, read_extent
 from wcx.tasks.compare.logs.files.delimited import read_delimited
-from wcx.tasks.compare.logs.files.json_lines import is_one_value, read_document, read_lines
+from wcx.tasks.compare.logs.files.json_document import is_one_value, read_document
+from wcx.tasks.compare.logs.files.json_lines import read_lines
 from wcx.tasks.compare.logs.files.reading import KINDS, Lines, LogFile, Row
 
 _MAX_NBYTES = 256 << 20
