@@ -14,10 +14,11 @@ import children
 import jsonschema
 import numpy as np
 import pytest
+from checkpoint_files import write_tensors
 from children import Argument, Done, run_python, run_wcx
 from command_runs import run as run_measured
 from commands import run_here
-from depth import keeping, one_of
+from depth import EXHAUSTIVE, keeping, one_of
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).parents[2]
@@ -216,3 +217,18 @@ def test_a_signal_that_c_code_drops_still_ends_the_process() -> None:
     """The compiler calls Python from C, where an exception is only printed."""
     done = run_python(_SWALLOWED)
     assert (done.returncode, done.stderr) == (143, "")
+
+
+@EXHAUSTIVE
+def test_a_json_log_in_utf_16_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    for step in range(3):
+        write_tensors(tmp_path / f"step_{step}.safetensors", {"w": ("F32", [8, 8])})
+    log = tmp_path / "log.json"
+    rows = ",".join(f'{{"step":{step},"loss":{9 - step}}}' for step in range(3))
+    filler = (',{"x":"' + "\u6f22" * 100_000 + '\U0001f600"}').encode("utf-16-le")
+    with log.open("wb") as file:
+        file.write(f"\ufeff [{rows}".encode("utf-16-le"))
+        file.write(filler * ((63 << 20) // len(filler)) + "]".encode("utf-16-le"))
+    done = run_measured(["compare", tmp_path, "--log", log, "--no-cache"])
+    assert done.code == 0, done.stderr
+    assert done.peak_mib < 200

@@ -632,6 +632,23 @@ def test_objects_of_arrays_are_bounded(
         read(tmp_path, text)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("shift", ["", " "])
+def test_json_in_utf_16_takes_no_more_memory_than_in_utf_8(encoding: str, shift: str, tmp_path: Path) -> None:
+    rows = [{"step": step, "loss": step / 2, "t": ("\U0001f600" if step else "\u4e2d") * 240_000} for step in range(8)]
+    text = shift + json.dumps(rows, ensure_ascii=False)
+    path = tmp_path / "log.json"
+    path.write_bytes(("\ufeff" + text).encode(encoding))
+    tracemalloc.start()
+    try:
+        log = read_log(str(path), metrics=("loss",))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert values(log.metrics["loss"]) == {step: step / 2 for step in range(8)}
+    assert peak < 1.25 * len(text.encode()) + (12 << 20)  # pieces of it, and a value
+
+
 def test_only_columns_that_were_asked_for_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_log, "_MAX_NUMBERS", 4)
     text = "step,loss,a,b,seen\n1,0.5,2,3,4\n2,0.25,2,3,4\n"

@@ -8,7 +8,10 @@ length by name. An object is walked twice: once for the forms of its members, on
 from __future__ import annotations
 
 import json
+import re
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Mapping
+from io import BytesIO
 from typing import Any
 
 from wcx.core.errors import CheckpointError
@@ -24,6 +27,8 @@ _MAX_MEMBERS = 10_000
 _MAX_ELEMENTS = 2_000_000
 _MAX_CELLS = 1_000_000  # of columns, which are held as a whole
 _LEAST_COLUMNS = 2
+_PIECE = 1 << 20
+_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*+")
 _ROWS, _COLUMN, _COLUMNS, _OTHER = "array of objects", "array", "object of arrays", "other"
 
 
@@ -55,11 +60,9 @@ def read_document(file: LogFile, descriptor: int, nbytes: int, encoding: str) ->
     """Yield the objects of an array, or the rows in an object."""
     if nbytes > _MAX_NBYTES:
         raise file.error(f"a JSON document of {nbytes:,} bytes exceeds the limit of 64 MiB: convert it to JSON lines")
-    text = read_extent(descriptor, file.path, 0, nbytes)
-    if encoding == "utf-16":
-        text = text.decode("utf-16", "replace").encode("utf-8", "replace")
-    text = text.removeprefix(b"\xef\xbb\xbf").lstrip()
-    walker = JsonWalker(text)
+    read = _read_utf_16 if encoding == "utf-16" else read_extent
+    text = read(descriptor, file.path, 0, nbytes)
+    walker = _walker_of(text)
     try:
         if walker.at_array():
             file.kind = "a JSON array"
@@ -73,9 +76,27 @@ def read_document(file: LogFile, descriptor: int, nbytes: int, encoding: str) ->
         raise CheckpointError(file.path, error.reason, error.position) from error
 
 
+def _read_utf_16(descriptor: int, path: str, start: int, nbytes: int) -> bytes:
+    """Return a text in UTF-8, converted piece by piece: the whole takes up to four bytes a character."""
+    decoder = getincrementaldecoder("utf-16")("replace")
+    text = BytesIO()
+    for begin in range(start, start + nbytes, _PIECE):
+        piece = read_extent(descriptor, path, begin, min(_PIECE, start + nbytes - begin))
+        text.write(decoder.decode(piece, final=begin + _PIECE >= start + nbytes).encode("utf-8", "replace"))
+    return text.getvalue()
+
+
+def _walker_of(text: bytes) -> JsonWalker:
+    """Return a walker at the value of a text, of which no copy is made."""
+    walker = JsonWalker(text)
+    start = _START.match(text)
+    walker.position = start.end() if start else 0
+    return walker
+
+
 def _table(file: LogFile, text: bytes) -> tuple[str | None, str]:
     """Return the member that has the rows, None for the object itself, and its form."""
-    walker = JsonWalker(text)
+    walker = _walker_of(text)
     forms = {name: _form(file, walker, name) for name in _members(file, walker)}
     table = next((name for name in _TABLES if forms.get(name) in (_ROWS, _COLUMNS)), None)
     if table is not None:
