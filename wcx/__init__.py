@@ -9,12 +9,13 @@ The public names are loaded on first use, so that importing wcx costs nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from wcx.core.registry import NOTEBOOK_VIEWS, REGISTRIES
+from wcx.core.registrations import NOTEBOOK_VIEWS, REGISTRIES
 from wcx.core.version import __version__
 
+TYPE_CHECKING = False  # without typing, which takes long to import: Ctrl-C is quiet only afterwards
 if TYPE_CHECKING:
+    from typing import Any
+
     from wcx.core.checkpoint import Checkpoint, TensorInfo
     from wcx.core.comparison import Comparison
     from wcx.core.errors import CheckpointError, UsageError, WcxError
@@ -79,9 +80,9 @@ _HOMES = {
     "WcxError": "wcx.core.errors",
 }
 
-NOTEBOOK_VIEWS.add("wcx/analysis/1", "wcx.outputs.analyze.html:render_html")
-NOTEBOOK_VIEWS.add("wcx/comparison/1", "wcx.outputs.compare.html:render_html")
-REGISTRIES.add("measures", "wcx.measures:MEASURES")
+NOTEBOOK_VIEWS["wcx/analysis/1"] = "wcx.outputs.analyze.html:render_html"
+NOTEBOOK_VIEWS["wcx/comparison/1"] = "wcx.outputs.compare.html:render_html"
+REGISTRIES["measures"] = "wcx.measures:MEASURES"
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

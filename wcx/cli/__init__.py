@@ -9,13 +9,13 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any
 
 from wcx.cli.exit_codes import BROKEN_PIPE, BUG, DONE, HUNG_UP, INTERRUPTED, TERMINATED, UNWRITABLE
-from wcx.core.errors import WcxError
-from wcx.core.guard import guarded
+
+TYPE_CHECKING = False  # without typing, which takes long to import
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 __all__ = ["main", "run"]
 
@@ -27,6 +27,8 @@ _LATER_SECONDS = 0.05
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     _end_by_signals()
+    from contextlib import suppress
+
     for library in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # threads that wait longer than they work
         os.environ.setdefault(library, "1")
     sys.unraisablehook = _end_after_all
@@ -39,10 +41,14 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; the codes are those of docs/exit-codes.md."""
+    from contextlib import suppress
+
     import click
 
     from wcx.cli.group import cli
     from wcx.cli.messages import print_error
+    from wcx.core.errors import WcxError
+    from wcx.core.guard import guarded
 
     if sys.stdout is None:  # closed before we began
         print_error("stdout is closed: redirect it, or use -o FILE")
@@ -119,6 +125,7 @@ def _end_after_all(lost: Any) -> None:  # noqa: ANN401
 
 def _report_bug() -> int:
     import traceback
+    from contextlib import suppress
 
     import click
 

@@ -17,6 +17,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from wcx.core import registrations
 from wcx.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,10 +77,6 @@ class Registry(Generic[T]):
         if name not in self._foreign():
             raise UsageError(f"unknown {self.kind} {name!r}: choose one of {', '.join(self)}")
         return self._load(self._foreign()[name])
-
-    def add(self, name: str, home: str) -> None:
-        """Register `name`, defined at home, a `module:attribute`."""
-        self._table[name] = home
 
     def values(self) -> Iterator[T]:
         """Import and return all of the kind, in order."""
@@ -159,8 +156,5 @@ def _package(entry: EntryPoint) -> str:
     return "?" if entry.dist is None else entry.dist.name
 
 
-NOTEBOOK_VIEWS: Registry[Callable[[Any], str]] = Registry("notebook view", {})
-"""Functions from a report to HTML, by the report's schema; the package's `__init__` names them."""
-
-REGISTRIES: Registry[Registry[Any]] = Registry("registry", {})
-"""The registries that other folders of the same floor need to list; the package's `__init__` names them."""
+NOTEBOOK_VIEWS: Registry[Callable[[Any], str]] = Registry("notebook view", registrations.NOTEBOOK_VIEWS)
+REGISTRIES: Registry[Registry[Any]] = Registry("registry", registrations.REGISTRIES)
