@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from children import PATIENCE_SECONDS, child
 from commands import run_here
+from protobuf_asm import external, graph, model
 from safetensors.numpy import save_file
 
 import wcx
@@ -72,11 +73,11 @@ def test_no_output_overwrites_a_checkpoint(command: str, name: Callable[[Path], 
 @pytest.mark.parametrize("option", ["-o", "--write"])
 @pytest.mark.parametrize("name", [same, symbolic, hard])
 def test_no_projection_overwrites_its_checkpoint(option: str, name: Callable[[Path], Path], tmp_path: Path) -> None:
-    model = checkpoint(tmp_path / "m.safetensors")
-    content = model.read_bytes()
-    link = name(model)
+    source = checkpoint(tmp_path / "m.safetensors")
+    content = source.read_bytes()
+    link = name(source)
     output = link.rename(link.with_suffix(".safetensors"))
-    refused(run_here("motifs", model, "--k", 2, option, output), model, content)
+    refused(run_here("motifs", source, "--k", 2, option, output), source, content)
 
 
 def test_a_projection_by_python_overwrites_nothing(weights: Path, tmp_path: Path) -> None:
@@ -107,6 +108,25 @@ def test_no_report_overwrites_a_part_of_a_sharded_checkpoint(command: str, membe
     output.symlink_to(folder / member)
     content = (folder / member).read_bytes()
     refused(run_here(command, folder, "-o", output), folder / member, content)
+
+
+@pytest.mark.parametrize("command", ["analyze", "inspect", "motifs"])
+def test_no_report_overwrites_the_external_data_of_a_model(command: str, tmp_path: Path) -> None:
+    data, output = tmp_path / "data", tmp_path / "out.json"
+    data.write_bytes(bytes(range(64)))
+    output.hardlink_to(data)
+    (tmp_path / "m.onnx").write_bytes(model(graph(external({"location": "data"}))))
+    refused(run_here(command, tmp_path / "m.onnx", "-o", output), data, bytes(range(64)))
+
+
+@pytest.mark.parametrize("name", [same, symbolic, hard])
+def test_no_comparison_overwrites_its_log(name: Callable[[Path], Path], tmp_path: Path) -> None:
+    for step in range(3):
+        checkpoint(tmp_path / f"step_{step}.safetensors", step)
+    log = tmp_path / "log.csv"
+    log.write_text("step,loss\n0,3\n1,2\n2,1\n")
+    content = log.read_bytes()
+    refused(run_here("compare", tmp_path, "--log", log, "-o", name(log)), log, content)
 
 
 def test_no_picture_overwrites_a_checkpoint_or_the_report(weights: Path, tmp_path: Path) -> None:
