@@ -543,6 +543,7 @@ def test_elements_that_are_no_objects(tmp_path: Path) -> None:
         ("{", "not valid JSON"),
         ("{'loss': 0.5, 'epoch': 0.1}\n", "Python, not JSON: use trainer_state.json"),
         ("Some weights are new\n  3%|#  | 1/30\r{'loss': 0.5, 'epoch': 0.1}\n", "Python, not JSON"),
+        ("[{'loss': 0.5, 'epoch': 0.1}]", "Python, not JSON"),
         ("sep=;\n", "only comments and blank lines"),
         ('{\n "loss": 2\n}', "a JSON object without an array log_history"),
         ('{\n "loss": {"step": [1], "loss": [2]}\n}', "a JSON object without an array log_history"),

@@ -57,6 +57,13 @@ def test_runs_keep_their_tags_apart(tmp_path: Path) -> None:
     assert by_step(read(tmp_path, text)) == {"train/loss": {1: 2}, "val/loss": {1: 3}}
 
 
+def test_one_run_of_mlflow_has_plain_names_and_several_are_refused(tmp_path: Path) -> None:
+    text = "key,value,timestamp,step,run_uuid\nloss,2,0,1,a1\nacc,3,0,1,a1\n"
+    assert by_step(read(tmp_path, text)) == {"loss": {1: 2}, "acc": {1: 3}}
+    with pytest.raises(CheckpointError, match="rows of several runs by 'run_uuid': export the log of one run"):
+        read(tmp_path, text + "loss,2,0,1,b2\n")
+
+
 def test_the_step_column_asked_for_counts(tmp_path: Path) -> None:
     log = read(tmp_path, "timestamp,tag,value\n5,loss,1\n6,acc,2\n", step_column="timestamp")
     assert by_step(log) == {"loss": {5: 1}, "acc": {6: 2}}

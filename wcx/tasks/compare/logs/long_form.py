@@ -15,18 +15,20 @@ from wcx.tasks.compare.logs.roles import is_clock, unit_of
 
 _TAGS = ("tag", "key", "metric", "metric_name", "metricname", "variable", "name")
 _VALUES = ("value", "metric_value", "metricvalue", "scalar_value")
-_RUNS = ("run", "run_name", "run_id", "run_uuid", "dir_name")
-_IGNORED = {*_RUNS, "is_nan", "index", "file_name", "experiment_id", "unnamed: 0", "type"}
+_RUNS = ("run", "run_name", "dir_name")
+_IDS = ("run_id", "run_uuid")  # MLflow; each of another training
+_IGNORED = {*_RUNS, *_IDS, "is_nan", "index", "file_name", "experiment_id", "unnamed: 0", "type"}
 _UPDATES = ("train_num_updates", "valid_num_updates", "test_num_updates")  # fairseq, of a row's one counter
 
 
 @dataclass(frozen=True, slots=True)
 class _LongForm:
-    """The names of the columns. axes: those that count; run: None without one."""
+    """The names of the columns. axes: those that count; run, id: of the run, None without one."""
 
     tag: str
     value: str
     run: str | None
+    id: str | None
     axes: tuple[str, ...]
 
 
@@ -42,6 +44,8 @@ def wide_rows(rows: Iterable[Row], file: LogFile, step_column: str | None) -> It
         return
     file.long_form = form.tag
     for row in chain([first], rows):
+        if form.id and row.get(form.id) != first[form.id]:
+            raise file.error(f"rows of several runs by {form.id!r}: export the log of one run")
         wide = _wide(row, form)
         if wide is None:
             file.leave_out(f"a row without a text in {form.tag!r}")
@@ -52,8 +56,8 @@ def wide_rows(rows: Iterable[Row], file: LogFile, step_column: str | None) -> It
 def _long_form(row: Row, step_column: str | None) -> _LongForm | None:
     """Return the form of a log by its first row; None where it has a column for each metric."""
     plain = {name.lower(): name for name in row}
-    tag, value, run = (
-        next((plain[name] for name in names if name in plain), None) for names in (_TAGS, _VALUES, _RUNS)
+    tag, value, run, id_ = (
+        next((plain[name] for name in names if name in plain), None) for names in (_TAGS, _VALUES, _RUNS, _IDS)
     )
     axes = tuple(name for name in row if unit_of(name) or name == step_column)
     if tag is None or value is None or not axes or not isinstance(row[tag], str):
@@ -61,7 +65,7 @@ def _long_form(row: Row, step_column: str | None) -> _LongForm | None:
     others = row.keys() - {tag, value, *axes}
     if any(name.lower() not in _IGNORED and not is_clock(name) for name in others):
         return None
-    return _LongForm(tag, value, run, axes)
+    return _LongForm(tag, value, run, id_, axes)
 
 
 def _wide(row: Row, form: _LongForm) -> Row | None:

@@ -17,7 +17,7 @@ from wcx.tasks.compare.logs.files.reading import KINDS, Lines, LogFile, Row
 
 _MAX_NBYTES = 256 << 20
 _HEAD = 1 << 16
-_PYTHON = re.compile(r"(?:^|\r)[ \t]*+\{[ \t]*+'", re.MULTILINE)  # a line of print({'loss': 0.5})
+_PYTHON = re.compile(r"(?:^|\r)[ \t]*+\[?\{[ \t]*+'", re.MULTILINE)  # a line of print({'loss': 0.5})
 _LOGGED = re.compile(r'^[^{\n]{1,200}\| \{"', re.MULTILINE)  # 2026-01-01 12:00:00 | INFO | train | {"epoch": 1}
 
 
