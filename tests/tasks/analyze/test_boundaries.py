@@ -376,7 +376,7 @@ def test_outputs_leave_empty_what_is_null(boundary: str, tmp_path: Path) -> None
     pooled = report["model"]["planes"][0]["pooled"]
     assert pooled["blocks"] == sum(layer["planes"][0]["blocks"] for layer in report["layers"])
     for option in ("--csv", "--markdown", "--ndjson", "--quiet"):
-        text = run("analyze", path, "--boundary", boundary, option, "--fail-on", "layer.load > 99", "--sort", "load")
+        text = run("analyze", path, "--boundary", boundary, option, "--fail-on", "layer.density > 99", "--sort", "load")
         assert "None" not in text
         assert "nan" not in text
 
