@@ -118,6 +118,15 @@ def test_statistics_never_take_stored_bytes() -> None:
     assert [reading.grid for reading in readings] == [Stored(100), Rows()]
 
 
+@pytest.mark.parametrize("boundary", ["correlated", "correlated:3"])
+def test_statistics_take_every_weight_once_where_blocks_overlap(boundary: str) -> None:
+    """Pieces of overlapping blocks share rows and columns: sums over them would count these twice."""
+    values = np.random.default_rng(0).standard_normal((40_000, 40)).astype(np.float32)
+    names = ["l2_norm", "mean", "gzip"]
+    usual = wcx.measure(values, measures=names, null="none").measures
+    assert wcx.measure(values, measures=names, null="none", boundary=boundary).measures == usual
+
+
 # -------------------------------------------------------------------------------------------------------- merging
 
 

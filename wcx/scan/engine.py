@@ -136,7 +136,7 @@ class Work:
             (spec,) = self.specs
             return (Reading(spec.grid or ROWS, (0,), spec.ordered, spec.memory),)
         readings: list[Reading] = []
-        usual = next((spec.grid for spec in self.specs if spec.grid is not None and spec.grid.gives_codes), ROWS)
+        usual = next((spec.grid for spec in self.specs if spec.grid is not None and spec.grid.gives_each_once), ROWS)
         for index, spec in enumerate(self.specs):
             grid = spec.grid or usual
             place = next((at for at, reading in enumerate(readings) if _has_room(reading, grid, spec.memory)), None)

@@ -40,12 +40,12 @@ class Stripe:
 class Grid(Protocol):
     """A way to cut layers into stripes, which parts of a work take, and these into pieces.
 
-    gives_codes: True where pieces are codes of weights, which most specs take from any grid.
+    gives_each_once: True where pieces are codes and every weight is in one of them: what most specs need.
     """
 
     @property
-    def gives_codes(self) -> bool:
-        """Return True where pieces are codes of weights."""
+    def gives_each_once(self) -> bool:
+        """Return True where pieces are codes and every weight is in exactly one of them."""
 
     def stripes(self, rows: int, columns: int, bits: int, *, whole: bool = False) -> list[Stripe]:
         """Cut a layer on block rows into stripes of about 64 MiB; whole: into one."""
@@ -63,7 +63,7 @@ class Grid(Protocol):
 class _OfMatrix:
     """Base of grids that cut a layer as its matrix."""
 
-    gives_codes: ClassVar[bool] = True
+    gives_each_once: ClassVar[bool] = True
 
     def stripes(self, rows: int, columns: int, bits: int, *, whole: bool = False) -> list[Stripe]:
         """Cut a layer on block rows into stripes of about 64 MiB; whole: into one."""
@@ -112,6 +112,8 @@ class Rows(_OfMatrix):
 class Sliding(_OfMatrix):
     """Pieces whose blocks overlap: 3 rows more, and 3 columns where a row is cut; 11 symbols more of a string."""
 
+    gives_each_once: ClassVar[bool] = False
+
     def pieces(self, stripe: Stripe, rows: int, columns: int, bits: int) -> Iterator[Piece]:
         """Cut a stripe into pieces of about 1 MiB, with the rows and columns that are read beyond them."""
         most = PIECE_BYTES * 8 // bits
@@ -138,7 +140,7 @@ ROWS, SLIDING = Rows(), Sliding()
 class Flat:
     """The weights in their order, as one row: whole bytes of bits in every piece but the last."""
 
-    gives_codes: ClassVar[bool] = True
+    gives_each_once: ClassVar[bool] = True
 
     def stripes(self, rows: int, columns: int, _bits: int, *, whole: bool = True) -> list[Stripe]:
         """Return one stripe."""
@@ -164,7 +166,7 @@ class Stored:
     """The stored bytes of a tensor, in its own C order."""
 
     tensor_nbytes: int
-    gives_codes: ClassVar[bool] = False
+    gives_each_once: ClassVar[bool] = False
 
     def stripes(self, _rows: int, _columns: int, _bits: int, *, whole: bool = True) -> list[Stripe]:
         """Return one stripe, of bytes."""
